@@ -1,0 +1,51 @@
+"""Engines: how this process talks to PostgreSQL."""
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+
+def normalised_url(url: str) -> str:
+    """The URL with the psycopg 3 driver, whichever PostgreSQL spelling was given."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg{separator}{rest}" if scheme in {"postgres", "postgresql"} else url
+
+
+def make_engine(
+    url: str,
+    *,
+    pool_size: int = 16,
+    statement_timeout_ms: int = 15_000,
+    lock_timeout_ms: int = 5_000,
+    application_name: str = "space-relay",
+) -> Engine:
+    """An engine whose every connection carries time-outs, UTC and custom plans.
+
+    Custom plans keep partial and spatial indexes visible to bound parameters. Sessions are in UTC
+    because civil days are computed in the application (kernel/clock.py), never by a cast in SQL.
+    """
+    engine = create_engine(
+        normalised_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "application_name": application_name},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config(name, value, false) FROM (VALUES"
+                " ('timezone', 'UTC'),"
+                " ('plan_cache_mode', 'force_custom_plan'),"
+                " ('jit', 'off'),"
+                " ('idle_in_transaction_session_timeout', '60s'),"
+                " ('client_connection_check_interval', '5s'),"
+                " ('statement_timeout', %s), ('lock_timeout', %s)) AS s (name, value)",
+                (f"{statement_timeout_ms}ms", f"{lock_timeout_ms}ms"),
+            )
+        connection.commit()
+
+    return engine

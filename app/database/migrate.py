@@ -1,0 +1,33 @@
+"""Brings a database to the schema this code needs, and says how far it is."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+_ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, over an open connection where one is given."""
+    config = Config(str(_ALEMBIC_INI))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Migrate up to ``revision``. Safe to call from several processes at once."""
+    command.upgrade(alembic_config(connection), revision)
+
+
+def heads() -> set[str]:
+    """The revisions this code expects."""
+    return set(ScriptDirectory.from_config(alembic_config()).get_heads())
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether the database is at the revisions this code expects."""
+    return set(MigrationContext.configure(connection).get_current_heads()) == heads()

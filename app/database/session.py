@@ -1,0 +1,84 @@
+"""Sessions, and the one way to commit."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from psycopg import Error as DriverError
+from psycopg import errors as driver_errors
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.kernel.errors import BusyError, SpaceRelayError
+
+__all__ = ["Session", "constraint_error", "session_factory", "transaction", "with_retries"]
+
+_Result = TypeVar("_Result")
+
+#: Failures after which the same work may simply be done again.
+_RETRYABLE = (driver_errors.SerializationFailure, driver_errors.DeadlockDetected)
+_TIMED_OUT = (driver_errors.QueryCanceled, driver_errors.LockNotAvailable)
+_ATTEMPTS = 5
+
+_constraint_errors: dict[str, Callable[[str], SpaceRelayError]] = {}
+
+
+def constraint_error(name: str, make: Callable[[str], SpaceRelayError]) -> None:
+    """Say which error a named constraint stands for. ``make`` gets the database's detail."""
+    _constraint_errors[name] = make
+
+
+def session_factory(engine: Engine) -> sessionmaker[Session]:
+    """A maker of sessions that keep loaded values after a commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def transaction(session: Session) -> Iterator[None]:
+    """Commit on the way out, or roll back and translate.
+
+    ``Session.begin()`` is not used, because a read earlier in the request (the caller's
+    credential, say) has already begun the transaction.
+
+    Raises:
+        SpaceRelayError: a constraint that stands for a domain error was broken, or the database
+            was too busy to finish in time.
+    """
+    try:
+        yield
+        session.commit()
+    except DBAPIError as error:
+        session.rollback()
+        translated = _translated(error)
+        if translated is None:
+            raise
+        raise translated from error
+    except BaseException:
+        session.rollback()
+        raise
+
+
+def with_retries(work: Callable[[], _Result]) -> _Result:
+    """Do ``work``, again if it lost a deadlock or a serialisation race, at most five times."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return work()
+        except DBAPIError as error:
+            if not isinstance(error.orig, _RETRYABLE):
+                raise
+            # Jitter, so that the racers do not meet again.
+            time.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311
+    raise BusyError("the same rows are being changed by too many callers; try again")
+
+
+def _translated(error: DBAPIError) -> SpaceRelayError | None:
+    cause = error.orig
+    if isinstance(cause, _TIMED_OUT):
+        return BusyError("the database did not finish in time; try again, or ask for less")
+    if not isinstance(cause, DriverError):
+        return None
+    make = _constraint_errors.get(cause.diag.constraint_name or "")
+    return None if make is None else make(cause.diag.message_detail or "")

@@ -1,0 +1,50 @@
+"""Half-open ranges of civil days in Asia/Shanghai."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Days from ``start`` up to but not including ``end``; ``end`` None is open-ended.
+
+    A lease to 30 June 2027 is ``Period(start, date(2027, 7, 1))``, so two leases that follow each
+    other meet and never overlap.
+
+    Raises:
+        ValueError: ``end`` is not after ``start``.
+
+    >>> Period(date(2027, 1, 1), date(2027, 7, 1)).days
+    181
+    """
+
+    start: date
+    end: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"a period must end after it starts: {self.start} .. {self.end}")
+
+    @property
+    def days(self) -> int | None:
+        """Number of days, or None when open-ended."""
+        return None if self.end is None else (self.end - self.start).days
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day inside, which is what people write on contracts."""
+        return None if self.end is None else self.end - timedelta(days=1)
+
+    def overlaps(self, other: "Period") -> bool:
+        """Whether the two share at least one day."""
+        return (self.end is None or other.start < self.end) and (
+            other.end is None or self.start < other.end
+        )
+
+    def contains(self, other: "Period") -> bool:
+        """Whether every day of ``other`` lies inside."""
+        ends_inside = self.end is None or (other.end is not None and other.end <= self.end)
+        return self.start <= other.start and ends_inside
+
+    def __str__(self) -> str:
+        return f"[{self.start}, {self.end or '∞'})"

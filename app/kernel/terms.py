@@ -1,0 +1,218 @@
+"""The field's closed vocabularies, each value with its Chinese and English words.
+
+Values are stored as text with a CHECK and never change once released. Where values are ordered
+(a stronger class can serve a weaker need), the order is a separate, explicit table.
+"""
+
+from enum import StrEnum
+from typing import Self
+
+
+class Term(StrEnum):
+    """A value with words for people in both languages."""
+
+    zh: str
+    en: str
+
+    def __new__(cls, value: str, zh: str, en: str) -> Self:
+        """A member is written ``NAME = "value", "中文", "English"``."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.zh = zh
+        member.en = en
+        return member
+
+
+class UnitType(Term):
+    """The five spaces of the relay."""
+
+    INCUBATION = "incubation", "孵化", "Incubation"
+    ACCELERATION = "acceleration", "加速", "Acceleration"
+    PILOT = "pilot", "中试", "Pilot scale"
+    HQ_RD = "hq_rd", "总部+研发", "HQ + R&D"
+    PRODUCTION = "production", "产业化", "Production"
+
+
+class PipelineStage(Term):
+    """How far a pipeline asset has come."""
+
+    DISCOVERY = "discovery", "药物发现", "Discovery"
+    PRECLINICAL = "preclinical", "临床前", "Preclinical"
+    IND = "ind", "临床试验申请", "IND"
+    PHASE_1 = "phase_1", "I期临床", "Phase I"
+    PHASE_2 = "phase_2", "II期临床", "Phase II"
+    PHASE_3 = "phase_3", "III期临床", "Phase III"
+    NDA = "nda", "上市申请", "NDA/BLA"
+    MARKETED = "marketed", "已上市", "Marketed"
+
+
+#: Which stage comes after which; assets only move along this ladder.
+PIPELINE_LADDER: tuple[PipelineStage, ...] = tuple(PipelineStage)
+
+
+class Modality(Term):
+    """What kind of product a pipeline asset is."""
+
+    SMALL_MOLECULE = "small_molecule", "小分子药", "Small molecule"
+    ANTIBODY = "antibody", "抗体药", "mAb / bispecific"
+    ADC = "adc", "抗体偶联药物", "ADC"
+    CAR_T = "car_t", "CAR-T/细胞治疗", "CAR-T / cell therapy"
+    GENE_THERAPY = "gene_therapy", "基因治疗（AAV/LV）", "Gene therapy (AAV/LV)"
+    MRNA_OLIGO = "mrna_oligo", "核酸药物", "mRNA / oligonucleotide"
+    VACCINE = "vaccine", "疫苗", "Vaccine"
+    SYNTHETIC_BIOLOGY = "synthetic_biology", "合成生物", "Synthetic biology"
+    DEVICE = "device", "医疗器械", "Device class II/III"
+    IVD = "ivd", "体外诊断", "In-vitro diagnostics"
+    SURGICAL_ROBOT = "surgical_robot", "手术机器人", "Surgical robot"
+    AI_DRUG_DISCOVERY = "ai_drug_discovery", "AI药物发现", "AI drug discovery"
+    CDMO = "cdmo", "合同研发生产", "CXO / CDMO"
+
+
+class LayoutRole(Term):
+    """A zone's or park's part in the "1+5+X" layout."""
+
+    CORE = "core", "1：创新引领核心区", "1: the core"
+    SPECIALISED = "specialised", "5：专业特色区", "5: specialised area"
+    SPECIAL = "special", "X：特色产业园区", "X: special park"
+
+
+class CarrierType(Term):
+    """The rungs of the plan's ladder of innovation carriers."""
+
+    MAKER_SPACE = "maker_space", "众创空间", "Maker space"
+    INCUBATOR = "incubator", "孵化器", "Incubator"
+    ACCELERATOR = "accelerator", "加速器", "Accelerator"
+    OPEN_INNOVATION_CENTRE = (
+        "open_innovation_centre",
+        "大企业开放创新中心",
+        "Corporate open innovation centre",
+    )
+    SPECIAL_PARK = "special_park", "特色产业园区", "Special industrial park"
+
+
+class PhysicalState(Term):
+    """What is built; never who occupies it."""
+
+    PLANNED = "planned", "规划", "Planned"
+    UNDER_CONSTRUCTION = "under_construction", "在建", "Under construction"
+    SHELL = "shell", "毛坯", "Shell"
+    FITTED = "fitted", "已装修", "Fitted out"
+
+
+class CapacityMeasure(Term):
+    """What a unit's capacity counts."""
+
+    M2 = "m2", "平方米", "Square metres"
+    PLACE = "place", "工位", "Places"
+
+
+class ClaimKind(Term):
+    """Why days of a unit are taken."""
+
+    HOLD = "hold", "锁定", "Hold"
+    LEASE = "lease", "租约", "Lease"
+    WORKS = "works", "施工/停用", "Works"
+    RESERVATION = "reservation", "预留", "Reservation"
+
+
+class FireHazardClass(Term):
+    """Fire hazard class of production (GB 50016), most dangerous first."""
+
+    JIA = "jia", "甲类", "Class A (jia)"
+    YI = "yi", "乙类", "Class B (yi)"
+    BING = "bing", "丙类", "Class C (bing)"
+    DING = "ding", "丁类", "Class D (ding)"
+    WU = "wu", "戊类", "Class E (wu)"
+
+
+class CleanroomGrade(Term):
+    """Cleanroom grade (GMP 2010, annex 1), strictest first."""
+
+    A = "A", "A级", "GMP A"
+    B = "B", "B级", "GMP B"
+    C = "C", "C级", "GMP C"
+    D = "D", "D级", "GMP D"
+
+
+class AnimalFacility(Term):
+    """Laboratory animal facility (GB 14925)."""
+
+    CONVENTIONAL = "conventional", "普通级", "Conventional"
+    SPF = "spf", "SPF级", "SPF"
+
+
+class IsotopeClass(Term):
+    """Class of unsealed radioactive workplace, strongest first."""
+
+    JIA = "jia", "甲级", "Class A"
+    YI = "yi", "乙级", "Class B"
+    BING = "bing", "丙级", "Class C"
+
+
+class VibrationClass(Term):
+    """Generic vibration criterion (GB 50868), loosest first."""
+
+    VC_A = "VC-A", "VC-A（50 µm/s）", "VC-A (50 µm/s)"
+    VC_B = "VC-B", "VC-B（25 µm/s）", "VC-B (25 µm/s)"
+    VC_C = "VC-C", "VC-C（12.5 µm/s）", "VC-C (12.5 µm/s)"
+    VC_D = "VC-D", "VC-D（6.25 µm/s）", "VC-D (6.25 µm/s)"
+    VC_E = "VC-E", "VC-E（3.12 µm/s）", "VC-E (3.12 µm/s)"
+
+
+class FacilityType(Term):
+    """Shared facilities that firms want to be near."""
+
+    BSL_LAB = "bsl_lab", "生物安全实验室", "Biosafety laboratory"
+    CDMO_LINE = "cdmo_line", "CMO/CDMO产线", "CMO/CDMO line"
+    BIOBANK = "biobank", "生物样本库", "Biobank"
+    ANIMAL_FACILITY = "animal_facility", "实验动物设施", "Animal facility"
+    ISOTOPE_WASTE = "isotope_waste", "放射性废物暂存", "Isotope waste store"
+    HOSPITAL = "hospital", "医院", "Hospital"
+    METRO_STATION = "metro_station", "地铁站", "Metro station"
+
+
+class SourceDatum(Term):
+    """Geodetic datum in which a geometry was given."""
+
+    WGS84 = "WGS84", "WGS-84", "WGS-84"
+    CGCS2000 = "CGCS2000", "2000国家大地坐标系", "CGCS2000"
+    GCJ02 = "GCJ02", "火星坐标系 GCJ-02", "GCJ-02"
+    BD09 = "BD09", "百度坐标系 BD-09", "BD-09"
+
+
+class GeometryQuality(Term):
+    """How far a geometry may be trusted."""
+
+    SURVEYED = "surveyed", "实测", "Surveyed"
+    DIGITISED = "digitised", "数字化", "Digitised"
+    SCHEMATIC = "schematic", "示意", "Schematic"
+
+
+class Confidence(Term):
+    """How a fact is known."""
+
+    PUBLISHED = "published", "已发布", "Published"
+    DERIVED = "derived", "推算", "Derived"
+    ASSUMPTION = "assumption", "规划假设", "Planning assumption"
+
+
+class MilestoneStep(Term):
+    """Steps of a construction project, in order."""
+
+    PLANNED = "planned", "规划", "Planned"
+    LAND_ACQUIRED = "land_acquired", "取得土地", "Land acquired"
+    STARTED = "started", "开工", "Construction started"
+    TOPPED_OUT = "topped_out", "结构封顶", "Topped out"
+    COMPLETED = "completed", "竣工", "Completed"
+    ACCEPTED = "accepted", "验收备案", "Accepted and filed"
+    HANDED_OVER = "handed_over", "交付", "Handed over"
+    IN_PRODUCTION = "in_production", "投产", "In production"
+
+
+class Tenure(Term):
+    """How a parcel is held."""
+
+    GRANT = "grant", "出让", "Granted land-use right"
+    FLEXIBLE_GRANT = "flexible_grant", "弹性年期出让", "Flexible-term grant"
+    LEASE = "lease", "租赁", "Leased land"
+    RESERVE = "reserve", "储备", "Reserved industrial land"

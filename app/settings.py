@@ -1,0 +1,45 @@
+"""Settings, from the environment only (prefix ``SPACE_RELAY_``)."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations."""
+
+    model_config = SettingsConfigDict(env_prefix="SPACE_RELAY_", extra="ignore")
+
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL ≥ 15 with PostGIS ≥ 3.3; unset starts a private cluster",
+    )
+    home: Path = Field(
+        default=_ROOT / ".space-relay", description="where the private cluster and keys live"
+    )
+    data_dir: Path = Field(default=_ROOT / "data", description="reference data")
+    pool_size: int = Field(default=16, ge=1, le=200, description="database connections a process")
+    statement_timeout_ms: int = Field(
+        default=15_000, ge=100, description="longest statement of a request, milliseconds"
+    )
+    lock_timeout_ms: int = Field(
+        default=5_000, ge=100, description="longest wait for a lock, milliseconds"
+    )
+    max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="largest request body")
+    hold_hours_default: int = Field(default=72, ge=1, description="how long a hold lasts, hours")
+    hold_hours_max: int = Field(default=24 * 30, ge=1, description="longest hold, hours")
+    live_holds_per_company_max: int = Field(
+        default=20, ge=1, description="live holds one company may have, against hoarding"
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_json: bool = Field(default=False, description="logs as JSON lines instead of coloured text")
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
