@@ -124,7 +124,9 @@ def apt_packages(major: int | None = None) -> list[str]:
     Empty where apt offers no PostGIS for a PostgreSQL that is new enough.
     """
     listed = _output("apt-cache", "search", "--names-only", r"^postgresql-[0-9]+-postgis-3$")
-    offered = [int(number) for number in re.findall(r"^postgresql-(\d+)-postgis-3\b", listed, re.M)]
+    offered = [
+        int(number) for number in re.findall(r"^postgresql-(\d+)-postgis-3\b", listed, re.MULTILINE)
+    ]
     fitting = [one for one in offered if one >= MINIMUM_MAJOR]
     if not fitting:
         return []

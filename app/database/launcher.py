@@ -21,7 +21,7 @@ def main(parent: str, user: str, group: str, *command: str) -> None:
         os.setuid(int(user))
     if libc is not None:
         # After setuid, which clears it. SIGINT is PostgreSQL's fast and clean shutdown.
-        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
+        libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGINT), *[ctypes.c_ulong(0)] * 3)
         if os.getppid() != int(parent):
             sys.exit("the parent ended before the server began")
     os.execv(command[0], command)  # noqa: S606 - that is the purpose of this file
