@@ -82,7 +82,9 @@ _SETTINGS = {
 _CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class _Account(NamedTuple):
+class Account(NamedTuple):
+    """A user of the system."""
+
     uid: int
     gid: int
     name: str
@@ -280,7 +282,7 @@ class Cluster:
         binaries: PostgresBinaries,
         base: Path,
         data: Path,
-        account: _Account | None,
+        account: Account | None,
         alive: int,
     ) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -378,11 +380,11 @@ def _refuse_data_of_root(home: Path) -> None:
         )
 
 
-def _settle(home: Path, *, durable: bool) -> tuple[Path, _Account | None]:
+def _settle(home: Path, *, durable: bool) -> tuple[Path, Account | None]:
     """The folder that holds the data of ``home``, and the user who is to own it."""
     if os.geteuid() != 0:
         return home, None
-    account = _service_account()
+    account = service_account()
     noted = _noted(home)
     if noted is not None:
         (noted / "home").write_text(f"{home}\n", "utf-8")
@@ -432,18 +434,19 @@ def _noted(home: Path) -> Path | None:
     return base if owner == home or not (owner / "location").exists() else None
 
 
-def _service_account() -> _Account:
+def service_account() -> Account:
+    """The user that a cluster started by root runs as."""
     for name in ("postgres", "nobody"):
         with suppress(KeyError):
             entry = pwd.getpwnam(name)
-            return _Account(entry.pw_uid, entry.pw_gid, name)
+            return Account(entry.pw_uid, entry.pw_gid, name)
     raise ClusterError(
         "PostgreSQL refuses to run as root, and there is no user postgres or nobody here.",
         f"useradd --system postgres\n  {OWN_SERVER}",
     )
 
 
-def _enters(account: _Account, folder: Path) -> bool:
+def _enters(account: Account, folder: Path) -> bool:
     """Whether ``account`` may walk into ``folder``; asked of the system, which knows of ACLs."""
     done = subprocess.run(  # noqa: S603 - a fixed script, the folder is an argument
         ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)],
@@ -488,7 +491,7 @@ def _choose(base: Path) -> tuple[Path, PostgresBinaries]:
         ) from error
 
 
-def _check_owner(data: Path, account: _Account | None) -> _Account | None:
+def _check_owner(data: Path, account: Account | None) -> Account | None:
     """The account that owns ``data``; root takes it on, anybody else must be it."""
     uid = data.stat().st_uid
     if account is None:
@@ -505,7 +508,7 @@ def _check_owner(data: Path, account: _Account | None) -> _Account | None:
             f"The data in {data} belongs to root, and PostgreSQL refuses to run as root.",
             f"chown -R {account.name} {data}",
         )
-    return _Account(uid, data.stat().st_gid, _user_name(uid))
+    return Account(uid, data.stat().st_gid, _user_name(uid))
 
 
 def _user_name(uid: int) -> str:
@@ -586,7 +589,7 @@ def _probe(record: _Record) -> str:
 
 
 def _initialise(
-    binaries: PostgresBinaries, data: Path, account: _Account | None, *, durable: bool
+    binaries: PostgresBinaries, data: Path, account: Account | None, *, durable: bool
 ) -> None:
     """Make the database files; ``data`` appears only once they are complete."""
     free = shutil.disk_usage(data.parent).free
@@ -622,7 +625,7 @@ def _initialise(
     fresh.rename(data)
 
 
-def _socket_folder(data: Path, account: _Account | None) -> Path:
+def _socket_folder(data: Path, account: Account | None) -> Path:
     """A private folder with a path short enough for a socket; the same one each time."""
     name = f"space-relay-{hashlib.sha256(os.fsencode(data)).hexdigest()[:10]}"
     places = dict.fromkeys(Path(place) for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"))  # noqa: S108 - made 0700 below
@@ -640,7 +643,7 @@ def _socket_folder(data: Path, account: _Account | None) -> Path:
     )
 
 
-def _private_folder(place: Path, name: str, account: _Account | None) -> Path:
+def _private_folder(place: Path, name: str, account: Account | None) -> Path:
     uid = os.geteuid() if account is None else account.uid
     folder = place / name
     with suppress(FileNotFoundError):
@@ -656,7 +659,7 @@ def _private_folder(place: Path, name: str, account: _Account | None) -> Path:
     return _given(folder, account)
 
 
-def _given(folder: Path, account: _Account | None) -> Path:
+def _given(folder: Path, account: Account | None) -> Path:
     if account is not None:
         os.chown(folder, account.uid, account.gid)
     return folder
