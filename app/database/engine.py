@@ -35,17 +35,18 @@ def make_engine(
 
     @event.listens_for(engine, "connect")
     def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config(name, value, false) FROM (VALUES"
-                " ('timezone', 'UTC'),"
-                " ('plan_cache_mode', 'force_custom_plan'),"
-                " ('jit', 'off'),"
-                " ('idle_in_transaction_session_timeout', '60s'),"
-                " ('client_connection_check_interval', '5s'),"
-                " ('statement_timeout', %s), ('lock_timeout', %s)) AS s (name, value)",
-                (f"{statement_timeout_ms}ms", f"{lock_timeout_ms}ms"),
-            )
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT set_config(name, value, false) FROM (VALUES"
+            " ('timezone', 'UTC'),"
+            " ('plan_cache_mode', 'force_custom_plan'),"
+            " ('jit', 'off'),"
+            " ('idle_in_transaction_session_timeout', '60s'),"
+            " ('client_connection_check_interval', '5s'),"
+            " ('statement_timeout', %s), ('lock_timeout', %s)) AS s (name, value)",
+            (f"{statement_timeout_ms}ms", f"{lock_timeout_ms}ms"),
+        )
+        cursor.close()
         connection.commit()
 
     return engine

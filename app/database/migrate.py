@@ -6,7 +6,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 _ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
 
@@ -31,3 +32,13 @@ def heads() -> set[str]:
 def is_current(connection: Connection) -> bool:
     """Whether the database is at the revisions this code expects."""
     return set(MigrationContext.configure(connection).get_current_heads()) == heads()
+
+
+def readiness(engine: Engine) -> dict[str, str]:
+    """``ok``, or what is wrong, for the database and for its schema."""
+    try:
+        with engine.connect() as connection:
+            current = is_current(connection)
+    except SQLAlchemyError:
+        return {"database": "does not answer", "migrations": "unknown"}
+    return {"database": "ok", "migrations": "ok" if current else "run `space-relay migrate`"}

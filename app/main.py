@@ -1,0 +1,53 @@
+"""The application: routers, problem handlers, middleware, and what lives as long as it does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from app.database.session import session_factory
+from app.kernel.clock import Clock, SystemClock
+from app.routers import health, problems
+from app.routers.middleware import LimitBody, Observe
+from app.settings import Settings
+
+DESCRIPTION = """
+知道园区里的每一平方米，在合适的时间把合适的企业放进去。
+
+Knows every square metre of an industrial park, and puts the right company into it at the right
+time. Periods are half-open Shanghai civil days (`until` is the first day *not* included); areas
+are m², loads kN/m², rents 元/㎡·天; geometries are RFC 7946 (longitude, latitude). Errors are RFC
+9457 problem documents. Send an `Idempotency-Key` with every POST that writes.
+"""
+
+ROUTERS = (health.router,)
+
+
+def create_app(engine: Engine, settings: Settings, clock: Clock | None = None) -> FastAPI:
+    """The application over an engine. The caller owns the engine and disposes of it."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # A thread for each connection, and a few for work that needs none.
+        current_default_thread_limiter().total_tokens = settings.pool_size + 8
+        yield
+
+    app = FastAPI(
+        title="Space Relay 空间接力",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.engine = engine
+    app.state.sessions = session_factory(engine)
+    app.state.clock = clock or SystemClock()
+    app.state.settings = settings
+    problems.install(app)
+    app.add_middleware(LimitBody, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Observe)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

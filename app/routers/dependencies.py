@@ -1,0 +1,180 @@
+"""What routes are handed: a session, the caller, the clock, a page, and a way to write once."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.database.paging import PageRequest
+from app.database.session import Session
+from app.kernel.clock import Clock
+from app.security import credentials
+from app.security.actors import Actor, NotSignedInError
+from app.security.idempotency import Answer, Attempt, run_once
+from app.settings import settings
+
+JSON = "application/json"
+GEOJSON = "application/geo+json"
+
+bearer_scheme = HTTPBearer(
+    auto_error=False,
+    description="a firm's API key (`sr_live_…`) or a staff token (`sr_staff_…`)",
+)
+
+
+def open_session(request: Request) -> Iterator[Session]:
+    """A session for one request. Nothing is committed here: the work commits itself."""
+    with request.app.state.sessions() as session:
+        yield session
+
+
+# The limit makes requests queue without holding a thread when the pool is full.
+SessionDep = Annotated[
+    Session, Depends(open_session, scope="function", max_concurrency=settings().pool_size)
+]
+
+
+def get_clock(request: Request) -> Clock:
+    """The clock of this application."""
+    clock: Clock = request.app.state.clock
+    return clock
+
+
+ClockDep = Annotated[Clock, Depends(get_clock)]
+
+
+def get_actor(
+    request: Request,
+    session: SessionDep,
+    clock: ClockDep,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
+) -> Actor:
+    """Who is calling."""
+    if bearer is None and request.headers.get("authorization"):
+        raise NotSignedInError("only `Authorization: Bearer …` is understood")
+    return credentials.authenticate(session, bearer.credentials if bearer else None, clock.now())
+
+
+ActorDep = Annotated[Actor, Depends(get_actor)]
+
+
+class Filters(BaseModel):
+    """Base of query parameters: an unknown name is refused, never ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Paging(Filters):
+    """Base of the query parameters of a listing."""
+
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="rows a page: 100 (JSON) or 1000 (GeoJSON) unless told; at most 1000 or 10000",
+    )
+    cursor: str | None = Field(
+        default=None, max_length=2_000, description="`next_cursor` of the page before"
+    )
+    f: Annotated[str | None, Field(pattern="^(json|geojson)$", description="json or geojson")] = (
+        None
+    )
+
+    def page(self, *, geojson: bool) -> PageRequest:
+        """The page asked for, its size clamped to what the format allows."""
+        default, most = (1_000, 10_000) if geojson else (100, 1_000)
+        return PageRequest(limit=min(self.limit or default, most), cursor=self.cursor)
+
+
+def wants_geojson(request: Request) -> bool:
+    """Whether GeoJSON was asked for, by ``f=`` (which wins) or by ``Accept``."""
+    asked = request.query_params.get("f")
+    if asked:
+        return asked == "geojson"
+    return GEOJSON in request.headers.get("accept", "")
+
+
+GeoJsonDep = Annotated[bool, Depends(wants_geojson)]
+
+
+def next_href(request: Request, cursor: str | None) -> str | None:
+    """The absolute address of the next page."""
+    return str(request.url.include_query_params(cursor=cursor)) if cursor else None
+
+
+async def body_digest(request: Request) -> bytes:
+    """SHA-256 of the body, which FastAPI has read already."""
+    return hashlib.sha256(await request.body()).digest()
+
+
+class Writer:
+    """Does one write in one transaction, at most once per Idempotency-Key."""
+
+    def __init__(self, session: Session, attempt: Attempt) -> None:
+        """Made by ``get_writer``."""
+        self._session = session
+        self._attempt = attempt
+
+    def __call__(
+        self,
+        work: Callable[[], BaseModel],
+        *,
+        status: int = 201,
+        location: Callable[[Any], str] | None = None,
+    ) -> Response:
+        """Run ``work`` and answer with the model it returns."""
+
+        def answer() -> Answer:
+            made = work()
+            headers = {"Location": location(made)} if location else {}
+            return Answer(status, made.model_dump_json().encode(), headers)
+
+        done = run_once(self._session, self._attempt, answer)
+        headers = dict(done.headers)
+        if done.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return Response(done.body, status_code=done.status, headers=headers, media_type=JSON)
+
+
+def get_writer(
+    request: Request,
+    session: SessionDep,
+    actor: ActorDep,
+    digest: Annotated[bytes, Depends(body_digest)],
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="makes the call safe to repeat: the same key and body get the same answer"
+        ),
+    ] = None,
+) -> Writer:
+    """The writer of this call."""
+    return Writer(
+        session,
+        Attempt(
+            actor=actor.label,
+            key=idempotency_key,
+            operation=f"{request.method} {request.url.path}",
+            body_sha256=digest,
+        ),
+    )
+
+
+WriterDep = Annotated[Writer, Depends(get_writer)]
+
+__all__ = [
+    "GEOJSON",
+    "JSON",
+    "ActorDep",
+    "ClockDep",
+    "Filters",
+    "GeoJsonDep",
+    "Paging",
+    "Query",
+    "SessionDep",
+    "WriterDep",
+    "next_href",
+]

@@ -1,0 +1,43 @@
+"""Liveness, readiness and metrics, for machines that watch."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+
+from app.database.migrate import readiness
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """The process runs."""
+
+    status: str = Field(default="ok", examples=["ok"])
+
+
+class Readiness(BaseModel):
+    """Whether calls can be served."""
+
+    ready: bool
+    checks: dict[str, str] = Field(examples=[{"database": "ok", "migrations": "ok"}])
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """Say that the process runs. Touches no database."""
+    return Health()
+
+
+@router.get("/readyz", responses={503: {"model": Readiness}})
+def readyz(request: Request, response: Response) -> Readiness:
+    """Say whether the database answers and is at the right schema."""
+    checks = readiness(request.app.state.engine)
+    ready = all(value == "ok" for value in checks.values())
+    response.status_code = 200 if ready else 503
+    return Readiness(ready=ready, checks=checks)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics() -> Response:
+    """Metrics in Prometheus' text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

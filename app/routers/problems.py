@@ -1,0 +1,203 @@
+"""Errors as RFC 9457 problem documents: the only file that knows both domain errors and HTTP."""
+
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from app.kernel.errors import BusyError, InvalidInputError, Kind, SpaceRelayError
+
+logger = structlog.get_logger(__name__)
+
+PROBLEM_TYPE = "/problems/"
+MEDIA_TYPE = "application/problem+json"
+
+STATUS = {
+    Kind.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Kind.MALFORMED: HTTPStatus.BAD_REQUEST,
+    Kind.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Kind.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    Kind.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Kind.CONFLICT: HTTPStatus.CONFLICT,
+    Kind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Kind.PRECONDITION_FAILED: HTTPStatus.PRECONDITION_FAILED,
+    Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+#: Seconds after which a busy service may be asked again.
+RETRY_AFTER_S = "2"
+
+
+class ProblemFault(BaseModel):
+    """One thing wrong with the input."""
+
+    where: str = Field(description="body, query, path or header", examples=["body"])
+    pointer: str = Field(
+        description="JSON pointer into the body, or the parameter's name", examples=["/until"]
+    )
+    detail: str = Field(description="the rule, and the way out")
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document. Further members carry facts for programs."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="stable name of the kind of problem", examples=["/problems/busy"])
+    title: str
+    title_zh: str | None = None
+    status: int
+    detail: str
+    instance: str = Field(description="path of the call")
+    request_id: str | None = None
+    errors: list[ProblemFault] = Field(default_factory=list)
+
+
+class InvalidRequestError(SpaceRelayError):
+    """The request does not have the form this operation takes."""
+
+    slug, title, kind = "invalid-request", "The request does not have the right form", Kind.INVALID
+    title_zh = "请求格式不正确"
+
+
+class MalformedJsonError(SpaceRelayError):
+    """The body is not JSON."""
+
+    slug, title, kind = "malformed-json", "The body is not JSON", Kind.MALFORMED
+    title_zh = "请求正文不是有效的 JSON"
+
+
+class BodyTooLargeError(SpaceRelayError):
+    """The body is larger than the service takes."""
+
+    slug, title, kind = "body-too-large", "The body is too large", Kind.TOO_LARGE
+    title_zh = "请求正文过大"
+
+
+def problems(*errors: type[SpaceRelayError]) -> dict[int | str, dict[str, Any]]:
+    """The ``responses=`` of a route that may answer with these errors."""
+    by_status: dict[int, list[type[SpaceRelayError]]] = {}
+    every: tuple[type[SpaceRelayError], ...] = (*errors, InvalidRequestError)
+    for error in every:
+        by_status.setdefault(STATUS[error.kind], []).append(error)
+    return {
+        status: {
+            "model": Problem,
+            "description": "; ".join(f"`{error.slug}`: {error.title}" for error in listed),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, listed in by_status.items()
+    }
+
+
+def problem_response(
+    request: Request,
+    error: SpaceRelayError,
+    *,
+    status: int | None = None,
+    faults: Sequence[dict[str, str]] = (),
+) -> Response:
+    """The problem document of an error."""
+    status = status or STATUS[error.kind]
+    own = error.faults if isinstance(error, InvalidInputError) else ()
+    listed = [
+        {"where": fault.where, "pointer": fault.pointer, "detail": fault.detail} for fault in own
+    ] or list(faults)
+    body: dict[str, Any] = {
+        "type": PROBLEM_TYPE + error.slug,
+        "title": error.title,
+        "title_zh": error.title_zh,
+        "status": status,
+        "detail": error.detail,
+        "instance": request.url.path,
+        "request_id": getattr(request.state, "request_id", None),
+        "errors": listed,
+        **error.facts,
+    }
+    headers: dict[str, str] = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = RETRY_AFTER_S
+    return Response(
+        json.dumps(body, ensure_ascii=False, default=str),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of ``app`` with a problem document."""
+
+    @app.exception_handler(SpaceRelayError)
+    def on_domain_error(request: Request, error: SpaceRelayError) -> Response:
+        logger.info("refused", problem=error.slug, detail=error.detail)
+        return problem_response(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
+        found = error.errors()
+        if any(one["type"] == "json_invalid" for one in found):
+            malformed = MalformedJsonError("the body could not be read as JSON")
+            return problem_response(request, malformed)
+        faults = [
+            {
+                "where": str(one["loc"][0]),
+                "pointer": _pointer(one["loc"]),
+                "detail": one["msg"],
+            }
+            for one in found
+        ]
+        first = faults[0] if faults else {"pointer": "", "detail": "see the documentation"}
+        detail = f"{first['pointer']}: {first['detail']}"
+        return problem_response(request, InvalidRequestError(detail), faults=faults)
+
+    @app.exception_handler(PoolTimeoutError)
+    def on_full_pool(request: Request, _error: PoolTimeoutError) -> Response:
+        return problem_response(request, BusyError("all database connections are busy; try again"))
+
+    @app.exception_handler(DBAPIError)
+    def on_database_error(request: Request, error: DBAPIError) -> Response:
+        # A read may run into a time-out or lose its server outside any transaction() block.
+        sqlstate = getattr(error.orig, "sqlstate", None)
+        lost = isinstance(error, OperationalError) or error.connection_invalidated
+        if sqlstate in {"57014", "55P03"} or lost:
+            logger.warning("database unavailable", sqlstate=sqlstate, error=str(error.orig))
+            return problem_response(
+                request,
+                BusyError("the database did not answer in time; try again, or ask for less"),
+            )
+        return on_bug(request, error)
+
+    @app.exception_handler(HTTPException)
+    def on_http_error(request: Request, error: HTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        plain = SpaceRelayError(str(error.detail or status.phrase))
+        plain.slug = status.phrase.lower().replace(" ", "-")  # type: ignore[misc]
+        plain.title = status.phrase  # type: ignore[misc]
+        plain.title_zh = status.phrase  # type: ignore[misc]
+        response = problem_response(request, plain, status=status)
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    def on_bug(request: Request, error: Exception) -> Response:
+        logger.error("bug", exc_info=error)
+        internal = SpaceRelayError("something went wrong on our side; quote the request id")
+        return problem_response(request, internal, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    where, *rest = location
+    if where != "body":
+        return str(rest[0]) if rest else str(where)
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in rest)

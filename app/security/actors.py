@@ -1,0 +1,101 @@
+"""Who is calling, and what they may see and do."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+from app.kernel.errors import Kind, NotFoundError, SpaceRelayError
+
+
+class ActorKind(StrEnum):
+    """The three audiences."""
+
+    PUBLIC = "public"
+    FIRM = "firm"
+    STAFF = "staff"
+
+
+class Role(StrEnum):
+    """Staff roles; each includes the ones before it (see ``_RANK``)."""
+
+    VIEWER = "viewer"
+    AGENT = "agent"
+    MANAGER = "manager"
+    ADMIN = "admin"
+
+
+_RANK = {Role.VIEWER: 0, Role.AGENT: 1, Role.MANAGER: 2, Role.ADMIN: 3}
+
+
+class Scope(StrEnum):
+    """What a firm's key may do."""
+
+    REQUESTS_READ = "requests:read"
+    REQUESTS_WRITE = "requests:write"
+    HOLDS_WRITE = "holds:write"
+
+
+class NotSignedInError(SpaceRelayError):
+    """The call needs a credential, and had none that is valid."""
+
+    slug, title, kind = "not-signed-in", "A valid credential is needed", Kind.UNAUTHENTICATED
+    title_zh = "需要有效的凭证"
+
+
+class NotAllowedError(SpaceRelayError):
+    """The caller is known, and may not do this."""
+
+    slug, title, kind = "not-allowed", "This credential does not allow that", Kind.FORBIDDEN
+    title_zh = "当前凭证无此权限"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A caller. ``park_ids`` None means every park; ``label`` is what the ledger writes down."""
+
+    kind: ActorKind
+    label: str
+    company_id: UUID | None = None
+    role: Role | None = None
+    park_ids: frozenset[UUID] | None = None
+    scopes: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the caller works for the parks."""
+        return self.kind is ActorKind.STAFF
+
+    def require_staff(self, role: Role = Role.VIEWER) -> None:
+        """Refuse anyone who is not staff of at least ``role``."""
+        self.require_signed_in()
+        if self.role is None or _RANK[self.role] < _RANK[role]:
+            raise NotAllowedError(f"this needs a staff token with the role {role} or above")
+
+    def require_signed_in(self) -> None:
+        """Refuse callers without a credential."""
+        if self.kind is ActorKind.PUBLIC:
+            raise NotSignedInError(
+                "send `Authorization: Bearer …` with a firm's key or staff token"
+            )
+
+    def require_firm_scope_or_staff(self, scope: Scope, role: Role = Role.AGENT) -> None:
+        """Let staff of ``role`` through, and firms whose key has ``scope``."""
+        self.require_signed_in()
+        if self.is_staff:
+            self.require_staff(role)
+        elif scope not in self.scopes:
+            raise NotAllowedError(f"this key lacks the scope {scope}")
+
+    def require_company(self, company_id: UUID) -> None:
+        """Hide other companies from a firm: the answer is as if they did not exist."""
+        self.require_signed_in()
+        if not self.is_staff and company_id != self.company_id:
+            raise NotFoundError("no such company, or it is not yours to see")
+
+    def require_park(self, park_id: UUID) -> None:
+        """Refuse staff whose token is for other parks; firms may ask for any park."""
+        if self.is_staff and self.park_ids is not None and park_id not in self.park_ids:
+            raise NotAllowedError("this token is for other parks")
+
+
+ANONYMOUS = Actor(kind=ActorKind.PUBLIC, label="public")

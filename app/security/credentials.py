@@ -1,0 +1,135 @@
+"""Issues and checks credentials. Secrets are random 32 bytes; only their SHA-256 is kept.
+
+A fast hash is right here because the secret has 256 bits of entropy: nothing can be guessed.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.models.access import Credential
+from app.security.actors import ANONYMOUS, Actor, ActorKind, NotSignedInError, Role, Scope
+
+_PREFIX = {ActorKind.FIRM: "sr_live", ActorKind.STAFF: "sr_staff"}
+_PARTS = 4
+#: ``last_used_at`` is written at most this often, so that reads stay reads.
+_LAST_USED_GRAIN = timedelta(minutes=5)
+
+
+def issue_staff_token(
+    session: Session,
+    *,
+    role: Role,
+    label: str,
+    park_ids: Sequence[UUID] | None = None,
+    expires_at: datetime | None = None,
+) -> str:
+    """A new staff token; the returned text is shown once and kept nowhere."""
+    return _issue(
+        session,
+        Credential(
+            kind=ActorKind.STAFF,
+            role=role,
+            label=label,
+            park_ids=None if park_ids is None else list(park_ids),
+            expires_at=expires_at,
+        ),
+    )
+
+
+def issue_firm_key(
+    session: Session,
+    *,
+    company_id: UUID,
+    label: str,
+    scopes: Sequence[Scope] = tuple(Scope),
+    expires_at: datetime | None = None,
+) -> str:
+    """A new API key of a firm; the returned text is shown once and kept nowhere."""
+    return _issue(
+        session,
+        Credential(
+            kind=ActorKind.FIRM,
+            company_id=company_id,
+            label=label,
+            scopes=[scope.value for scope in scopes],
+            expires_at=expires_at,
+        ),
+    )
+
+
+def authenticate(session: Session, bearer: str | None, now: datetime) -> Actor:
+    """The actor behind a bearer text; the public when there is none.
+
+    Raises:
+        NotSignedInError: a text was given, and it is no valid credential.
+    """
+    if bearer is None:
+        return ANONYMOUS
+    refusal = NotSignedInError("the credential is unknown, expired or revoked; ask for a new one")
+    parts = bearer.split("_", _PARTS - 1)
+    if len(parts) != _PARTS or not bearer.isascii():
+        raise refusal
+    credential = session.scalar(select(Credential).where(Credential.key_id == parts[2]))
+    # Compare even when the key is unknown, so that the time taken tells nothing.
+    known = credential.secret_sha256 if credential else bytes(32)
+    matches = hmac.compare_digest(known, hashlib.sha256(bearer.encode()).digest())
+    if credential is None or not matches or credential.revoked_at is not None:
+        raise refusal
+    if credential.expires_at is not None and credential.expires_at <= now:
+        raise refusal
+    _note_use(session, credential, now)
+    if credential.kind == ActorKind.FIRM:
+        return Actor(
+            kind=ActorKind.FIRM,
+            label=f"firm:{credential.key_id}",
+            company_id=credential.company_id,
+            scopes=frozenset(credential.scopes),
+        )
+    park_ids = credential.park_ids
+    return Actor(
+        kind=ActorKind.STAFF,
+        label=f"staff:{credential.key_id}",
+        role=Role(credential.role or Role.VIEWER),
+        park_ids=None if park_ids is None else frozenset(park_ids),
+    )
+
+
+def revoke(session: Session, key_id: str, now: datetime) -> bool:
+    """End a credential; False when there is none of that id still valid."""
+    ended = session.scalar(
+        update(Credential)
+        .where(Credential.key_id == key_id, Credential.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(Credential.id)
+    )
+    return ended is not None
+
+
+def _issue(session: Session, credential: Credential) -> str:
+    # Base32 for the id: the separator "_" cannot appear in it.
+    key_id = base64.b32encode(secrets.token_bytes(10)).decode().lower()
+    text = f"{_PREFIX[ActorKind(credential.kind)]}_{key_id}_{secrets.token_urlsafe(32)}"
+    credential.key_id = key_id
+    credential.secret_sha256 = hashlib.sha256(text.encode()).digest()
+    session.add(credential)
+    session.flush()
+    return text
+
+
+def _note_use(session: Session, credential: Credential, now: datetime) -> None:
+    last = credential.last_used_at
+    if last is not None and now - last < _LAST_USED_GRAIN:
+        return
+    session.execute(
+        update(Credential).where(Credential.id == credential.id).values(last_used_at=now)
+    )
+    # A call of its own: a write that is refused later must not undo it, nor hold its row lock.
+    session.commit()

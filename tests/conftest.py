@@ -1,0 +1,203 @@
+"""A real PostGIS for the whole run: schema by migrations once, rolled back after each test."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from app.database.cluster import Cluster
+from app.database.engine import make_engine, normalised_url
+from app.database.migrate import upgrade
+from app.main import create_app
+from app.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+#: The day on which the demonstration's leases are drawn; tests use it as "today".
+DATA_DAY = "2026-11-01"
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """A throw-away PostGIS, or the one that SPACE_RELAY_TEST_DATABASE_URL names."""
+    given = os.environ.get("SPACE_RELAY_TEST_DATABASE_URL")
+    if given:
+        yield normalised_url(given)
+        return
+    with tempfile.TemporaryDirectory(prefix="space-relay-tests-") as folder:
+        Path(folder).chmod(0o755)
+        with Cluster(Path(folder), durable=False) as cluster:
+            yield cluster.url
+
+
+class Databases:
+    """Makes databases on the test server, quickly, as copies of others."""
+
+    def __init__(self, server_url: str) -> None:
+        self._url = make_url(server_url)
+        self._admin = create_engine(
+            self._url.set(database="postgres"), isolation_level="AUTOCOMMIT"
+        )
+        self._made: list[str] = []
+
+    def create(self, template: str | None = None) -> str:
+        name = f"test_{uuid4().hex[:12]}"
+        copied = f' TEMPLATE "{template}"' if template else ""
+        with self._admin.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}"{copied}'))
+        self._made.append(name)
+        return name
+
+    def url(self, name: str) -> str:
+        return self._url.set(database=name).render_as_string(hide_password=False)
+
+    def drop(self, name: str) -> None:
+        with self._admin.connect() as connection:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        self._made.remove(name)
+
+    def close(self) -> None:
+        for name in list(self._made):
+            self.drop(name)
+        self._admin.dispose()
+
+
+@pytest.fixture(scope="session")
+def databases(server_url: str) -> Iterator[Databases]:
+    made = Databases(server_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def empty_template(databases: Databases) -> str:
+    """A migrated database without rows, with no connection left open."""
+    name = databases.create()
+    engine = make_engine(databases.url(name), pool_size=2, statement_timeout_ms=60_000)
+    with engine.connect() as connection:
+        upgrade(connection)
+    engine.dispose()
+    return name
+
+
+@pytest.fixture(scope="session")
+def seeded_template(databases: Databases, empty_template: str) -> str:
+    """A database with all reference data, with no connection left open."""
+    from app.seeding.service import seed  # noqa: PLC0415  (only tests that need it pay for it)
+
+    name = databases.create(empty_template)
+    engine = make_engine(databases.url(name), pool_size=2, statement_timeout_ms=120_000)
+    with Session(engine) as session:
+        seed(session, ROOT / "data")
+        session.commit()
+    engine.dispose()
+    return name
+
+
+def _engine(databases: Databases, name: str) -> Iterator[Engine]:
+    engine = make_engine(databases.url(name), pool_size=40, statement_timeout_ms=60_000)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def engine(databases: Databases, empty_template: str) -> Iterator[Engine]:
+    """An engine on one shared database without rows; use ``session``, which rolls back."""
+    yield from _engine(databases, databases.create(empty_template))
+
+
+@pytest.fixture(scope="session")
+def seeded_engine(databases: Databases, seeded_template: str) -> Iterator[Engine]:
+    """An engine on one shared database with all reference data; use it through roll-backs."""
+    yield from _engine(databases, databases.create(seeded_template))
+
+
+@pytest.fixture
+def own_engine(databases: Databases, empty_template: str) -> Iterator[Engine]:
+    """An engine on a database of the test's own, where commits stay and sessions may race."""
+    name = databases.create(empty_template)
+    yield from _engine(databases, name)
+    databases.drop(name)
+
+
+@pytest.fixture
+def own_seeded_engine(databases: Databases, seeded_template: str) -> Iterator[Engine]:
+    """Like ``own_engine``, with all reference data."""
+    name = databases.create(seeded_template)
+    yield from _engine(databases, name)
+    databases.drop(name)
+
+
+def _rolled_back(engine: Engine) -> Iterator[Session]:
+    with engine.connect() as connection:
+        outer = connection.begin()
+        with Session(
+            connection, join_transaction_mode="create_savepoint", expire_on_commit=False
+        ) as session:
+            yield session
+        outer.rollback()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session whose commits are real to the code under test and gone after the test."""
+    yield from _rolled_back(engine)
+
+
+@pytest.fixture
+def seeded_session(seeded_engine: Engine) -> Iterator[Session]:
+    """Like ``session``, on the reference data."""
+    yield from _rolled_back(seeded_engine)
+
+
+@pytest.fixture
+def make_client() -> Iterator[Callable[[Session | Engine], TestClient]]:
+    """Makes clients of the application, over a test's session (rolled back) or its own engine."""
+    opened: list[TestClient] = []
+
+    def make(database: Session | Engine, **settings: object) -> TestClient:
+        engine = database if isinstance(database, Engine) else database.get_bind().engine
+        app = create_app(engine, Settings(log_level="ERROR", **settings))  # type: ignore[arg-type]
+        if isinstance(database, Session):
+            app.state.sessions = lambda: _Borrowed(database)
+        client = TestClient(app, raise_server_exceptions=False)
+        client.__enter__()
+        opened.append(client)
+        return client
+
+    yield make
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+class _Borrowed:
+    """Hands the test's own session to the application, and leaves it open."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> Session:
+        return self._session
+
+    def __exit__(self, *_: object) -> None:
+        self._session.rollback()
+
+
+@pytest.fixture
+def client(session: Session, make_client: Callable[[Session], TestClient]) -> TestClient:
+    """A client of the application on an empty, rolled-back database."""
+    return make_client(session)
+
+
+@pytest.fixture
+def seeded_client(
+    seeded_session: Session, make_client: Callable[[Session], TestClient]
+) -> TestClient:
+    """A client of the application on the reference data, rolled back."""
+    return make_client(seeded_session)
