@@ -36,7 +36,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 import fcntl  # noqa: E402 - not on Windows
-from collections.abc import Callable, Iterator  # noqa: E402
+from collections.abc import Callable, Iterator, Sequence  # noqa: E402
 
 from app.database import checks  # noqa: E402 - after the question of Python's version
 from app.database.binaries import (  # noqa: E402
@@ -538,7 +538,7 @@ def stamped(name: str, made_from: str) -> bool:
 Step = tuple[str, Callable[[], int]]
 
 
-def first_failure(steps: list[Step]) -> int:
+def first_failure(steps: Sequence[Step]) -> int:
     """Run all steps, print the time of each; the exit code of the first that failed."""
     first = 0
     for name, action in steps:
