@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
+from app.kernel.errors import NotFoundError
 from app.models.access import Credential
+from app.models.company import Company
 from app.security.actors import ANONYMOUS, Actor, ActorKind, NotSignedInError, Role, Scope
 
 _PREFIX = {ActorKind.FIRM: "sr_live", ActorKind.STAFF: "sr_staff"}
@@ -100,6 +102,22 @@ def authenticate(session: Session, bearer: str | None, now: datetime) -> Actor:
         role=Role(credential.role or Role.VIEWER),
         park_ids=None if park_ids is None else frozenset(park_ids),
     )
+
+
+def find_company(session: Session, text: str) -> UUID:
+    """The id of the company with this id or unified social credit code.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    try:
+        same: ColumnElement[bool] = Company.id == UUID(text)
+    except ValueError:
+        same = Company.unified_social_credit_code == text.strip().upper()
+    found = session.scalar(select(Company.id).where(same))
+    if found is None:
+        raise NotFoundError(f"no company has the id or unified social credit code {text}")
+    return found
 
 
 def revoke(session: Session, key_id: str, now: datetime) -> bool:

@@ -1,0 +1,348 @@
+"""The ``space-relay`` command."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app import logs
+from app.database import checks
+from app.database.cluster import Cluster, ClusterError
+from app.database.engine import make_engine
+from app.database.migrate import is_current, upgrade
+from app.database.session import transaction
+from app.kernel.clock import SystemClock
+from app.kernel.errors import SpaceRelayError
+from app.main import create_app
+from app.security.actors import Role, Scope
+from app.security.credentials import find_company, issue_firm_key, issue_staff_token, revoke
+from app.security.demo import Demo, ensure_demo
+from app.seeding.service import SeedReport, generate_park, seed
+from app.settings import Settings, settings
+from app.worker import make_worker
+
+app = typer.Typer(
+    name="space-relay",
+    help="Space Relay 空间接力: every square metre of the park, and the right company in it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+token_app = typer.Typer(help="Issue and revoke credentials.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+#: Statements of commands may take long; those of requests may not.
+_COMMAND_TIMEOUT_MS = 3_600_000
+
+Report = Callable[[str, int, int], None]
+
+
+def fail(sentence: str, remedy: str) -> NoReturn:
+    """One clear sentence, the line to type, and exit 1."""
+    err.print(f"[red]{sentence}[/red]")
+    err.print(f"  {remedy}", soft_wrap=True)
+    raise typer.Exit(1)
+
+
+@contextmanager
+def database_url(configured: Settings) -> Iterator[str]:
+    """The database to use: the configured one, or the private cluster while this lasts."""
+    if configured.database_url is not None:
+        yield configured.database_url.get_secret_value()
+        return
+    try:
+        with Cluster(configured.home) as cluster:
+            yield cluster.url
+    except ClusterError as error:
+        fail(error.message, error.remedy)
+
+
+@contextmanager
+def opened_engine(*, for_requests: bool = False) -> Iterator[Engine]:
+    """An engine on the database, disposed of at the end."""
+    configured = settings()
+    with database_url(configured) as url:
+        engine = make_engine(
+            url,
+            pool_size=configured.pool_size if for_requests else 4,
+            statement_timeout_ms=(
+                configured.statement_timeout_ms if for_requests else _COMMAND_TIMEOUT_MS
+            ),
+            lock_timeout_ms=configured.lock_timeout_ms if for_requests else _COMMAND_TIMEOUT_MS,
+        )
+        try:
+            with engine.connect():
+                pass
+            yield engine
+        except OperationalError as error:
+            fail(
+                f"The database does not answer: {str(error.orig).strip().splitlines()[0]}",
+                "space-relay doctor",
+            )
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def progress_bars() -> Iterator[Report]:
+    """A reporter ``(step, done, total)`` that draws one bar for each step."""
+    with Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+    ) as progress:
+        tasks: dict[str, int] = {}
+
+        def report(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = progress.add_task(step, total=total)
+            progress.update(tasks[step], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield report
+
+
+def migrate_to_head(engine: Engine) -> None:
+    """Bring the schema up to date."""
+    with engine.connect() as connection:
+        upgrade(connection)
+
+
+def show(report: SeedReport) -> None:
+    """Print what is loaded."""
+    if not report.loaded:
+        out.print("reference data is already loaded; nothing to do")
+    for name, value in report.totals.items():
+        out.print(
+            f"  {name:<34} {value:>18,}" if isinstance(value, int) else f"  {name:<34} {value:>18}"
+        )
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the schema this release needs."""
+    with opened_engine() as engine:
+        migrate_to_head(engine)
+    out.print("the schema is up to date")
+
+
+@app.command(name="seed")
+def seed_command(
+    seed_number: Annotated[
+        int, typer.Option("--seed", help="seed of the generated part")
+    ] = 20261101,
+) -> None:
+    """Load the Shanghai reference data. Run twice, it does nothing the second time."""
+    with opened_engine() as engine, Session(engine) as session, progress_bars() as report:
+        migrate_to_head(engine)
+        with transaction(session):
+            loaded = seed(session, settings().data_dir, seed=seed_number, progress=report)
+    show(loaded)
+
+
+@app.command()
+def generate(
+    units: Annotated[int, typer.Option(min=1, help="how many units to make")],
+    seed_number: Annotated[
+        int, typer.Option("--seed", help="the same seed makes the same park")
+    ] = 1,
+) -> None:
+    """Make synthetic parks of any size, for benchmarks. Every row says that it is synthetic."""
+    with opened_engine() as engine, Session(engine) as session, progress_bars() as report:
+        migrate_to_head(engine)
+        with transaction(session):
+            made = generate_park(session, units=units, seed=seed_number, progress=report)
+    show(made)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on", min=1, max=65535)] = 8000,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="load the reference data once and make credentials to try"),
+    ] = False,
+) -> None:
+    """Serve the API. Without SPACE_RELAY_DATABASE_URL, a private PostGIS runs as long as this."""
+    configured = settings()
+    logs.configure(configured.log_level, as_json=configured.log_json)
+    if not checks.port_is_free(port, host):
+        fail(
+            f"Port {port} is used by another program.",
+            f"python3 dev.py run --port {checks.free_port(port, host)}",
+        )
+    base_url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104
+    _end_with_signal()
+    with opened_engine(for_requests=True) as engine:
+        if demo:
+            prepare_demo(base_url)
+        with engine.connect() as connection:
+            if not is_current(connection):
+                fail("The database is at another schema.", "space-relay migrate")
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(engine, configured),
+                host=host,
+                port=port,
+                access_log=False,
+                log_level="warning",
+                timeout_graceful_shutdown=10,
+                server_header=False,
+            )
+        )
+        err.print(f"serving on {base_url}  (docs: {base_url}/docs, Ctrl-C ends it)")
+        server.run()
+
+
+def prepare_demo(base_url: str) -> None:
+    """Migrate, load the reference data once, and say how to try it."""
+    with opened_engine() as engine, Session(engine) as session:
+        migrate_to_head(engine)
+        with progress_bars() as report, transaction(session):
+            seed(session, settings().data_dir, progress=report)
+        made = ensure_demo(session, settings().home, base_url, SystemClock())
+    announce(made)
+
+
+def announce(made: Demo) -> None:
+    """Print the credentials the first time, and where they are kept every time."""
+    out.print(f"\nSpace Relay 空间接力: {made.base_url}")
+    if made.fresh:
+        out.print(f"  staff token 员工令牌   {made.staff_token}", soft_wrap=True)
+        out.print(f"  firm API key 企业密钥  {made.firm_key}", soft_wrap=True)
+    out.print(f"  demo firm 演示企业     {made.company_name_zh}  {made.company_id}", soft_wrap=True)
+    out.print(f"  kept in 凭证文件       {made.path}\n", soft_wrap=True)
+
+
+def _end_with_signal() -> None:
+    """Let SIGTERM unwind the stack like Ctrl-C, so that the private cluster is stopped."""
+
+    def on_term(_number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, on_term)
+
+
+@app.command()
+def worker() -> None:
+    """Run background jobs until told to stop."""
+    configured = settings()
+    logs.configure(configured.log_level, as_json=configured.log_json)
+    with opened_engine() as engine:
+        url = engine.url.render_as_string(hide_password=False)
+        with make_worker(engine, url).open() as queue:
+            err.print("working; Ctrl-C ends it")
+            queue.run_worker()
+
+
+@app.command(name="export-openapi")
+def export_openapi(
+    path: Annotated[Path | None, typer.Argument(help="file to write; else standard output")] = None,
+) -> None:
+    """Write the OpenAPI 3.1 document. Needs no database."""
+    engine = make_engine("postgresql://nowhere/none")
+    document = json.dumps(
+        create_app(engine, settings()).openapi(), ensure_ascii=False, indent=2, sort_keys=True
+    )
+    if path is None:
+        sys.stdout.write(document + "\n")
+    else:
+        path.write_text(document + "\n", encoding="utf-8")
+
+
+@token_app.command(name="staff")
+def token_staff(
+    role: Annotated[Role, typer.Option(help="what the holder may do")] = Role.AGENT,
+    label: Annotated[str, typer.Option(help="what it is for; no personal data")] = "staff",
+    days: Annotated[int, typer.Option(min=1, help="days until it expires")] = 90,
+) -> None:
+    """Issue a staff token. It is shown once."""
+    with opened_engine() as engine, Session(engine) as session, transaction(session):
+        out.print(
+            issue_staff_token(
+                session,
+                role=role,
+                label=label,
+                expires_at=SystemClock().now() + timedelta(days=days),
+            ),
+            soft_wrap=True,
+        )
+
+
+@token_app.command(name="firm")
+def token_firm(
+    company: Annotated[str, typer.Option(help="id or 统一社会信用代码 of the company")],
+    label: Annotated[str, typer.Option(help="what it is for; no personal data")] = "firm",
+    days: Annotated[int, typer.Option(min=1, help="days until it expires")] = 365,
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="what it may do; all if left out")
+    ] = None,
+) -> None:
+    """Issue a firm's API key. It is shown once."""
+    with opened_engine() as engine, Session(engine) as session, transaction(session):
+        try:
+            company_id = find_company(session, company)
+        except SpaceRelayError as error:
+            fail(str(error), "space-relay token firm --company <id or 统一社会信用代码>")
+        out.print(
+            issue_firm_key(
+                session,
+                company_id=company_id,
+                label=label,
+                scopes=scope or tuple(Scope),
+                expires_at=SystemClock().now() + timedelta(days=days),
+            ),
+            soft_wrap=True,
+        )
+
+
+@token_app.command(name="revoke")
+def token_revoke(
+    key_id: Annotated[str, typer.Argument(help="the part between the second and third _")],
+) -> None:
+    """End a credential now."""
+    with opened_engine() as engine, Session(engine) as session, transaction(session):
+        ended = revoke(session, key_id, SystemClock().now())
+    if not ended:
+        fail("There is no valid credential of that id.", "space-relay token revoke <key id>")
+    out.print("revoked")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is there and what is missing; change nothing."""
+    configured = settings()
+    found = [checks.check_python()]
+    if configured.database_url is not None:
+        found.append(checks.check_database(configured.database_url.get_secret_value()))
+    else:
+        found += [
+            checks.check_postgres(),
+            checks.check_account(),
+            checks.check_cluster(configured.home),
+        ]
+    found += [checks.check_disk(configured.home), checks.check_port(8000)]
+    out.print(checks.render(found), soft_wrap=True, markup=False)
+    if not checks.passed(found):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command."""
+    app()

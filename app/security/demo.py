@@ -1,0 +1,105 @@
+"""Credentials for a first look: random, made once, kept in one file that only its owner reads."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.database.session import transaction
+from app.kernel.clock import Clock
+from app.kernel.terms import Modality
+from app.models.company import Company, PipelineAsset
+from app.security.actors import NotSignedInError, Role
+from app.security.credentials import authenticate, issue_firm_key, issue_staff_token
+
+FILE_NAME = "demo.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the file holds. ``fresh`` tells whether the credentials were made just now."""
+
+    path: Path
+    base_url: str
+    staff_token: str
+    firm_key: str
+    company_id: UUID
+    company_name_zh: str
+    fresh: bool
+
+
+def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock) -> Demo:
+    """The demonstration's credentials, made anew only when the ones on file do not work.
+
+    The firm is the first synthetic one with a CAR-T programme. The file is replaced as a whole
+    and never readable by others.
+
+    Raises:
+        LookupError: no reference data is loaded, so there is no firm to give a key to.
+    """
+    path = home / FILE_NAME
+    kept = _still_valid(session, path, clock)
+    fresh = kept is None
+    if kept is None:
+        with transaction(session):
+            company = session.execute(
+                select(Company.id, Company.name_zh)
+                .join(PipelineAsset, PipelineAsset.company_id == Company.id)
+                .where(Company.synthetic, PipelineAsset.modality == Modality.CAR_T.value)
+                .order_by(Company.unified_social_credit_code)
+                .limit(1)
+            ).one_or_none()
+            if company is None:
+                raise LookupError("load the reference data first: space-relay seed")
+            kept = {
+                "staff": {
+                    "token": issue_staff_token(
+                        session, role=Role.ADMIN, label="demonstration staff"
+                    )
+                },
+                "firm": {
+                    "api_key": issue_firm_key(
+                        session, company_id=company.id, label="demonstration firm"
+                    ),
+                    "company_id": str(company.id),
+                    "company_name_zh": company.name_zh,
+                },
+            }
+    _write_private(path, {"base_url": base_url, **kept})
+    return Demo(
+        path=path,
+        base_url=base_url,
+        staff_token=kept["staff"]["token"],
+        firm_key=kept["firm"]["api_key"],
+        company_id=UUID(kept["firm"]["company_id"]),
+        company_name_zh=kept["firm"]["company_name_zh"],
+        fresh=fresh,
+    )
+
+
+def _still_valid(session: Session, path: Path, clock: Clock) -> dict[str, dict[str, str]] | None:
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        kept = {"staff": dict(written["staff"]), "firm": dict(written["firm"])}
+        for secret in (kept["staff"]["token"], kept["firm"]["api_key"]):
+            authenticate(session, secret, clock.now())
+        UUID(kept["firm"]["company_id"])
+        kept["firm"]["company_name_zh"]
+    except (OSError, ValueError, KeyError, TypeError, NotSignedInError):
+        return None
+    return kept
+
+
+def _write_private(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(content, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+    draft.replace(path)

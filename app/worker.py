@@ -1,0 +1,35 @@
+"""Which jobs the worker runs: their names, when they run, and the functions that do the work."""
+
+from datetime import timedelta
+
+import procrastinate
+import structlog
+from sqlalchemy import Engine
+
+from app.database.session import session_factory, transaction
+from app.jobs.queue import make_queue
+from app.kernel.clock import Clock, SystemClock
+from app.security.idempotency import forget_before
+
+logger = structlog.get_logger(__name__)
+
+#: How long a write may be repeated with its Idempotency-Key.
+IDEMPOTENCY_RETENTION = timedelta(days=7)
+
+
+def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procrastinate.App:
+    """The queue with every job registered. ``engine`` serves the jobs' own sessions."""
+    queue = make_queue(url)
+    sessions = session_factory(engine)
+    now = (clock or SystemClock()).now
+
+    @queue.periodic(cron="17 * * * *")
+    @queue.task(name="forget_idempotent_answers", queueing_lock="forget_idempotent_answers")
+    def forget_idempotent_answers(timestamp: int) -> int:
+        """Hourly: drop the stored answers of writes that are too old to be repeated."""
+        with sessions() as session, transaction(session):
+            forgotten = forget_before(session, now() - IDEMPOTENCY_RETENTION)
+        logger.info("forgot idempotent answers", count=forgotten, scheduled=timestamp)
+        return forgotten
+
+    return queue
