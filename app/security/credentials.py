@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
+from app.database.session import transaction
 from app.kernel.errors import NotFoundError
 from app.models.access import Credential
 from app.models.company import Company
@@ -146,8 +147,8 @@ def _note_use(session: Session, credential: Credential, now: datetime) -> None:
     last = credential.last_used_at
     if last is not None and now - last < _LAST_USED_GRAIN:
         return
-    session.execute(
-        update(Credential).where(Credential.id == credential.id).values(last_used_at=now)
-    )
-    # A call of its own: a write that is refused later must not undo it, nor hold its row lock.
-    session.commit()
+    # A transaction of its own: a write that is refused later must not undo it, nor hold its lock.
+    with transaction(session):
+        session.execute(
+            update(Credential).where(Credential.id == credential.id).values(last_used_at=now)
+        )
