@@ -27,6 +27,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    tuple_,
 )
 from sqlalchemy.orm import Session
 
@@ -101,6 +102,29 @@ def fetch_page(
     Raises:
         InvalidInputError: the cursor is not one of this listing's.
     """
+    statement = page_statement(query, order=order, page=page, scope=scope, geojson=geojson)
+    fetched = session.execute(statement).all()
+    shown = fetched[: page.limit]
+    more = len(fetched) > page.limit
+    return Page(
+        rows=[row[0] for row in shown],
+        next_cursor=_encoded(shown[-1][1:], scope) if more else None,
+    )
+
+
+def page_statement(
+    query: Select[Any],
+    *,
+    order: Sequence[Sort],
+    page: PageRequest,
+    scope: str,
+    geojson: bool = False,
+) -> Select[Any]:
+    """The one statement behind ``fetch_page``: JSON text, then the sort keys; a row too many.
+
+    Raises:
+        InvalidInputError: the cursor is not one of this listing's.
+    """
     names = [column.name for column in query.selected_columns]
     paged = query.add_columns(
         *(sort.expression.label(f"_sort_{place}") for place, sort in enumerate(order))
@@ -112,20 +136,16 @@ def fetch_page(
     ).limit(page.limit + 1)
     rows = paged.subquery("q")
     keys = [rows.c[f"_sort_{place}"] for place in range(len(order))]
-    statement = select(_row_text(names, geojson=geojson), *keys).select_from(rows)
     # The outer order repeats the inner one: SQL promises nothing about a subquery's order.
-    statement = statement.order_by(
-        *(
-            key.desc() if sort.descending else key.asc()
-            for key, sort in zip(keys, order, strict=True)
+    return (
+        select(_row_text(names, geojson=geojson), *keys)
+        .select_from(rows)
+        .order_by(
+            *(
+                key.desc() if sort.descending else key.asc()
+                for key, sort in zip(keys, order, strict=True)
+            )
         )
-    )
-    fetched = session.execute(statement).all()
-    shown = fetched[: page.limit]
-    more = len(fetched) > page.limit
-    return Page(
-        rows=[row[0] for row in shown],
-        next_cursor=_encoded(shown[-1][1:], scope) if more else None,
     )
 
 
@@ -151,17 +171,23 @@ def _row_text(names: Sequence[str], *, geojson: bool) -> ColumnElement[str]:
 
 
 def _after(order: Sequence[Sort], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Rows that come after ``values``: a row comparison that allows mixed directions."""
+    """Rows that come after ``values``."""
+    bound = [
+        bindparam(None, value, type_=sort.expression.type)
+        for sort, value in zip(order, values, strict=True)
+    ]
+    keys = [sort.expression for sort in order]
+    if len({sort.descending for sort in order}) == 1:
+        # A row comparison is one range of an index; a chain of ORs is not.
+        row, last = tuple_(*keys), tuple_(*bound)
+        return row < last if order[0].descending else row > last
     steps: list[ColumnElement[bool]] = []
     for place, sort in enumerate(order):
-        equal = [
-            earlier.expression == value
-            for earlier, value in zip(order[:place], values, strict=False)
-        ]
-        bound = bindparam(None, values[place], type_=sort.expression.type)
-        beyond = sort.expression < bound if sort.descending else sort.expression > bound
-        steps.append(and_(*equal, beyond))
-    return or_(*steps)
+        equal = [key == value for key, value in zip(keys[:place], bound, strict=False)]
+        further = keys[place] < bound[place] if sort.descending else keys[place] > bound[place]
+        steps.append(and_(*equal, further))
+    first = keys[0] <= bound[0] if order[0].descending else keys[0] >= bound[0]
+    return and_(first, or_(*steps))
 
 
 def _fingerprint(scope: str) -> str:
