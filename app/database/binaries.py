@@ -165,7 +165,7 @@ def _folders() -> Iterator[Path]:
         yield Path(named)
     for folder in os.get_exec_path():
         program = Path(folder, "postgres")
-        if program.exists():
+        if os.access(program, os.X_OK):  # unlike exists(), no error in a closed folder
             yield program.resolve().parent
     for place in _PLACES:
         yield from sorted(Path("/").glob(place.lstrip("/")), reverse=True)
@@ -186,7 +186,7 @@ def _inspect(folder: Path) -> PostgresBinaries | None:
     ]
     for share in shares:
         control = share / "extension/postgis.control"
-        if control.is_file():
+        if os.access(control, os.R_OK):
             named = re.search(r"default_version\s*=\s*'([^']+)'", control.read_text("utf-8"))
             return PostgresBinaries(folder, said[0], major, named[1] if named else None)
     return PostgresBinaries(folder, said[0], major, None)

@@ -367,7 +367,9 @@ class Cluster:
         )
         if done.returncode:
             raise _explain_output(
-                done.stderr, f"The database could not be prepared: {_last_line(done.stderr)}"
+                done.stderr,
+                f"The database could not be prepared: {_last_line(done.stderr)}",
+                self._log,
             )
 
 
@@ -620,7 +622,9 @@ def _initialise(
     if done.returncode:
         shutil.rmtree(fresh, ignore_errors=True)
         raise _explain_output(
-            done.stdout, f"The database files could not be made: {_last_line(done.stdout)}"
+            done.stdout,
+            f"The database files could not be made: {_last_line(done.stdout)}",
+            data.parent,
         )
     fresh.rename(data)
 
@@ -702,7 +706,7 @@ def _explain(error: OSError, home: Path) -> ClusterError:
         return _disk_full(where)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ClusterError(
-            f"{where} cannot be written: {error.strerror}.",
+            f"{where} cannot be used: {error.strerror}.",
             "use the user who made it, or: export SPACE_RELAY_HOME=$HOME/space-relay",
         )
     return ClusterError(f"The private cluster cannot start: {error}.", OWN_SERVER)
@@ -719,13 +723,13 @@ def _explain_log(log: Path) -> ClusterError:
     text = log.read_text("utf-8", "replace").rpartition("--- start of")[2]
     said = [line for line in text.splitlines() if re.search(r"FATAL|PANIC|ERROR|error", line)]
     last = re.sub(r"^.*?(FATAL|PANIC|ERROR):\s*", "", said[-1]) if said else _last_line(text)
-    return _explain_output(text, f"PostgreSQL did not start: {last.rstrip('.')}.", str(log))
+    return _explain_output(text, f"PostgreSQL did not start: {last.rstrip('.')}.", log)
 
 
-def _explain_output(text: str, message: str, log: str | None = None) -> ClusterError:
+def _explain_output(text: str, message: str, where: Path | None) -> ClusterError:
     if "No space left on device" in text or "Disk quota exceeded" in text:
         place = re.search(r'"(/[^"]*)"', text)
-        return _disk_full(Path(place[1] if place else log or "/"))
+        return _disk_full(Path(place[1]) if place else where or Path("/"))
     if "invalid locale" in text or "locale settings" in text:
         return ClusterError(
             "This system does not know the locale C.UTF-8.",
@@ -733,7 +737,7 @@ def _explain_output(text: str, message: str, log: str | None = None) -> ClusterE
         )
     if "could not access file" in text or "could not load library" in text:
         return ClusterError(f"{message} PostGIS is damaged or half installed.", install_line())
-    return ClusterError(message, f"tail -n 20 {log}" if log else OWN_SERVER)
+    return ClusterError(message, f"tail -n 20 {where}" if where and where.is_file() else OWN_SERVER)
 
 
 def _last_line(text: str) -> str:

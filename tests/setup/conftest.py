@@ -24,8 +24,8 @@ from pathlib import Path
 from app.database.cluster import Cluster
 cluster = Cluster(Path(sys.argv[1]), durable=False)
 cluster.start()
-print(cluster.pid, cluster.attached, flush=True)
 try:
+    print(cluster.pid, cluster.attached, flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     time.sleep(0.3)

@@ -75,6 +75,14 @@ def test_the_remedy_is_a_line_for_apt_where_there_is_apt(
     assert "apt-get install -y --no-install-recommends postgresql-17 " in caught.value.remedy
 
 
+def test_a_closed_folder_on_path_is_passed_by(only: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = fake_postgres(tmp_path, "16.1", "3.4.0")
+    # A name too long is refused by the system for root as well.
+    only.setenv("PATH", os.pathsep.join(["/" + "n" * 300, str(real)]))
+
+    assert find_binaries().bindir == real
+
+
 def test_a_folder_without_a_server(only: pytest.MonkeyPatch, tmp_path: Path) -> None:
     only.setenv("SPACE_RELAY_PG_BINDIR", str(tmp_path))
 
