@@ -114,7 +114,8 @@ def test(arguments: argparse.Namespace) -> int:
     if code:
         say("a step above failed; its exit code will be this run's")
     say("pytest")
-    return code or call(*command)
+    last = call(*command)
+    return code or last
 
 
 def bench(arguments: argparse.Namespace) -> int:
