@@ -1,0 +1,245 @@
+"""What a firm needs: its own word first, the table by modality and stage where it is silent. Pure.
+
+Two rules hold for every derivation (and are tested): what the firm states always wins, and a
+later stage date never makes the space needed earlier.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from app.demand.needs import NEEDS, Hardness, Need, Origin, in_order, named
+from app.demand.rules import Rules, StageNeed
+from app.kernel.errors import Fault, InvalidInputError
+from app.kernel.terms import Modality, PipelineStage, UnitType
+
+#: Area of a space in which places are let is the building's business, not the firm's.
+_AREAS = frozenset({"min_area_m2", "max_area_m2", "target_area_m2"})
+_DECEMBER = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A firm's form, with the stage it is about.
+
+    ``stated`` holds the values given by need key; None says "not needed, whatever the rules say".
+    ``stage_on`` is the day the asset enters the stage; ``programmes`` how many share the space.
+    """
+
+    stated: Mapping[str, Any]
+    today: date
+    modality: Modality | None = None
+    stage: PipelineStage | None = None
+    stage_on: date | None = None
+    programmes: int = 1
+    soft: frozenset[str] = field(default_factory=frozenset)
+    hard: frozenset[str] = field(default_factory=frozenset)
+
+
+def months_after(day: date, months: int) -> date:
+    """The same day of the month, ``months`` later (or earlier), clipped to the month's length.
+
+    >>> months_after(date(2027, 1, 31), 1), months_after(date(2027, 3, 31), -13)
+    (datetime.date(2027, 2, 28), datetime.date(2026, 2, 28))
+    """
+    index = day.year * _DECEMBER + day.month - 1 + months
+    year, month = index // _DECEMBER, index % _DECEMBER + 1
+    following = date(year + month // _DECEMBER, month % _DECEMBER + 1, 1)
+    length = (following - date(year, month, 1)).days
+    return date(year, month, min(day.day, length))
+
+
+def derive_needs(ask: Ask, rules: Rules) -> tuple[Need, ...]:
+    """Every need of a request, each with its provenance, in the order people read them.
+
+    Raises:
+        InvalidInputError: neither a type of unit nor a product and stage is known; an area or
+            window is upside down; ``soft`` or ``hard`` names what is no need of this request.
+    """
+    row, unit_type = _row(ask, rules)
+    needs = [
+        Need(
+            key=key,
+            value=value,
+            hardness=NEEDS[key].fixed or Hardness.HARD,
+            origin=Origin.STATED,
+            rule="the firm's own word",
+            rules_version=rules.version,
+            source="the firm's request",
+            confidence="published",
+        )
+        for key, value in ask.stated.items()
+        if value is not None
+    ]
+    derived = [] if row is None else _from_row(ask, rules, row)
+    derived += _from_terms(ask, rules, row, unit_type)
+    needs += [need for need in derived if need.key not in ask.stated]
+    needs = _consistent(needs)
+    _check(needs)
+    return tuple(sorted(_with_choices(needs, ask), key=in_order))
+
+
+def _row(ask: Ask, rules: Rules) -> tuple[StageNeed | None, UnitType]:
+    stated = ask.stated.get("unit_type")
+    unit_type = None if stated is None else named(UnitType, stated)
+    if ask.modality is not None and ask.stage is not None:
+        row = rules.row(ask.modality, ask.stage, unit_type)
+        if row is not None:
+            return row, row.unit_type
+    if unit_type is None:
+        raise InvalidInputError(
+            "what kind of space is needed cannot be told",
+            [
+                Fault(
+                    "/unit_type",
+                    "give unit_type; or modality and stage; or the pipeline_asset_id"
+                    " of an asset with a dated stage",
+                )
+            ],
+        )
+    return None, unit_type
+
+
+def _from_row(ask: Ask, rules: Rules, row: StageNeed) -> list[Need]:
+    rule = f"stage_needs: {row.modality} × {ask.stage} → {row.unit_type}"
+
+    def need(key: str, value: Any, hardness: Hardness = Hardness.HARD) -> Need:
+        return Need(
+            key=key,
+            value=value,
+            hardness=NEEDS[key].fixed or hardness,
+            origin=Origin.DERIVED,
+            rule=rule,
+            rules_version=rules.version,
+            source=row.source,
+            confidence=row.confidence,
+        )
+
+    found = [
+        need("unit_type", row.unit_type.value),
+        need("process", row.process),
+        need("fire_hazard_class", row.fire_hazard_class.value),
+    ]
+    if ask.stated.get("places") is None:
+        share, further = rules.further_programme_share, ask.programmes - 1
+        area = row.area_m2
+        found += [
+            need("min_area_m2", _rounded(area.low * (1 + share.low * further))),
+            need("max_area_m2", _rounded(area.high * (1 + share.high * further))),
+            need("target_area_m2", _rounded(area.mode * (1 + share.mode * further))),
+        ]
+    found += [need(key, value) for key, value in row.hard.items()]
+    found += [need(key, value, Hardness.SOFT) for key, value in row.soft.items()]
+    return found
+
+
+def _from_terms(ask: Ask, rules: Rules, row: StageNeed | None, unit_type: UnitType) -> list[Need]:
+    terms = rules.spaces[unit_type]
+    rule = f"stage_needs: usual terms of {unit_type}"
+
+    def need(key: str, value: Any, why: str = rule) -> Need:
+        return Need(
+            key=key,
+            value=value,
+            hardness=Hardness.HARD,
+            origin=Origin.DERIVED,
+            rule=why,
+            rules_version=rules.version,
+            source=terms.source,
+            confidence=terms.confidence,
+        )
+
+    start, latest, why = ask.today, None, f"{rule}; no date was given, so from today"
+    if row is not None and ask.stage_on is not None:
+        lead = row.lead_time_months
+        # The longest lead time says when to begin looking, the shortest when it is too late.
+        start = max(ask.today, months_after(ask.stage_on, -round(lead.high)))
+        latest = months_after(ask.stage_on, -round(lead.low))
+        why = (
+            f"stage_needs: {ask.stage} on {ask.stage_on} less {lead.low:g} to {lead.high:g}"
+            " months of lead time"
+        )
+    stated = ask.stated.get("from")
+    begins = start if stated is None else date.fromisoformat(stated)
+    slack = months_after(begins, terms.start_slack_months)
+    if stated is not None:
+        latest, why = None, f"{rule}; {terms.start_slack_months} months after the first wished day"
+    return [
+        need("from", start.isoformat(), why),
+        need("latest_from", (slack if latest is None else max(latest, slack)).isoformat(), why),
+        need("term_months", round(terms.term_months.low), f"{rule}; the shortest usual term"),
+        need("unit_type", unit_type.value),
+    ]
+
+
+def _consistent(needs: list[Need]) -> list[Need]:
+    """Leave out derived values that contradict a stated one, and what came twice."""
+    stated = {need.key: need.value for need in needs if need.origin is Origin.STATED}
+    low, high = stated.get("min_area_m2"), stated.get("max_area_m2")
+    kept: list[Need] = []
+    seen: set[tuple[str, Hardness]] = set()
+    for need in needs:
+        if need.origin is Origin.DERIVED and need.key in _AREAS:
+            too_small = low is not None and need.value < low
+            too_large = high is not None and need.value > high
+            if too_small or too_large or "places" in stated:
+                continue
+        if (need.key, need.hardness) not in seen:
+            seen.add((need.key, need.hardness))
+            kept.append(need)
+    return kept
+
+
+def _check(needs: list[Need]) -> None:
+    values = {need.key: need.value for need in needs if need.hardness is Hardness.HARD}
+    faults = []
+    low, high = values.get("min_area_m2"), values.get("max_area_m2")
+    if low is not None and high is not None and low > high:
+        faults.append(Fault("/max_area_m2", f"the largest area is below the smallest, {low} m²"))
+    start, latest = values.get("from"), values.get("latest_from")
+    if start is not None and latest is not None and latest < start:
+        faults.append(Fault("/latest_from", f"the latest start is before the first day, {start}"))
+    if faults:
+        raise InvalidInputError("the request contradicts itself", faults)
+
+
+def _with_choices(needs: list[Need], ask: Ask) -> list[Need]:
+    known = {need.key for need in needs}
+    faults = []
+    for name, chosen in (("soft", ask.soft), ("hard", ask.hard)):
+        for key in sorted(chosen):
+            if key not in known:
+                faults.append(Fault(f"/{name}", f"{key} is neither stated nor derived here"))
+            elif NEEDS[key].fixed not in (None, Hardness(name)):
+                faults.append(Fault(f"/{name}", f"{key} is always {NEEDS[key].fixed}"))
+            elif key in ask.soft & ask.hard:
+                faults.append(Fault(f"/{name}", f"{key} is in both lists"))
+    if faults:
+        raise InvalidInputError("soft and hard name needs of this request", faults)
+    result: dict[tuple[str, str], Need] = {}
+    for need in needs:
+        if need.key in ask.soft | ask.hard:
+            hardness = Hardness.SOFT if need.key in ask.soft else Hardness.HARD
+            # Where a rule has both a minimum and a wish, the wish asks more and is kept.
+            result[(need.key, "")] = _as(need, hardness)
+        else:
+            result[(need.key, need.hardness)] = need
+    return list(result.values())
+
+
+def _as(need: Need, hardness: Hardness) -> Need:
+    return Need(
+        key=need.key,
+        value=need.value,
+        hardness=hardness,
+        origin=need.origin,
+        rule=need.rule,
+        rules_version=need.rules_version,
+        source=need.source,
+        confidence=need.confidence,
+    )
+
+
+def _rounded(area_m2: float) -> float:
+    return round(area_m2, 2)
