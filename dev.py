@@ -351,8 +351,11 @@ def ensure_python_packages() -> None:
         uv = find_uv()
         say("installing Python packages")
         python = ("--python", str(PYTHON))
-        if uv and not call(*uv, "pip", "sync", *python, "--require-hashes", LOCK.name):
-            must(*uv, "pip", "install", *python, "--no-deps", "-e", ".", remedy=again)
+        if uv and not call(
+            *(*uv, "pip", "sync", *python, "--require-hashes", LOCK.name), **mirror_of_pip()
+        ):
+            this = (*uv, "pip", "install", *python, "--no-deps", "-e", ".")
+            must(*this, remedy=again, **mirror_of_pip())
             return
         # pip knows proxies and mirrors that uv was not told of.
         pip = find_pip()
@@ -382,10 +385,19 @@ def find_uv() -> list[str] | None:
         return [str(own)]
     pip = find_pip()
     if pip and not call(*pip, "install", "--quiet", "--disable-pip-version-check", "uv"):
-        return [str(own)]
+        return [str(own)] if output(str(own), "--version") else None
     if output("uv", "--version"):
         return ["uv"]
     return None
+
+
+def mirror_of_pip() -> dict[str, str]:
+    """What tells uv of the mirror that pip is set to, as is usual in China; kept nowhere."""
+    if any(name.startswith("UV_") and "INDEX" in name for name in os.environ):
+        return {}
+    pip = find_pip() or ["pip"]
+    mirror = os.environ.get("PIP_INDEX_URL") or output(*pip, "config", "get", "global.index-url")
+    return {"UV_DEFAULT_INDEX": mirror.strip()} if mirror.strip() else {}
 
 
 def find_pip() -> list[str] | None:
@@ -552,9 +564,9 @@ def first_failure(steps: Sequence[Step]) -> int:
     return first
 
 
-def must(*command: str, remedy: str) -> None:
+def must(*command: str, remedy: str, **extra: str) -> None:
     """Run ``command``; where it fails, say what to type to see why."""
-    code = call(*command)
+    code = call(*command, **extra)
     if code == 0:
         return
     disk = checks.check_disk(ROOT, gigabytes=0.05)
@@ -563,10 +575,10 @@ def must(*command: str, remedy: str) -> None:
     raise SetupError(f"This failed with exit code {code}: {' '.join(command)}", remedy, code)
 
 
-def call(*command: str) -> int:
-    """Run ``command`` in the checkout and wait for it, however we are ended."""
+def call(*command: str, **extra: str) -> int:
+    """Run ``command`` in the checkout, its environment plus ``extra``, until it or we end."""
     sys.stdout.flush()
-    with subprocess.Popen(command, cwd=ROOT, env=environment()) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=environment() | extra) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:

@@ -408,6 +408,48 @@ def test_the_lock_verb_writes_no_addresses_and_hashes_everything(
     assert ["--group" in command for command in ran] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"PIP_INDEX_URL": "https://mirror.example/simple"}, "https://mirror.example/simple"),
+        ({"PIP_INDEX_URL": "https://a.example", "UV_INDEX_URL": "https://b.example"}, None),
+        ({}, None),
+    ],
+)
+def test_uv_is_told_of_pips_mirror_unless_it_has_its_own(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], told: str | None
+) -> None:
+    for name in [name for name in os.environ if "INDEX" in name]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(dev, "output", lambda *_: "")
+
+    assert dev.mirror_of_pip().get("UV_DEFAULT_INDEX") == told
+
+
+def test_where_uv_fails_pip_installs_the_same_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ran: list[tuple[str, ...]] = []
+
+    def call(*command: str, **_: str) -> int:
+        ran.append(command)
+        return 2 if command[0] == "uv" else 0
+
+    monkeypatch.setattr(dev, "STAMPS", tmp_path)
+    monkeypatch.setattr(dev, "call", call)
+    monkeypatch.setattr(dev, "find_uv", lambda: ["uv"])
+    monkeypatch.setattr(dev, "find_pip", lambda: ["pip"])
+
+    dev.ensure_python_packages()
+    dev.ensure_python_packages()
+
+    assert [command[0] for command in ran] == ["uv", "pip", "pip"]
+    assert ran[1][1:] == ("install", "--require-hashes", "-r", "requirements.lock")
+    assert ran[2][1:] == ("install", "--no-deps", "-e", ".")
+
+
 def test_continuous_integration_and_make_only_call_the_front_door(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
