@@ -21,7 +21,6 @@ from app.kernel.terms import (
     VibrationClass,
 )
 
-
 _Named = TypeVar("_Named", bound=Term)
 
 

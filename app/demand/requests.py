@@ -1,0 +1,262 @@
+"""Space requests: what a firm asks for, and what follows from its pipeline."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Select, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
+from app.demand.companies import get_asset, history_of
+from app.demand.derive import Ask, derive_needs
+from app.demand.needs import Need, named
+from app.demand.pipeline import current, standing, upcoming
+from app.demand.request_schemas import NeedsIn, SpaceRequestIn, SpaceRequestOut
+from app.demand.rules import Rules
+from app.kernel.clock import civil_day
+from app.kernel.errors import Fault, InvalidInputError, Kind, NotFoundError, SpaceRelayError
+from app.kernel.terms import Modality, PipelineStage
+from app.models.company import Company, SpaceRequest
+from app.models.space import Park, Zone
+from app.security.actors import Actor, Role, Scope
+
+
+class RequestChangedError(SpaceRelayError):
+    """The request was changed since the caller read it."""
+
+    slug, title, kind = "request-changed", "The request has changed", Kind.PRECONDITION_FAILED
+    title_zh = "需求已被更改"
+
+
+class RequestClosedError(SpaceRelayError):
+    """The request is placed or withdrawn; its needs no longer change."""
+
+    slug, title, kind = "request-closed", "The request is closed", Kind.CONFLICT
+    title_zh = "需求已关闭"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a request is about: a product and the stage the space is for."""
+
+    modality: Modality | None
+    stage: PipelineStage | None
+    stage_on: date | None
+
+
+def create_request(
+    session: Session, actor: Actor, body: SpaceRequestIn, *, rules: Rules, now: datetime
+) -> SpaceRequestOut:
+    """Write down a request with its needs, derived where the firm said nothing.
+
+    Raises:
+        InvalidInputError: a code does not exist, or the kind of space cannot be told.
+        NotFoundError: the firm or the asset is not the caller's to see.
+    """
+    actor.require_firm_scope_or_staff(Scope.REQUESTS_WRITE, Role.AGENT)
+    company_id = _company(session, actor, body)
+    subject = _subject(session, actor, company_id, body)
+    needs = _needs(session, body, subject, rules, civil_day(now))
+    request_id = uuid4()
+    session.execute(
+        insert(SpaceRequest).values(
+            id=request_id,
+            company_id=company_id,
+            pipeline_asset_id=body.pipeline_asset_id,
+            unit_type=_value(needs, "unit_type"),
+            stated=body.model_dump(mode="json", by_alias=True, exclude_unset=True),
+            needs=[need.as_json() for need in needs],
+            rules_version=rules.version,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    return get_request(session, actor, request_id)
+
+
+def replace_needs(
+    session: Session,
+    actor: Actor,
+    request_id: UUID,
+    body: NeedsIn,
+    *,
+    rules: Rules,
+    now: datetime,
+    version: int | None = None,
+) -> SpaceRequestOut:
+    """Put the firm's own word in place of the needs stated before, and derive the rest anew.
+
+    Args:
+        session: where to write.
+        actor: who asks.
+        request_id: which request.
+        body: the whole of what the firm states; what is left out is derived.
+        rules: tables to derive from.
+        now: the present instant.
+        version: the version the caller read; None writes whatever the version.
+
+    Raises:
+        RequestChangedError: the request has another version by now.
+        RequestClosedError: the request is no longer open.
+        NotFoundError: there is no such request, or it is not the caller's to see.
+    """
+    actor.require_firm_scope_or_staff(Scope.REQUESTS_WRITE, Role.AGENT)
+    row = session.scalar(
+        select(SpaceRequest).where(SpaceRequest.id == request_id).with_for_update()
+    )
+    if row is None or (not actor.is_staff and row.company_id != actor.company_id):
+        raise _no_request()
+    if version is not None and version != row.version:
+        raise RequestChangedError(f"version {row.version} is current; read it and try again")
+    if row.state != "open":
+        raise RequestClosedError(f"the request is {row.state}; file a new one")
+    about = {key: row.stated[key] for key in SpaceRequestIn.ABOUT if key in row.stated}
+    given = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    whole = SpaceRequestIn.model_validate({**about, **given})
+    subject = _subject(session, actor, row.company_id, whole)
+    needs = _needs(session, whole, subject, rules, civil_day(now))
+    session.execute(
+        update(SpaceRequest)
+        .where(SpaceRequest.id == request_id)
+        .values(
+            unit_type=_value(needs, "unit_type"),
+            stated={**about, **given},
+            needs=[need.as_json() for need in needs],
+            rules_version=rules.version,
+            version=SpaceRequest.version + 1,
+            updated_at=now,
+        )
+    )
+    return get_request(session, actor, request_id)
+
+
+def get_request(session: Session, actor: Actor, request_id: UUID) -> SpaceRequestOut:
+    """One request; a firm's key sees only its own.
+
+    Raises:
+        NotFoundError: there is none, or it is not the caller's to see.
+    """
+    actor.require_firm_scope_or_staff(Scope.REQUESTS_READ, Role.VIEWER)
+    query = _visible(actor).where(SpaceRequest.id == request_id)
+    text = fetch_one(session, query)
+    if text is None:
+        raise _no_request()
+    return SpaceRequestOut.model_validate_json(text)
+
+
+def list_requests(
+    session: Session,
+    actor: Actor,
+    page: PageRequest,
+    *,
+    company_id: UUID | None = None,
+    state: str | None = None,
+) -> Page:
+    """Requests, newest first; a firm's key sees only its own."""
+    actor.require_firm_scope_or_staff(Scope.REQUESTS_READ, Role.VIEWER)
+    query = _visible(actor)
+    if company_id is not None:
+        query = query.where(SpaceRequest.company_id == company_id)
+    if state is not None:
+        query = query.where(SpaceRequest.state == state)
+    order = [
+        Sort(SpaceRequest.created_at.expression, descending=True),
+        Sort(SpaceRequest.id.expression),
+    ]
+    scope = f"space-requests:{company_id}:{state}"
+    return fetch_page(session, query, order=order, page=page, scope=scope)
+
+
+def _no_request() -> NotFoundError:
+    return NotFoundError("no such space request, or it is not yours to see")
+
+
+def _company(session: Session, actor: Actor, body: SpaceRequestIn) -> UUID:
+    company_id = body.company_id or actor.company_id
+    if company_id is None:
+        raise InvalidInputError(
+            "a request belongs to a firm", [Fault("/company_id", "staff name the firm")]
+        )
+    actor.require_company(company_id)
+    if session.scalar(select(Company.id).where(Company.id == company_id)) is None:
+        raise NotFoundError("no such company, or it is not yours to see")
+    return company_id
+
+
+def _subject(session: Session, actor: Actor, company_id: UUID, body: SpaceRequestIn) -> Subject:
+    """The product and stage: as given, and from the asset's history where not."""
+    if body.pipeline_asset_id is None:
+        return Subject(body.modality, body.stage, body.stage_on)
+    asset = get_asset(session, actor, company_id, body.pipeline_asset_id)
+    history = history_of(asset)
+    about = upcoming(history) or current(history)
+    if body.stage is not None:
+        about = next((one for one in standing(history) if one.stage == body.stage), None)
+    return Subject(
+        modality=body.modality or named(Modality, asset.modality),
+        stage=body.stage or (about.stage if about else None),
+        stage_on=body.stage_on or (about.entered_on if about else None),
+    )
+
+
+def _needs(
+    session: Session, body: NeedsIn, subject: Subject, rules: Rules, today: date
+) -> tuple[Need, ...]:
+    stated = body.stated()
+    faults = _unknown_codes(session, stated, rules)
+    if faults:
+        raise InvalidInputError(f"{faults[0].pointer}: {faults[0].detail}", faults)
+    return derive_needs(
+        Ask(
+            stated=stated,
+            today=today,
+            modality=subject.modality,
+            stage=subject.stage,
+            stage_on=subject.stage_on,
+            programmes=body.programmes,
+            soft=frozenset(body.soft),
+            hard=frozenset(body.hard),
+        ),
+        rules,
+    )
+
+
+def _unknown_codes(session: Session, stated: dict[str, Any], rules: Rules) -> list[Fault]:
+    found: list[Fault] = []
+    for key, column in (("zones", Zone.code), ("parks", Park.code)):
+        asked = stated.get(key)
+        if asked:
+            known = set(session.scalars(select(column).where(column.in_(asked))))
+            found += [
+                Fault(f"/{key}/{place}", f"there is no {key[:-1]} with the code {code!r}")
+                for place, code in enumerate(asked)
+                if code not in known
+            ]
+    process = stated.get("process")
+    if process is not None and process not in rules.land.processes:
+        found.append(Fault("/process", f"one of {', '.join(rules.land.processes)}"))
+    return found
+
+
+def _value(needs: tuple[Need, ...], key: str) -> Any:
+    return next(need.value for need in needs if need.key == key)
+
+
+def _visible(actor: Actor) -> Select[Any]:
+    columns: tuple[Any, ...] = (
+        SpaceRequest.id,
+        SpaceRequest.company_id,
+        SpaceRequest.pipeline_asset_id,
+        SpaceRequest.unit_type,
+        SpaceRequest.stated,
+        SpaceRequest.needs,
+        SpaceRequest.rules_version,
+        SpaceRequest.state,
+        SpaceRequest.version,
+        SpaceRequest.created_at,
+        SpaceRequest.updated_at,
+    )
+    query = select(*columns)
+    return query if actor.is_staff else query.where(SpaceRequest.company_id == actor.company_id)

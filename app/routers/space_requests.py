@@ -1,0 +1,143 @@
+"""Space requests over HTTP."""
+
+import json
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import Field
+
+from app.demand import requests
+from app.demand.request_schemas import NeedsIn, SpaceRequestIn, SpaceRequestOut, SpaceRequestPage
+from app.demand.requests import RequestChangedError, RequestClosedError
+from app.demand.rules import Rules, load_rules
+from app.kernel.errors import Fault, InvalidInputError, NotFoundError
+from app.routers.dependencies import JSON, ActorDep, ClockDep, Paging, Query, SessionDep, WriterDep
+from app.routers.problems import problems
+from app.security.actors import NotAllowedError, NotSignedInError
+
+router = APIRouter(prefix="/api/v1/space-requests", tags=["demand"])
+
+
+def get_rules(request: Request) -> Rules:
+    """The tables that needs are derived from."""
+    return load_rules(request.app.state.settings.data_dir)
+
+
+RulesDep = Annotated[Rules, Depends(get_rules)]
+
+
+def if_match(
+    value: Annotated[
+        str | None,
+        Header(alias="If-Match", description='the version read, e.g. `"3"`; left out: any'),
+    ] = None,
+) -> int | None:
+    """The version the caller read."""
+    if value is None or value == "*":
+        return None
+    plain = value.removeprefix("W/").strip('"')
+    if not plain.isascii() or not plain.isdigit():
+        raise InvalidInputError(
+            "If-Match is not a version of a request",
+            [Fault("If-Match", 'send the ETag of the request, e.g. "3"', "header")],
+        )
+    return int(plain)
+
+
+class RequestFilters(Paging):
+    """What to list."""
+
+    company_id: UUID | None = None
+    state: Literal["open", "placed", "withdrawn"] | None = Field(default=None)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=SpaceRequestOut,
+    responses=problems(NotSignedInError, NotAllowedError, NotFoundError),
+)
+def create_request(
+    body: SpaceRequestIn,
+    *,
+    session: SessionDep,
+    actor: ActorDep,
+    clock: ClockDep,
+    rules: RulesDep,
+    write: WriterDep,
+) -> Response:
+    """Ask for space. What is left open is derived from the product and its stage.
+
+    The answer shows every need with its provenance; PUT …/needs overrules any of them.
+    """
+    return _tagged(
+        write(
+            lambda: requests.create_request(session, actor, body, rules=rules, now=clock.now()),
+            location=lambda made: f"/api/v1/space-requests/{made.id}",
+        )
+    )
+
+
+@router.get(
+    "", response_model=SpaceRequestPage, responses=problems(NotSignedInError, NotAllowedError)
+)
+def list_requests(
+    filters: Annotated[RequestFilters, Query()], session: SessionDep, actor: ActorDep
+) -> Response:
+    """List requests, newest first: staff see all, a firm its own."""
+    page = requests.list_requests(
+        session,
+        actor,
+        filters.page(geojson=False),
+        company_id=filters.company_id,
+        state=filters.state,
+    )
+    return Response(page.as_items(), media_type=JSON)
+
+
+@router.get("/{request_id}", responses=problems(NotSignedInError, NotAllowedError, NotFoundError))
+def get_request(
+    request_id: UUID, session: SessionDep, actor: ActorDep, response: Response
+) -> SpaceRequestOut:
+    """One request; its version is the ETag."""
+    found = requests.get_request(session, actor, request_id)
+    response.headers["ETag"] = f'"{found.version}"'
+    return found
+
+
+@router.put(
+    "/{request_id}/needs",
+    response_model=SpaceRequestOut,
+    responses=problems(
+        NotSignedInError, NotAllowedError, NotFoundError, RequestChangedError, RequestClosedError
+    ),
+)
+def replace_needs(
+    request_id: UUID,
+    body: NeedsIn,
+    *,
+    session: SessionDep,
+    actor: ActorDep,
+    clock: ClockDep,
+    rules: RulesDep,
+    write: WriterDep,
+    version: Annotated[int | None, Depends(if_match)],
+) -> Response:
+    """Overrule needs: the whole of what the firm states; what is left out is derived anew.
+
+    Send the ETag read as `If-Match`, and a change made by someone else in between is kept.
+    """
+    return _tagged(
+        write(
+            lambda: requests.replace_needs(
+                session, actor, request_id, body, rules=rules, now=clock.now(), version=version
+            ),
+            status=200,
+        )
+    )
+
+
+def _tagged(response: Response) -> Response:
+    response.headers["ETag"] = f'"{json.loads(bytes(response.body))["version"]}"'
+    return response
