@@ -9,7 +9,21 @@ from sqlalchemy import Engine
 
 from app.database.session import session_factory
 from app.kernel.clock import Clock, SystemClock
-from app.routers import companies, health, problems, space_requests
+from app.routers import (
+    buildings,
+    companies,
+    facilities,
+    floors,
+    health,
+    parcels,
+    parks,
+    problems,
+    programmes,
+    space_requests,
+    units,
+    vocabulary,
+    zones,
+)
 from app.routers.middleware import LimitBody, Observe
 from app.settings import Settings
 
@@ -22,7 +36,20 @@ are m², loads kN/m², rents 元/㎡·天; geometries are RFC 7946 (longitude, l
 9457 problem documents. Send an `Idempotency-Key` with every POST that writes.
 """
 
-ROUTERS = (health.router, companies.router, space_requests.router)
+ROUTERS = (
+    health.router,
+    zones.router,
+    parks.router,
+    parcels.router,
+    programmes.router,
+    buildings.router,
+    floors.router,
+    units.router,
+    facilities.router,
+    vocabulary.router,
+    companies.router,
+    space_requests.router,
+)
 
 
 def create_app(engine: Engine, settings: Settings, clock: Clock | None = None) -> FastAPI:

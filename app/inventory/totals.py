@@ -1,0 +1,82 @@
+"""Sums over what lies in a zone or park or counts towards a programme, computed when asked."""
+
+from sqlalchemy import FromClause, Integer, Numeric, TextClause, column, text
+
+from app.inventory.columns import Columns
+
+_COUNTS = ("parks", "buildings", "floors", "units")
+_AREAS = ("gross_floor_area_m2", "leasable_area_m2")
+
+_OVER_PARKS = """
+SELECT cardinality(these.ids) AS parks, b.buildings, f.floors, u.units,
+    b.gross_floor_area_m2, u.leasable_area_m2
+FROM (SELECT ARRAY({park_ids}) AS ids) these
+CROSS JOIN LATERAL (
+    SELECT count(*) AS buildings, coalesce(sum(gross_floor_area_m2), 0) AS gross_floor_area_m2
+    FROM buildings WHERE park_id = ANY (these.ids)
+) b
+CROSS JOIN LATERAL (SELECT count(*) AS floors FROM floors WHERE park_id = ANY (these.ids)) f
+CROSS JOIN LATERAL (
+    SELECT count(*) AS units, coalesce(sum(leasable_area_m2), 0) AS leasable_area_m2
+    FROM units WHERE park_id = ANY (these.ids)
+) u"""
+
+#: A building that counts towards a programme and one of its projects is counted once.
+_OVER_PROGRAMME = """
+WITH RECURSIVE within (id) AS (
+    SELECT programmes.id
+    UNION
+    SELECT p.id FROM programmes p JOIN within ON p.parent_programme_id = within.id
+), counted AS MATERIALIZED (
+    SELECT b.id, b.gross_floor_area_m2, b.physical_state FROM buildings b
+    WHERE b.id IN (
+        SELECT m.building_id FROM programme_buildings m JOIN within ON within.id = m.programme_id
+    )
+)
+SELECT c.buildings, f.floors, u.units, c.modelled_floor_area_m2, c.started_floor_area_m2,
+    u.leasable_area_m2
+FROM (
+    SELECT count(*) AS buildings, coalesce(sum(gross_floor_area_m2), 0) AS modelled_floor_area_m2,
+        coalesce(sum(gross_floor_area_m2) FILTER (WHERE physical_state <> 'planned'), 0)
+            AS started_floor_area_m2
+    FROM counted
+) c
+CROSS JOIN (SELECT count(*) AS floors FROM floors WHERE building_id IN (SELECT id FROM counted)) f
+CROSS JOIN (
+    SELECT count(*) AS units, coalesce(sum(leasable_area_m2), 0) AS leasable_area_m2
+    FROM units WHERE building_id IN (SELECT id FROM counted)
+) u"""
+_PROGRAMME_COUNTS = ("buildings", "floors", "units")
+_PROGRAMME_AREAS = ("modelled_floor_area_m2", "started_floor_area_m2", "leasable_area_m2")
+
+
+def _members(names: tuple[str, ...]) -> str:
+    listed = ", ".join(f"'{name}', totals.{name}" for name in names)
+    return f"json_build_object({listed})"
+
+
+def _flat(counts: tuple[str, ...], sums: tuple[str, ...]) -> Columns:
+    return {f"{name}_count": f"totals.{name}" for name in counts} | {
+        name: f"totals.{name}" for name in sums
+    }
+
+
+PARK_TOTALS = _members(_COUNTS + _AREAS)
+PARK_TOTALS_FLAT = _flat(_COUNTS, _AREAS)
+PROGRAMME_TOTALS = _members(_PROGRAMME_COUNTS + _PROGRAMME_AREAS)
+PROGRAMME_TOTALS_FLAT = _flat(_PROGRAMME_COUNTS, _PROGRAMME_AREAS)
+
+
+def park_totals(park_ids: str) -> FromClause:
+    """Totals over the parks that a subquery names; it may refer to the tables joined before."""
+    return _lateral(text(_OVER_PARKS.format(park_ids=park_ids)), _COUNTS, _AREAS)
+
+
+def programme_totals() -> FromClause:
+    """Totals over the buildings of the programme at hand and of its projects."""
+    return _lateral(text(_OVER_PROGRAMME), _PROGRAMME_COUNTS, _PROGRAMME_AREAS)
+
+
+def _lateral(query: TextClause, counts: tuple[str, ...], sums: tuple[str, ...]) -> FromClause:
+    named = [column(name, Integer) for name in counts] + [column(name, Numeric) for name in sums]
+    return query.columns(*named).lateral("totals")

@@ -1,0 +1,51 @@
+"""Units over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.inventory.features import UnitProperties
+from app.inventory.schemas import ItemPage, UnitOut
+from app.inventory.units import UnitsWanted, get_unit, list_units
+from app.routers.dependencies import GeoJsonDep, Paging, Query, SessionDep, get_actor
+from app.routers.listings import (
+    ItemQueryDep,
+    answer_item,
+    answer_page,
+    item_responses,
+    page_responses,
+)
+
+router = APIRouter(prefix="/api/v1/units", tags=["inventory"], dependencies=[Depends(get_actor)])
+
+
+class UnitsQuery(UnitsWanted, Paging):
+    """What to list, and which page of it."""
+
+
+@router.get("", response_model=ItemPage[UnitOut], responses=page_responses(UnitProperties))
+def show_units(
+    request: Request,
+    session: SessionDep,
+    asked: Annotated[UnitsQuery, Query()],
+    geojson: GeoJsonDep,
+) -> Response:
+    """List units, whoever has them; `/api/v1/free-space` says which are free.
+
+    Example: `GET /api/v1/units?zone=core_zhangjiang&type=pilot&min_area_m2=1500`
+    """
+    page = list_units(session, asked, asked.page(geojson=geojson), geojson=geojson)
+    return answer_page(request, page, geojson=geojson)
+
+
+@router.get("/{id_or_code}", response_model=UnitOut, responses=item_responses(UnitProperties))
+def show_unit(
+    request: Request,
+    session: SessionDep,
+    id_or_code: str,
+    _asked: ItemQueryDep,
+    geojson: GeoJsonDep,
+) -> Response:
+    """One unit."""
+    row = get_unit(session, id_or_code, geojson=geojson)
+    return answer_item(request, row, geojson=geojson)
