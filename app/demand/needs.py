@@ -87,8 +87,28 @@ class NeedKind:
             listed = ", ".join(str(one) for one in value)
             return f"{self.zh}：{listed}", f"{self.en}: {listed}"
         shown = number_text(value) if isinstance(value, (int, float)) else str(value)
-        behind = f" {self.unit}" if self.unit else ""
-        return f"{self.zh}：{shown}{behind}", f"{self.en}: {shown}{behind}"
+        unit_zh, unit_en = unit_words(self.unit)
+        return f"{self.zh}：{shown} {unit_zh}".rstrip(), f"{self.en}: {shown} {unit_en}".rstrip()
+
+
+#: Units whose sign differs between the languages: as shown, in Chinese, in English.
+_UNIT_WORDS = {
+    "元/㎡·天": ("元/㎡·天", "CNY/m²·day"),
+    "元": ("元", "CNY"),
+    "months": ("个月", "months"),
+    "days": ("天", "days"),
+    "places": ("个工位", "places"),
+    "units": ("个单元", "units"),
+}
+
+
+def unit_words(unit: str) -> tuple[str, str]:
+    """A unit's sign in Chinese and in English.
+
+    >>> unit_words("months"), unit_words("kVA")
+    (('个月', 'months'), ('kVA', 'kVA'))
+    """
+    return _UNIT_WORDS.get(unit, (unit, unit))
 
 
 def number_text(value: float) -> str:
