@@ -11,14 +11,10 @@ from app.database.session import session_factory
 from app.kernel.clock import Clock, SystemClock
 from app.routers import (
     buildings,
-    claims,
     companies,
     facilities,
     floors,
-    free_space,
     health,
-    holds,
-    leases,
     matches,
     parcels,
     parks,
@@ -54,10 +50,6 @@ ROUTERS = (
     vocabulary.router,
     companies.router,
     space_requests.router,
-    free_space.router,
-    holds.router,
-    leases.router,
-    claims.router,
     matches.router,
 )
 
