@@ -150,7 +150,7 @@ class ZoneOut(PlacedNamed):
     focus_sectors: list[str] = Field(description="sectors it focuses on")
     areas: list[Area] = Field(description="published and drawn areas")
     published_area_note: str | None = Field(description="what the published area covers")
-    totals: ParkTotals
+    totals: ParkTotals = Field(description="sums over what it holds, computed when asked")
 
 
 class Block(Shown):
@@ -159,7 +159,7 @@ class Block(Shown):
     seq: int = Field(description="order of display")
     name_zh: Zh
     name_en: En
-    boundaries: Boundaries
+    boundaries: Boundaries = Field(description="四至")
     areas: list[Area] = Field(description="published and drawn areas")
     geometry_quality: str = Field(description="surveyed | digitised | schematic")
     geometry_quality_zh: Zh
@@ -181,10 +181,10 @@ class ParkOut(PlacedNamed):
     management_area: str | None = Field(description="管理区域, where it is not the district")
     focus_sectors: list[str] = Field(description="sectors it focuses on")
     special_goods_import_pilot: bool = Field(description="入境特殊物品试点")
-    zone: Named
+    zone: Named = Field(description="the zone it lies in")
     parent: Named | None = Field(description="the park it lies in")
     children: list[Named] = Field(description="parks that lie directly in it")
-    boundaries: Boundaries
+    boundaries: Boundaries = Field(description="四至")
     blocks: list[Block] = Field(description="区块")
     areas: list[Area] = Field(description="published, planned and drawn areas")
     published_area_note: str | None = Field(description="what the published area covers")
@@ -215,9 +215,9 @@ class ParcelOut(PlacedNamed):
     grade: str | None = Field(description="A–D of the land performance evaluation")
     grade_year: int | None = Field(description="year of the evaluation")
     areas: list[Area] = Field(description="published and drawn areas")
-    totals: ParcelTotals
-    zone: Named
-    park: NamedPark
+    totals: ParcelTotals = Field(description="sums over what it holds, computed when asked")
+    zone: Named = Field(description="the zone it lies in")
+    park: NamedPark = Field(description="the park it lies in")
 
 
 class BuildingTotals(Shown):
@@ -250,11 +250,11 @@ class BuildingOut(PlacedNamed):
     purified_water: bool | None = Field(description="纯化水/注射用水")
     waste_water_t_per_day: float | None = Field(description="污水处理能力, t/d")
     areas: list[Area] = Field(description="gross floor area, and the drawn footprint")
-    totals: BuildingTotals
+    totals: BuildingTotals = Field(description="sums over what it holds, computed when asked")
     programmes: list[Named] = Field(description="programmes it counts towards")
-    zone: Named
-    park: NamedPark
-    parcel: NamedParcel
+    zone: Named = Field(description="the zone it lies in")
+    park: NamedPark = Field(description="the park it lies in")
+    parcel: NamedParcel = Field(description="the parcel it stands on")
 
 
 class FloorTotals(Shown):
@@ -276,11 +276,11 @@ class FloorOut(PlacedRow):
     floor_load_kn_m2: float | None = Field(description="楼面活荷载, kN/m²")
     published_floor_load_kg_m2: float | None = Field(description="公布荷载, kg/m²")
     areas: list[Area] = Field(description="gross floor area, and the drawn outline")
-    totals: FloorTotals
-    zone: Named
-    park: NamedPark
-    parcel: NamedParcel
-    building: Named
+    totals: FloorTotals = Field(description="sums over what it holds, computed when asked")
+    zone: Named = Field(description="the zone it lies in")
+    park: NamedPark = Field(description="the park it lies in")
+    parcel: NamedParcel = Field(description="the parcel it stands on")
+    building: Named = Field(description="the building it is in")
 
 
 class Fittings(Shown):
@@ -344,11 +344,11 @@ class UnitOut(PlacedNamed, Fittings):
     isotope_class_en: OptionalEn
     vibration_class_zh: OptionalZh
     vibration_class_en: OptionalEn
-    zone: Named
-    park: NamedPark
-    parcel: NamedParcel
-    building: Named
-    floor: NamedFloor
+    zone: Named = Field(description="the zone it lies in")
+    park: NamedPark = Field(description="the park it lies in")
+    parcel: NamedParcel = Field(description="the parcel it stands on")
+    building: Named = Field(description="the building it is in")
+    floor: NamedFloor = Field(description="the floor it is on")
     version: int = Field(description="rises with every change of the unit or its claims")
 
 
@@ -361,8 +361,8 @@ class FacilityOut(PlacedNamed):
     biosafety_level: int | None = Field(description="biosafety level", ge=1, le=4)
     capacity: float | None = Field(description="in its own unit")
     capacity_unit: str | None = Field(description="what the capacity counts")
-    zone: Named | None
-    park: NamedPark | None
+    zone: Named | None = Field(description="the zone of its park")
+    park: NamedPark | None = Field(description="the park it lies in, if any")
     unit: Named | None = Field(description="where it is a unit too")
 
 
@@ -406,12 +406,12 @@ class ProgrammeOut(Provenanced):
     seq: int = Field(description="order of display")
     parent: Named | None = Field(description="the programme it is a project of")
     projects: list[NamedProject] = Field(description="its projects")
-    zone: Named | None
-    park: NamedPark | None
+    zone: Named | None = Field(description="the zone of its park")
+    park: NamedPark | None = Field(description="the park it lies in, if any")
     areas: list[Area] = Field(description="target and published areas")
     published_building_count: int | None = Field(description="公布楼栋数")
     published_investment_cny: float | None = Field(description="公布投资额, CNY")
-    totals: ProgrammeTotals
+    totals: ProgrammeTotals = Field(description="sums over what it holds, computed when asked")
     milestones: list[Milestone] = Field(description="里程碑")
     note_zh: OptionalZh
     note_en: OptionalEn

@@ -9,6 +9,7 @@ from app.inventory.features import BuildingProperties
 from app.inventory.schemas import BuildingOut, ItemPage
 from app.routers.dependencies import GeoJsonDep, Paging, Query, SessionDep, get_actor
 from app.routers.listings import (
+    IdOrCode,
     ItemQueryDep,
     answer_item,
     answer_page,
@@ -46,7 +47,7 @@ def show_buildings(
 def show_building(
     request: Request,
     session: SessionDep,
-    id_or_code: str,
+    id_or_code: IdOrCode,
     _asked: ItemQueryDep,
     geojson: GeoJsonDep,
 ) -> Response:

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.database.paging import Page
@@ -25,6 +25,7 @@ class ItemQuery(Filters):
 
 
 ItemQueryDep = Annotated[ItemQuery, Query()]
+IdOrCode = Annotated[str, Path(description="id or code")]
 
 
 def answer_page(request: Request, page: Page, *, geojson: bool) -> Response:

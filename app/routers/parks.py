@@ -9,6 +9,7 @@ from app.inventory.parks import ParksWanted, get_park, list_parks
 from app.inventory.schemas import ItemPage, ParkOut
 from app.routers.dependencies import GeoJsonDep, Paging, Query, SessionDep, get_actor
 from app.routers.listings import (
+    IdOrCode,
     ItemQueryDep,
     answer_item,
     answer_page,
@@ -42,7 +43,7 @@ def show_parks(
 def show_park(
     request: Request,
     session: SessionDep,
-    id_or_code: str,
+    id_or_code: IdOrCode,
     _asked: ItemQueryDep,
     geojson: GeoJsonDep,
 ) -> Response:

@@ -9,6 +9,7 @@ from app.inventory.programmes import ProgrammesWanted, get_programme, list_progr
 from app.inventory.schemas import ItemPage, ProgrammeOut
 from app.routers.dependencies import GeoJsonDep, Paging, Query, SessionDep, get_actor
 from app.routers.listings import (
+    IdOrCode,
     ItemQueryDep,
     answer_item,
     answer_page,
@@ -48,7 +49,7 @@ def show_programmes(
 def show_programme(
     request: Request,
     session: SessionDep,
-    id_or_code: str,
+    id_or_code: IdOrCode,
     _asked: ItemQueryDep,
     geojson: GeoJsonDep,
 ) -> Response:
