@@ -32,6 +32,8 @@ from app.matching.special import (
 #: Version of the table; raise it when a rule changes.
 TABLE_VERSION = "2026.11-1"
 
+_AREA_LEAST = Extra(Combining.SUM, relax_cost=4, title=("面积下限", "smallest area"))
+_AREA_MOST = Extra(Combining.SUM, relax_cost=3, title=("面积上限", "largest area"))
 _SERVICES = Extra(relax_cost=2)
 _LAW = Extra(relax_cost=9, never_relax=True)
 
@@ -42,14 +44,14 @@ CONSTRAINTS: tuple[Constraint, ...] = (
         "leasable_area_m2",
         "面积",
         "area",
-        Extra(Combining.SUM, relax_cost=4, title=("面积下限", "smallest area")),
+        _AREA_LEAST,
     ),
     at_most(
         "max_area_m2",
         "leasable_area_m2",
         "面积",
         "area",
-        Extra(Combining.SUM, relax_cost=3, title=("面积上限", "largest area")),
+        _AREA_MOST,
     ),
     places_rule(),
     availability_rule(),
