@@ -65,8 +65,8 @@ class FacilitiesWanted(InPark, PlacedWanted):
     """Which shared facilities."""
 
     type: list[FacilityType] = Field(default=[], description="kind; repeat for several")
-    min_biosafety_level: Literal[1, 2, 3, 4] | None = Field(
-        default=None, description="biosafety level at least"
+    min_biosafety_level: int | None = Field(
+        default=None, ge=1, le=4, description="biosafety level at least"
     )
     sort: Literal["code", "-code"] = Field(default="code", description="order; `-` is descending")
 

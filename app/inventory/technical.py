@@ -1,7 +1,6 @@
 """Technical minima: what a unit must at least offer, and which class can stand in for which."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, FromClause
@@ -70,8 +69,8 @@ class TechnicalMinima(BaseModel):
     )
     min_power_kva: Size | None = Field(default=None, description="配电 at least, kVA")
     min_power_density_w_m2: Size | None = Field(default=None, description="power at least, W/m²")
-    min_biosafety_level: Literal[1, 2, 3, 4] | None = Field(
-        default=None, description="biosafety level as fitted, at least"
+    min_biosafety_level: int | None = Field(
+        default=None, ge=1, le=4, description="biosafety level as fitted, at least"
     )
     min_waste_water_t_per_day: Size | None = Field(
         default=None, description="waste water capacity at least, t/d"

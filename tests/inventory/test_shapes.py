@@ -14,7 +14,7 @@ from shapely.geometry import shape
 from sqlalchemy.orm import Session
 
 from app.inventory import features, schemas
-from tests.inventory.world import World, build_world
+from tests.inventory.world import build_world
 
 KINDS: dict[str, tuple[type[BaseModel], type[BaseModel], int]] = {
     "zones": (schemas.ZoneOut, features.ZoneProperties, 2),
@@ -29,23 +29,18 @@ KINDS: dict[str, tuple[type[BaseModel], type[BaseModel], int]] = {
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-@pytest.fixture
-def world(session: Session) -> World:
-    return build_world(session)
-
-
-def _features(client: TestClient, kind: str) -> list[dict[str, Any]]:
-    answer = client.get(f"/api/v1/{kind}?f=geojson")
+def _features(reader: TestClient, kind: str) -> list[dict[str, Any]]:
+    answer = reader.get(f"/api/v1/{kind}?f=geojson")
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["features"]
     return found
 
 
 @kinds
-def test_every_member_of_a_list_is_documented(client: TestClient, world: World, kind: str) -> None:
+def test_every_member_of_a_list_is_documented(reader: TestClient, kind: str) -> None:
     model, _, count = KINDS[kind]
 
-    answer = client.get(f"/api/v1/{kind}")
+    answer = reader.get(f"/api/v1/{kind}")
 
     assert answer.headers["content-type"] == "application/json"
     items = answer.json()["items"]
@@ -57,18 +52,18 @@ def test_every_member_of_a_list_is_documented(client: TestClient, world: World, 
 
 @kinds
 def test_an_item_is_found_by_code_and_by_id_and_is_the_same_as_in_the_list(
-    client: TestClient, world: World, kind: str
+    reader: TestClient, kind: str
 ) -> None:
-    item = client.get(f"/api/v1/{kind}").json()["items"][0]
+    item = reader.get(f"/api/v1/{kind}").json()["items"][0]
 
     for key in (item["code"], item["id"], item["id"].upper()):
-        assert client.get(f"/api/v1/{kind}/{key}").json() == item
+        assert reader.get(f"/api/v1/{kind}/{key}").json() == item
 
 
 @kinds
-def test_what_does_not_exist_is_a_404_problem(client: TestClient, world: World, kind: str) -> None:
+def test_what_does_not_exist_is_a_404_problem(reader: TestClient, kind: str) -> None:
     for key in ("no-such-code", "00000000-0000-4000-8000-000000000000", "a%00b", "楼"):
-        answer = client.get(f"/api/v1/{kind}/{key}")
+        answer = reader.get(f"/api/v1/{kind}/{key}")
 
         assert answer.status_code == 404, key
         assert answer.headers["content-type"] == "application/problem+json"
@@ -76,10 +71,10 @@ def test_what_does_not_exist_is_a_404_problem(client: TestClient, world: World, 
 
 
 @kinds
-def test_features_are_rfc_7946(client: TestClient, world: World, kind: str) -> None:
+def test_features_are_rfc_7946(reader: TestClient, kind: str) -> None:
     _, model, count = KINDS[kind]
 
-    found = _features(client, kind)
+    found = _features(reader, kind)
 
     assert len(found) == count
     for feature in found:
@@ -116,10 +111,10 @@ def _numbers(coordinates: Any) -> list[float]:
 
 
 @kinds
-def test_a_feature_is_answered_for_an_item_too(client: TestClient, world: World, kind: str) -> None:
-    feature = _features(client, kind)[0]
+def test_a_feature_is_answered_for_an_item_too(reader: TestClient, kind: str) -> None:
+    feature = _features(reader, kind)[0]
 
-    answer = client.get(
+    answer = reader.get(
         f"/api/v1/{kind}/{feature['properties']['code']}",
         headers={"Accept": "application/geo+json"},
     )
@@ -130,22 +125,21 @@ def test_a_feature_is_answered_for_an_item_too(client: TestClient, world: World,
 
 
 @kinds
-def test_no_second_copy_of_an_unchanged_item_is_sent(
-    client: TestClient, world: World, kind: str
-) -> None:
-    code = client.get(f"/api/v1/{kind}").json()["items"][0]["code"]
+def test_no_second_copy_of_an_unchanged_item_is_sent(reader: TestClient, kind: str) -> None:
+    code = reader.get(f"/api/v1/{kind}").json()["items"][0]["code"]
     path = f"/api/v1/{kind}/{code}"
-    tag = client.get(path).headers["etag"]
+    tag = reader.get(path).headers["etag"]
 
-    unchanged = client.get(path, headers={"If-None-Match": f'"old", W/{tag}'})
-    other_form = client.get(f"{path}?f=geojson", headers={"If-None-Match": tag})
+    unchanged = reader.get(path, headers={"If-None-Match": f'"old", W/{tag}'})
+    other_form = reader.get(f"{path}?f=geojson", headers={"If-None-Match": tag})
 
     assert (unchanged.status_code, unchanged.content) == (304, b"")
     assert unchanged.headers["etag"] == tag
     assert other_form.status_code == 200
 
 
-def test_a_changed_unit_has_another_tag(client: TestClient, session: Session, world: World) -> None:
+def test_a_changed_unit_has_another_tag(client: TestClient, session: Session) -> None:
+    world = build_world(session)
     path = f"/api/v1/units/{world.unit.code}"
     tag = client.get(path).headers["etag"]
     world.unit.version += 1
@@ -154,8 +148,8 @@ def test_a_changed_unit_has_another_tag(client: TestClient, session: Session, wo
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_a_unit_says_everything_about_itself_in_one_call(client: TestClient, world: World) -> None:
-    unit = client.get("/api/v1/units/u-pilot").json()
+def test_a_unit_says_everything_about_itself_in_one_call(reader: TestClient) -> None:
+    unit = reader.get("/api/v1/units/u-pilot").json()
 
     assert (unit["unit_type"], unit["unit_type_zh"], unit["unit_type_en"]) == (
         "pilot",
@@ -186,29 +180,29 @@ def test_a_unit_says_everything_about_itself_in_one_call(client: TestClient, wor
     assert 31.200 < lat < 31.201
 
 
-def test_published_and_drawn_areas_stand_apart(client: TestClient, world: World) -> None:
-    areas = client.get("/api/v1/zones/z-core").json()["areas"]
+def test_published_and_drawn_areas_stand_apart(reader: TestClient) -> None:
+    areas = reader.get("/api/v1/zones/z-core").json()["areas"]
 
     assert [(area["standard"], area["area_m2"]) for area in areas[:1]] == [
         ("published_land", 9_000_000.0)
     ]
     assert areas[1]["standard"] == "geometric"
     assert areas[1]["area_m2"] == pytest.approx(9_509_000, rel=1e-3)
-    assert client.get("/api/v1/zones/z-other").json()["areas"] == []
+    assert reader.get("/api/v1/zones/z-other").json()["areas"] == []
 
 
-def test_a_park_shows_its_family_its_blocks_and_its_edges(client: TestClient, world: World) -> None:
-    park = client.get("/api/v1/parks/k-park").json()
+def test_a_park_shows_its_family_its_blocks_and_its_edges(reader: TestClient) -> None:
+    park = reader.get("/api/v1/parks/k-park").json()
 
     assert park["parent"] is None
     assert [child["code"] for child in park["children"]] == ["k-nested"]
     assert park["boundaries"] == {"east": "东路", "south": None, "west": None, "north": None}
     assert [block["boundaries"]["north"] for block in park["blocks"]] == ["北路"]
     assert park["blocks"][0]["areas"][0]["area_m2"] == 400_000.0
-    assert client.get("/api/v1/parks/k-nested").json()["parent"]["code"] == "k-park"
+    assert reader.get("/api/v1/parks/k-nested").json()["parent"]["code"] == "k-park"
 
 
-def test_totals_of_parks_and_zones_include_what_is_nested(client: TestClient, world: World) -> None:
+def test_totals_of_parks_and_zones_include_what_is_nested(reader: TestClient) -> None:
     expected = {
         "parks": 2,
         "buildings": 2,
@@ -218,14 +212,14 @@ def test_totals_of_parks_and_zones_include_what_is_nested(client: TestClient, wo
         "leasable_area_m2": 6_600.0,
     }
 
-    assert client.get("/api/v1/parks/k-park").json()["totals"] == expected
-    assert client.get("/api/v1/zones/z-core").json()["totals"] == expected
-    nested = client.get("/api/v1/parks/k-nested").json()["totals"]
+    assert reader.get("/api/v1/parks/k-park").json()["totals"] == expected
+    assert reader.get("/api/v1/zones/z-core").json()["totals"] == expected
+    nested = reader.get("/api/v1/parks/k-nested").json()["totals"]
     assert (nested["parks"], nested["units"], nested["leasable_area_m2"]) == (1, 1, 4_000.0)
 
 
-def test_a_programme_counts_each_building_once(client: TestClient, world: World) -> None:
-    programme = client.get("/api/v1/programmes/g-all").json()
+def test_a_programme_counts_each_building_once(reader: TestClient) -> None:
+    programme = reader.get("/api/v1/programmes/g-all").json()
 
     assert programme["totals"] == {
         "buildings": 2,
@@ -241,11 +235,11 @@ def test_a_programme_counts_each_building_once(client: TestClient, world: World)
     assert (milestone["step"], milestone["step_zh"]) == ("started", "开工")
     assert (milestone["planned_on"], milestone["actual_on"]) == (None, "2023-01-01")
     assert milestone["date_precision"] == "year"
-    project = client.get("/api/v1/programmes/g-project").json()
+    project = reader.get("/api/v1/programmes/g-project").json()
     assert (project["parent"]["code"], project["park"]["code"]) == ("g-all", "k-nested")
 
 
-def test_nothing_is_said_of_who_holds_a_unit(client: TestClient, world: World) -> None:
+def test_nothing_is_said_of_who_holds_a_unit(reader: TestClient) -> None:
     words = {"company", "tenant", "claim", "lease", "hold", "occup"}
     for kind, (model, properties, _) in KINDS.items():
         names = set(model.model_fields) | set(properties.model_fields)
@@ -253,8 +247,8 @@ def test_nothing_is_said_of_who_holds_a_unit(client: TestClient, world: World) -
         assert not [n for n in names - allowed for word in words if word in n], kind
 
 
-def test_every_parameter_and_member_has_a_description(client: TestClient) -> None:
-    api = client.get("/openapi.json").json()
+def test_every_parameter_and_member_has_a_description(reader: TestClient) -> None:
+    api = reader.get("/openapi.json").json()
 
     for kind, (model, properties, _) in KINDS.items():
         for path in (f"/api/v1/{kind}", f"/api/v1/{kind}/{{id_or_code}}"):
@@ -270,14 +264,14 @@ def test_every_parameter_and_member_has_a_description(client: TestClient) -> Non
 
 @kinds
 def test_gdal_opens_the_features_without_a_warning(
-    client: TestClient, world: World, kind: str, tmp_path: Path
+    reader: TestClient, kind: str, tmp_path: Path
 ) -> None:
     ogrinfo = shutil.which("ogrinfo")
     if ogrinfo is None:
         assert os.environ.get("CI") != "true", "GDAL's ogrinfo is needed in CI"
         pytest.skip("GDAL's ogrinfo is not installed")
     file = tmp_path / f"{kind}.geojson"
-    file.write_bytes(client.get(f"/api/v1/{kind}?f=geojson").content)
+    file.write_bytes(reader.get(f"/api/v1/{kind}?f=geojson").content)
 
     done = subprocess.run(
         [ogrinfo, "-al", "-so", str(file)], capture_output=True, text=True, check=True
