@@ -99,8 +99,8 @@ CROSS JOIN LATERAL (
 ) r
 CROSS JOIN LATERAL (
     SELECT CASE WHEN u.divisible AND u.capacity_measure = 'place'
-        THEN least(u.capacity, greatest(u.min_part, CAST(:places AS numeric))) ELSE u.capacity END
-        AS quantity
+        THEN least(u.capacity, greatest(u.min_part, CAST(:places_wanted AS numeric)))
+        ELSE u.capacity END AS quantity
 ) q
 LEFT JOIN LATERAL (
     SELECT lower(stretch) AS free_from, upper(stretch) AS free_until
@@ -141,7 +141,7 @@ def parameters(demand: Demand, as_of: datetime) -> dict[str, Any]:
     return {
         "start": demand.window.start,
         "term": demand.window.term_months,
-        "places": demand.hard.get("places"),
+        "places_wanted": demand.hard.get("places"),
         "as_of": as_of,
         "lon": point["lon"],
         "lat": point["lat"],
