@@ -11,10 +11,14 @@ from app.database.session import session_factory
 from app.kernel.clock import Clock, SystemClock
 from app.routers import (
     buildings,
+    claims,
     companies,
     facilities,
     floors,
+    free_space,
     health,
+    holds,
+    leases,
     matches,
     parcels,
     parks,
@@ -50,6 +54,10 @@ ROUTERS = (
     vocabulary.router,
     companies.router,
     space_requests.router,
+    free_space.router,
+    holds.router,
+    leases.router,
+    claims.router,
     matches.router,
 )
 

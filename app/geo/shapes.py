@@ -1,0 +1,144 @@
+"""Shapes that callers send: checked, never repaired.
+
+Repairing costs more than any answer is worth (a self-crossing ring of 500 points keeps a database
+busy for minutes, past every time-out) and gives the caller a shape that was not asked for. So a
+shape is refused with the reason. The checks run from cheap to dear: each
+bounds the work of the next.
+"""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+
+from shapely import MultiPolygon, Polygon, is_valid_reason
+from shapely.geometry.base import BaseGeometry
+
+from app.kernel.errors import Fault, InvalidInputError
+
+MAX_POSITIONS = 10_000
+#: Longitudes and latitudes that can be meant: China with a margin.
+LONGITUDES = (73.0, 136.0)
+LATITUDES = (3.0, 54.0)
+_RING_MIN = 4
+_POSITION_SIZES = (2, 3)
+
+Ring = list[tuple[float, float]]
+
+
+class InvalidShapeError(InvalidInputError):
+    """The geometry sent is not a usable RFC 7946 polygon."""
+
+    slug, title = "invalid-shape", "The geometry cannot be used as it is"
+    title_zh = "几何图形无效"
+
+
+def polygon_from_geojson(kind: str, coordinates: object, *, pointer: str = "") -> BaseGeometry:
+    """A polygon or multipolygon from the members of an RFC 7946 geometry.
+
+    Args:
+        kind: ``type`` of the geometry, ``Polygon`` or ``MultiPolygon``.
+        coordinates: its ``coordinates``, as read from JSON; heights are dropped.
+        pointer: JSON pointer of the geometry, for the faults.
+
+    Raises:
+        InvalidShapeError: the first rule that is broken, with where.
+    """
+    place = f"{pointer}/coordinates"
+    _refuse_too_many(coordinates, place)
+    if kind == "Polygon":
+        shape: BaseGeometry = _polygon(coordinates, place)
+    elif kind == "MultiPolygon":
+        parts = _listed(coordinates, place, "a list of polygons, at least one")
+        shape = MultiPolygon(
+            [_polygon(part, f"{place}/{index}") for index, part in enumerate(parts)]
+        )
+    else:
+        raise _fault(f"{pointer}/type", "Polygon or MultiPolygon")
+    if not shape.is_valid:
+        reason = is_valid_reason(shape)
+        raise _fault(place, f"{reason}; draw it so that no edge crosses or touches another")
+    return shape
+
+
+def require_position(
+    longitude: float, latitude: float, *, pointer: str, where: str = "body"
+) -> None:
+    """Refuse a position that is not a longitude and a latitude in or near China.
+
+    Raises:
+        InvalidShapeError: out of bounds, or not a number.
+    """
+    if not (
+        LONGITUDES[0] <= longitude <= LONGITUDES[1] and LATITUDES[0] <= latitude <= LATITUDES[1]
+    ):
+        raise _fault(
+            pointer,
+            f"longitude first ({LONGITUDES[0]:g} to {LONGITUDES[1]:g}),"
+            f" then latitude ({LATITUDES[0]:g} to {LATITUDES[1]:g}), in degrees, WGS-84",
+            where,
+        )
+
+
+def _refuse_too_many(coordinates: object, place: str) -> None:
+    """Count the numbers without trusting the nesting; no recursion, so depth costs nothing."""
+    numbers = 0
+    waiting = [(coordinates, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if not isinstance(value, list):
+            numbers += 1
+        elif depth > 3:  # noqa: PLR2004  (polygons, rings, positions, numbers)
+            raise _fault(place, "nested deeper than a MultiPolygon is")
+        else:
+            waiting.extend((part, depth + 1) for part in value)
+        if numbers > MAX_POSITIONS * max(_POSITION_SIZES):
+            break
+    if numbers > MAX_POSITIONS * min(_POSITION_SIZES):
+        raise _fault(place, f"at most {MAX_POSITIONS} positions; simplify the shape")
+
+
+def _polygon(value: object, place: str) -> Polygon:
+    rings = [
+        _ring(ring, f"{place}/{index}")
+        for index, ring in enumerate(_listed(value, place, "a list of rings, the outer one first"))
+    ]
+    return Polygon(rings[0], rings[1:])
+
+
+def _ring(value: object, place: str) -> Ring:
+    ring = [
+        _position(position, f"{place}/{index}")
+        for index, position in enumerate(_listed(value, place, "a list of positions"))
+    ]
+    if len(ring) < _RING_MIN or ring[0] != ring[-1]:
+        raise _fault(place, "a ring has at least four positions, and the last repeats the first")
+    return ring
+
+
+def _position(value: object, place: str) -> tuple[float, float]:
+    numbers = _listed(value, place, "[longitude, latitude]")
+    if len(numbers) not in _POSITION_SIZES:
+        raise _fault(place, "[longitude, latitude]")
+    longitude, latitude = (_number(number, place) for number in numbers[:2])
+    require_position(longitude, latitude, pointer=place)
+    return longitude, latitude
+
+
+def _number(value: object, place: str) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # A whole number may be too large for a float.
+        with suppress(OverflowError):
+            number = float(value)
+            if math.isfinite(number):
+                return number
+    raise _fault(place, "[longitude, latitude], finite numbers")
+
+
+def _listed(value: object, place: str, what: str) -> Sequence[object]:
+    if not isinstance(value, list) or not value:
+        raise _fault(place, what)
+    return value
+
+
+def _fault(pointer: str, detail: str, where: str = "body") -> InvalidShapeError:
+    return InvalidShapeError(f"{pointer}: {detail}", [Fault(pointer, detail, where)])

@@ -1,0 +1,155 @@
+"""Holds: space kept for a company while it decides. They lapse by themselves."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.kernel.terms import ClaimKind
+from app.ledger import commitments
+from app.ledger.commitments import Commitment, HoldLimits, HoldState
+from app.ledger.errors import (
+    HoldConfirmedError,
+    HoldExpiredError,
+    HoldLimitReachedError,
+    HoldReleasedError,
+    NoSuchCommitmentError,
+)
+from app.routers.dependencies import ActorDep, SessionDep, WriterDep
+from app.routers.leases import (
+    ORDER_EXAMPLE,
+    ORDER_PROBLEMS,
+    CommitmentOut,
+    LeaseOut,
+    OrderIn,
+    common,
+    lease_out,
+)
+from app.routers.problems import problems
+from app.security.actors import NotAllowedError, NotSignedInError
+
+router = APIRouter(prefix="/api/v1/holds", tags=["ledger 台账"])
+
+_CHANGE_PROBLEMS = problems(
+    HoldExpiredError,
+    HoldReleasedError,
+    HoldConfirmedError,
+    NoSuchCommitmentError,
+    NotSignedInError,
+    NotAllowedError,
+)
+
+
+class HoldIn(OrderIn):
+    """Units to hold: all of them or none."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ORDER_EXAMPLE]})
+
+    expires_in_hours: int | None = Field(
+        default=None,
+        ge=1,
+        description="how long the hold lasts unless confirmed; 72 unless told 锁定时长（小时）",
+        examples=[72],
+    )
+
+
+class NothingIn(BaseModel):
+    """Nothing needs to be said; `{}` or no body at all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+Nothing = Annotated[NothingIn | None, Body()]
+
+
+class HoldOut(CommitmentOut):
+    """A hold."""
+
+    state: HoldState
+    state_zh: str = Field(examples=["锁定中"])
+    placed_at: datetime
+    expires_at: datetime | None = Field(
+        description="when it lapses, or ended; null when it became a lease"
+    )
+
+
+def hold_out(made: Commitment) -> HoldOut:
+    """A hold as it is shown."""
+    return HoldOut(
+        **common(made),
+        state=made.hold_state,
+        state_zh=made.hold_state.zh,
+        placed_at=made.held_at,
+        expires_at=None if made.leased_at is not None else made.lines[0].live.upper,
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=HoldOut,
+    summary="Hold units 锁定房源",
+    responses=problems(HoldLimitReachedError, *ORDER_PROBLEMS),
+)
+def create_hold(
+    body: HoldIn, request: Request, session: SessionDep, actor: ActorDep, write: WriterDep
+) -> Response:
+    """Hold units while the company decides. The hold lapses by itself at `expires_at`.
+
+    When some unit has too little free on some of the days, nothing is held, and the answer names
+    the days in `conflicts`.
+    """
+    of = request.app.state.settings
+    limits = HoldLimits(of.hold_hours_default, of.hold_hours_max, of.live_holds_per_company_max)
+    return write(
+        lambda: hold_out(
+            commitments.hold_units(session, actor, body.order(), limits, body.expires_in_hours)
+        ),
+        location=lambda made: f"/api/v1/holds/{made.id}",
+    )
+
+
+@router.get(
+    "/{hold_id}",
+    summary="Read a hold 查看锁定",
+    responses=problems(NoSuchCommitmentError, NotSignedInError, NotAllowedError),
+)
+def read_hold(hold_id: UUID, session: SessionDep, actor: ActorDep) -> HoldOut:
+    """A hold of one's own company, or of one's parks, and what has become of it."""
+    return hold_out(commitments.get_commitment(session, actor, hold_id, ClaimKind.HOLD))
+
+
+@router.post(
+    "/{hold_id}/confirm",
+    response_model=LeaseOut,
+    summary="Confirm a hold as a lease 锁定转租约",
+    responses=_CHANGE_PROBLEMS,
+)
+def confirm_hold(
+    hold_id: UUID,
+    session: SessionDep,
+    actor: ActorDep,
+    write: WriterDep,
+    _body: Nothing = None,
+) -> Response:
+    """Turn a hold into a lease with the same id. For staff of the park, from agent upwards."""
+    return write(lambda: lease_out(commitments.confirm_hold(session, actor, hold_id)), status=200)
+
+
+@router.post(
+    "/{hold_id}/release",
+    response_model=HoldOut,
+    summary="Release a hold 释放锁定",
+    responses=_CHANGE_PROBLEMS,
+)
+def release_hold(
+    hold_id: UUID,
+    session: SessionDep,
+    actor: ActorDep,
+    write: WriterDep,
+    _body: Nothing = None,
+) -> Response:
+    """Give a hold back before its time. For the firm that holds, and for staff of the park."""
+    return write(lambda: hold_out(commitments.release_hold(session, actor, hold_id)), status=200)
