@@ -8,19 +8,25 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Date,
     DateTime,
+    Float,
+    Integer,
     Numeric,
     Select,
+    SmallInteger,
+    String,
     Uuid,
     and_,
     bindparam,
@@ -30,11 +36,14 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from app.kernel.errors import Fault, InvalidInputError
 
 #: Decimal places of longitude and latitude: 1e-7 degrees is about a centimetre.
 COORDINATE_DECIMALS = 7
+#: More digits than any numeric column of ours has.
+_MOST_DIGITS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,15 +228,69 @@ def _decoded(cursor: str, scope: str, order: Sequence[Sort]) -> list[Any]:
 
 
 def _typed(value: Any, expression: ColumnElement[Any]) -> Any:
-    kind = expression.type
-    if isinstance(kind, Uuid):
-        return UUID(value)
-    if isinstance(kind, DateTime):
-        return datetime.fromisoformat(value)
-    if isinstance(kind, Date):
-        return date.fromisoformat(value)
-    if isinstance(kind, Numeric):
-        return Decimal(str(value))
-    if not isinstance(value, (int, float, str)):
-        raise TypeError(f"no cursor holds a {type(value).__name__}")
+    """A value as its column has it; what no row of ours could hold is refused."""
+    for kind, read in _READERS:
+        if isinstance(expression.type, kind):
+            return read(value)
+    return _text(value) if isinstance(value, str) else _number(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    value.encode()  # refuses what is no Unicode, as lone surrogates are not
+    if "\0" in value:
+        raise ValueError("PostgreSQL has no NUL character")
     return value
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("not a number")
+    if not isfinite(value):
+        raise ValueError("not a number that is compared")
+    return value
+
+
+def _real(value: Any) -> float:
+    return float(_number(value))
+
+
+def _decimal(value: Any) -> Decimal:
+    number = Decimal(value if isinstance(value, str) else str(_number(value)))
+    digits = len(number.as_tuple().digits)
+    if not number.is_finite() or max(digits, abs(number.adjusted())) > _MOST_DIGITS:
+        raise ValueError("not a number of a column")
+    return number
+
+
+def _whole(bits: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError("not a whole number")
+        if not -(2**bits) <= value < 2**bits:
+            raise ValueError("beyond the column's range")
+        return value
+
+    return read
+
+
+def _instant(value: Any) -> datetime:
+    instant = datetime.fromisoformat(_text(value))
+    if instant.tzinfo is None:
+        raise ValueError("an instant has a time zone")
+    return instant
+
+
+#: How a cursor's values are read, by the type of their column; the narrower type first.
+_READERS: tuple[tuple[type[TypeEngine[Any]], Callable[[Any], Any]], ...] = (
+    (SmallInteger, _whole(15)),
+    (BigInteger, _whole(63)),
+    (Integer, _whole(31)),
+    (Numeric, _decimal),
+    (Float, _real),
+    (Uuid, lambda value: UUID(_text(value))),
+    (DateTime, _instant),
+    (Date, lambda value: date.fromisoformat(_text(value))),
+    (String, _text),
+)
