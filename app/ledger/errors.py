@@ -92,6 +92,10 @@ constraint_error(
     lambda _: QuantityNotAllowedError("the unit is not let in this quantity"),
 )
 constraint_error(
+    "claims_believed_now",
+    lambda _: LedgerMovedOnError("the database's clock was set back; try again in a while"),
+)
+constraint_error(
     "claims_only_close",
     lambda _: LedgerMovedOnError("the claim is closed already; read it again"),
 )

@@ -13,6 +13,7 @@ from app.kernel.terms import CapacityMeasure, ClaimKind
 from app.ledger.claims import ClaimSearch
 from app.ledger.claims import list_claims as find_claims
 from app.routers.dependencies import JSON, ActorDep, Filters, SessionDep
+from app.routers.leases import Day
 from app.routers.problems import problems
 from app.security.actors import NotSignedInError
 
@@ -29,12 +30,10 @@ class ClaimsQuery(Filters):
         max_length=4,
         description="why days are taken; repeat for several 占用类型",
     )
-    start: date | None = Field(
+    start: Day | None = Field(
         default=None, alias="from", description="claims that take some day from this one on"
     )
-    until: date | None = Field(
-        default=None, description="claims that take some day before this one"
-    )
+    until: Day | None = Field(default=None, description="claims that take some day before this one")
     as_of: AwareDatetime | None = Field(
         default=None,
         ge=datetime(2000, 1, 1, tzinfo=UTC),

@@ -25,6 +25,7 @@ from app.routers.dependencies import (
     SessionDep,
     next_href,
 )
+from app.routers.leases import Day
 from app.routers.problems import problems
 from app.security.actors import NotSignedInError
 
@@ -61,18 +62,18 @@ class FreeSpaceFilters(Paging):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=False)
 
-    start: date | None = Field(
+    start: Day | None = Field(
         default=None,
         alias="from",
         description="first day of the window; today unless told",
         examples=["2027-01-01"],
     )
-    until: date | None = Field(
+    until: Day | None = Field(
         default=None,
         description="first day after the window; open unless told",
         examples=["2028-01-01"],
     )
-    free_by: date | None = Field(
+    free_by: Day | None = Field(
         default=None,
         description="latest day on which the stretch may start; `until`, else `from`, unless told",
     )
@@ -288,7 +289,7 @@ class FreeSpaceItem(BaseModel):
     physical_state_zh: str
     physical_state_en: str
     free_from: date = Field(description="first free day of the window")
-    free_until: date | None = Field(description="first day taken again; null is open")
+    free_until: Day | None = Field(description="first day taken again; null is open")
     free_quantity: float = Field(description="free on every day of the stretch in the window")
     capacity: float
     capacity_measure: CapacityMeasure = Field(description="what capacity and quantities count")

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.kernel.terms import ClaimKind
-from app.ledger import commitments
-from app.ledger.commitments import Commitment, HoldLimits, HoldState
+from app.ledger import holds as ledger
+from app.ledger.commitments import Commitment, HoldState, get_commitment
 from app.ledger.errors import (
     HoldConfirmedError,
     HoldExpiredError,
@@ -17,6 +17,7 @@ from app.ledger.errors import (
     HoldReleasedError,
     NoSuchCommitmentError,
 )
+from app.ledger.holds import HoldLimits
 from app.routers.dependencies import ActorDep, SessionDep, WriterDep
 from app.routers.leases import (
     ORDER_EXAMPLE,
@@ -105,7 +106,7 @@ def create_hold(
     limits = HoldLimits(of.hold_hours_default, of.hold_hours_max, of.live_holds_per_company_max)
     return write(
         lambda: hold_out(
-            commitments.hold_units(session, actor, body.order(), limits, body.expires_in_hours)
+            ledger.hold_units(session, actor, body.order(), limits, body.expires_in_hours)
         ),
         location=lambda made: f"/api/v1/holds/{made.id}",
     )
@@ -118,7 +119,7 @@ def create_hold(
 )
 def read_hold(hold_id: UUID, session: SessionDep, actor: ActorDep) -> HoldOut:
     """A hold of one's own company, or of one's parks, and what has become of it."""
-    return hold_out(commitments.get_commitment(session, actor, hold_id, ClaimKind.HOLD))
+    return hold_out(get_commitment(session, actor, hold_id, ClaimKind.HOLD))
 
 
 @router.post(
@@ -135,7 +136,7 @@ def confirm_hold(
     _body: Nothing = None,
 ) -> Response:
     """Turn a hold into a lease with the same id. For staff of the park, from agent upwards."""
-    return write(lambda: lease_out(commitments.confirm_hold(session, actor, hold_id)), status=200)
+    return write(lambda: lease_out(ledger.confirm_hold(session, actor, hold_id)), status=200)
 
 
 @router.post(
@@ -152,4 +153,4 @@ def release_hold(
     _body: Nothing = None,
 ) -> Response:
     """Give a hold back before its time. For the firm that holds, and for staff of the park."""
-    return write(lambda: hold_out(commitments.release_hold(session, actor, hold_id)), status=200)
+    return write(lambda: hold_out(ledger.release_hold(session, actor, hold_id)), status=200)

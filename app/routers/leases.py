@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.period import Period
 from app.kernel.terms import CapacityMeasure, ClaimKind
-from app.ledger import commitments
-from app.ledger.commitments import Commitment, LeaseState, Order, Wanted
+from app.ledger import leases as ledger
+from app.ledger.commitments import Commitment, LeaseState, get_commitment
 from app.ledger.errors import (
     LeaseEndedError,
     NoSuchCommitmentError,
@@ -21,12 +21,15 @@ from app.ledger.errors import (
     UnitOccupiedError,
     UnknownUnitError,
 )
+from app.ledger.orders import Order, Wanted
 from app.routers.dependencies import ActorDep, SessionDep, WriterDep
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/leases", tags=["ledger 台账"])
 
+#: A civil day in Shanghai, in a range in which days can be counted on without overflow.
+Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
 #: An example id; the calls that read it answer 404 until something with this id is there.
 EXAMPLE_ID = "7b7a2c1e-3f43-4e0e-9d0a-5b1f6f0f2a11"
 UNITS_MAX = 100
@@ -67,10 +70,8 @@ class OrderIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     units: list[UnitIn] = Field(min_length=1, max_length=UNITS_MAX)
-    start: date = Field(
-        alias="from", description="first day of use 起始日", examples=["2027-01-01"]
-    )
-    until: date | None = Field(
+    start: Day = Field(alias="from", description="first day of use 起始日", examples=["2027-01-01"])
+    until: Day | None = Field(
         default=None,
         description="first day after use, exclusive; open unless told 截止日（不含）",
         examples=["2030-01-01"],
@@ -113,7 +114,7 @@ class TerminateIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    on: date = Field(
+    on: Day = Field(
         description="first day not leased any more 退租日（当日起不再占用）",
         examples=["2028-07-01"],
     )
@@ -198,7 +199,7 @@ def lease_out(made: Commitment) -> LeaseOut:
 def create_lease(body: LeaseIn, session: SessionDep, actor: ActorDep, write: WriterDep) -> Response:
     """Lease units to a company at once. For staff from manager upwards."""
     return write(
-        lambda: lease_out(commitments.sign_lease(session, actor, body.order())),
+        lambda: lease_out(ledger.sign_lease(session, actor, body.order())),
         location=lambda made: f"/api/v1/leases/{made.id}",
     )
 
@@ -210,7 +211,7 @@ def create_lease(body: LeaseIn, session: SessionDep, actor: ActorDep, write: Wri
 )
 def read_lease(lease_id: UUID, session: SessionDep, actor: ActorDep) -> LeaseOut:
     """A lease of one's own company, or of one's parks."""
-    return lease_out(commitments.get_commitment(session, actor, lease_id, ClaimKind.LEASE))
+    return lease_out(get_commitment(session, actor, lease_id, ClaimKind.LEASE))
 
 
 @router.post(
@@ -224,6 +225,6 @@ def terminate_lease(
 ) -> Response:
     """End a lease on a day; on or before its first day it is undone. For managers upwards."""
     return write(
-        lambda: lease_out(commitments.terminate_lease(session, actor, lease_id, body.on)),
+        lambda: lease_out(ledger.terminate_lease(session, actor, lease_id, body.on)),
         status=200,
     )

@@ -1,0 +1,136 @@
+"""Holds: space kept for a company for a while. They lapse by themselves."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
+
+from app.kernel.errors import Fault, InvalidInputError
+from app.kernel.terms import ClaimKind
+from app.ledger.commitments import Commitment, is_live, no_such_commitment, read_commitment
+from app.ledger.errors import (
+    HoldConfirmedError,
+    HoldExpiredError,
+    HoldLimitReachedError,
+    HoldReleasedError,
+)
+from app.ledger.orders import Order, company_of, database_now, locked_units
+from app.ledger.writing import (
+    close,
+    insert_claims,
+    locked_commitment,
+    note_placed,
+    promise,
+    superseding,
+)
+from app.models.claim import Claim
+from app.models.company import Company
+from app.security.actors import Actor, Role, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class HoldLimits:
+    """How long a hold lasts, and how many a company may have at a time."""
+
+    hours_default: int
+    hours_max: int
+    live_per_company_max: int
+
+
+def hold_units(
+    session: Session, actor: Actor, order: Order, limits: HoldLimits, hours: int | None = None
+) -> Commitment:
+    """Hold units for a company; the hold lapses by itself after ``hours``.
+
+    Raises:
+        UnitOccupiedError: some unit has too little free on some day; nothing is held.
+        HoldLimitReachedError: the company has too many live holds.
+    """
+    actor.require_firm_scope_or_staff(Scope.HOLDS_WRITE)
+    lasts_hours = limits.hours_default if hours is None else hours
+    if lasts_hours > limits.hours_max:
+        raise InvalidInputError(
+            f"a hold lasts at most {limits.hours_max} hours",
+            [Fault("/expires_in_hours", f"at most {limits.hours_max}")],
+        )
+    company_id = company_of(session, actor, order)
+    # Holders of one company queue here, always before any unit, so that the count stays true.
+    session.execute(
+        select(Company.id).where(Company.id == company_id).with_for_update(key_share=True)
+    )
+    units = locked_units(session, actor, order)
+    now = database_now(session)
+    live = Range(now, now + timedelta(hours=lasts_hours))
+    _require_fewer_holds(session, company_id, now, limits.live_per_company_max)
+    return promise(session, actor, order, company_id=company_id, units=units, live=live)
+
+
+def confirm_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitment:
+    """Turn a live hold into a lease of the same units, quantities and days.
+
+    Raises:
+        HoldExpiredError: too late.
+    """
+    actor.require_staff(Role.AGENT)
+    held, now = locked_commitment(session, actor, commitment_id)
+    _require_live_hold(held, now)
+    lines = held.lines
+    close(session, actor, lines, now)
+    insert_claims(
+        session,
+        [
+            superseding(actor, commitment_id, line, kind=ClaimKind.LEASE, live=Range(now, None))
+            for line in lines
+        ],
+    )
+    note_placed(session, {line.space_request_id for line in lines}, now)
+    return read_commitment(session, commitment_id)
+
+
+def release_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitment:
+    """Give a live hold back before its time.
+
+    Raises:
+        HoldExpiredError: it had lapsed already.
+    """
+    actor.require_firm_scope_or_staff(Scope.HOLDS_WRITE)
+    held, now = locked_commitment(session, actor, commitment_id)
+    _require_live_hold(held, now)
+    lines = held.lines
+    close(session, actor, lines, now)
+    return read_commitment(session, commitment_id)
+
+
+def _require_live_hold(held: Commitment, now: datetime) -> None:
+    if held.held_at is None:
+        raise no_such_commitment(held.id)
+    if held.leased_at is not None:
+        raise HoldConfirmedError("the hold was confirmed before; it is a lease now")
+    # The lines of one hold are placed and closed together: one speaks for all.
+    line = held.lines[0]
+    if line.closed_by is not None:
+        raise HoldReleasedError("the hold was released before; place a new one")
+    if not is_live(line, now):
+        raise HoldExpiredError(
+            f"the hold expired at {line.live.upper}; place a new one if the space is still free",
+            expired_at=line.live.upper.isoformat() if line.live.upper else None,
+        )
+
+
+def _require_fewer_holds(session: Session, company_id: UUID, now: datetime, most: int) -> None:
+    live = session.execute(
+        select(func.count(Claim.commitment_id.distinct())).where(
+            Claim.company_id == company_id,
+            Claim.kind == ClaimKind.HOLD.value,
+            Claim.live.contains(now),
+        )
+    ).scalar_one()
+    if live >= most:
+        raise HoldLimitReachedError(
+            f"the company has {live} live holds, and may have {most}; confirm or release some",
+            live_holds=live,
+            live_holds_max=most,
+        )

@@ -1,0 +1,227 @@
+"""What is asked to be promised, and whether it can be: checked under the locks of its units."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import DateTime, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import DATERANGE, Range
+from sqlalchemy.orm import Session
+
+from app.kernel.errors import Fault, InvalidInputError, NotFoundError
+from app.kernel.period import Period
+from app.ledger.errors import (
+    OutsideUsableDaysError,
+    QuantityNotAllowedError,
+    UnitOccupiedError,
+    UnknownUnitError,
+)
+from app.models.company import Company, SpaceRequest
+from app.models.space import Unit
+from app.security.actors import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A quantity of a unit, in its own measure; None is all of it."""
+
+    unit_id: UUID
+    quantity: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Units to promise to a company for a period: all of them or none."""
+
+    units: Sequence[Wanted]
+    period: Period
+    company_id: UUID | None = None
+    space_request_id: UUID | None = None
+
+
+class LockedUnit(NamedTuple):
+    """What the checks need of a unit, read under its lock."""
+
+    id: UUID
+    park_id: UUID
+    code: str
+    capacity: Decimal
+    capacity_measure: str
+    divisible: bool
+    min_part: Decimal | None
+    usable: Range[date]
+
+
+def company_of(session: Session, actor: Actor, order: Order) -> UUID:
+    """Whom the promise is for: a firm itself, or the company that staff name."""
+    company_id = order.company_id if order.company_id is not None else actor.company_id
+    if order.space_request_id is not None:
+        asker = session.scalar(
+            select(SpaceRequest.company_id).where(SpaceRequest.id == order.space_request_id)
+        )
+        company_id = asker if company_id is None else company_id
+        if asker is None or asker != company_id:
+            raise NotFoundError(f"the company has no space request {order.space_request_id}")
+    if company_id is None:
+        raise InvalidInputError(
+            "name the company on whose behalf you act",
+            [Fault("/company_id", "needed with a staff token, unless a space request names it")],
+        )
+    actor.require_company(company_id)
+    if session.scalar(select(Company.id).where(Company.id == company_id)) is None:
+        raise InvalidInputError(
+            f"there is no company {company_id}", [Fault("/company_id", "no such company")]
+        )
+    return company_id
+
+
+def locked_units(session: Session, actor: Actor, order: Order) -> list[tuple[Wanted, LockedUnit]]:
+    """The units ordered, each with its row, locked in the order of their ids."""
+    places: dict[UUID, int] = {}
+    for place, wanted in enumerate(order.units):
+        if places.setdefault(wanted.unit_id, place) != place:
+            raise InvalidInputError(
+                f"the unit {wanted.unit_id} is named twice; add the quantities up",
+                [Fault(f"/units/{place}/unit_id", "named before")],
+            )
+    rows = {row.id: row for row in lock(session, list(places))}
+    missing = [place for unit_id, place in places.items() if unit_id not in rows]
+    if missing:
+        raise UnknownUnitError(
+            f"there is no unit {order.units[missing[0]].unit_id}",
+            [Fault(f"/units/{place}/unit_id", "no such unit") for place in missing],
+        )
+    for row in rows.values():
+        actor.require_park(row.park_id)
+    return [(wanted, rows[wanted.unit_id]) for wanted in order.units]
+
+
+def lock(session: Session, unit_ids: Sequence[UUID]) -> list[LockedUnit]:
+    """Lock units, in the order of their ids, and read them."""
+    # The sort comes before the locks, so that any two bundles meet in the same order. Not FOR
+    # UPDATE: that would wait for every claim that only refers to the unit.
+    columns = [Unit.__table__.c[name] for name in LockedUnit._fields]
+    locked = session.execute(
+        select(*columns)
+        .where(Unit.id.in_(unit_ids))
+        .order_by(Unit.id)
+        .with_for_update(key_share=True)
+    )
+    return [LockedUnit(*row) for row in locked]
+
+
+def database_now(session: Session) -> datetime:
+    """The database's present instant; ask after the locks."""
+    # The database's clock, because it is one; after the locks, because waiting takes time.
+    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return now
+
+
+def chosen_quantities(units: Sequence[tuple[Wanted, LockedUnit]]) -> list[Decimal]:
+    """How much of each unit is asked for.
+
+    Raises:
+        QuantityNotAllowedError: a unit is not let in this quantity.
+    """
+    chosen = []
+    for place, (wanted, row) in enumerate(units):
+        quantity = row.capacity if wanted.quantity is None else wanted.quantity
+        least = row.capacity if row.min_part is None else row.min_part
+        if not least <= quantity <= row.capacity:
+            allowed = (
+                f"{least} to {row.capacity}" if row.divisible else f"{row.capacity}, all of it"
+            )
+            raise QuantityNotAllowedError(
+                f"unit {row.code} cannot be taken in the quantity {quantity}",
+                [Fault(f"/units/{place}/quantity", f"{allowed} ({row.capacity_measure})")],
+                unit_id=str(row.id),
+                capacity=float(row.capacity),
+                smallest_part=float(least),
+            )
+        chosen.append(quantity)
+    return chosen
+
+
+def require_usable(units: Sequence[tuple[Wanted, LockedUnit]], period: Range[date]) -> None:
+    """Refuse days on which a unit does not exist or may not be used.
+
+    Raises:
+        OutsideUsableDaysError: the first such unit.
+    """
+    for place, (_, row) in enumerate(units):
+        if not row.usable.contains(period):
+            last = "" if row.usable.upper is None else f" and before {row.usable.upper}"
+            raise OutsideUsableDaysError(
+                f"unit {row.code} is usable from {row.usable.lower}{last}",
+                [Fault(f"/units/{place}/unit_id", "not usable on all of these days")],
+                unit_id=str(row.id),
+                usable_from=str(row.usable.lower),
+                usable_until=str(row.usable.upper) if row.usable.upper else None,
+            )
+
+
+_CONFLICTS = text("""
+    SELECT units.id, units.code, wanted.quantity, lower(taken) AS start, upper(taken) AS until,
+        units.capacity - peak_quantity(units.id, taken, tstzrange(:now, :now, '[]')) AS free
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:quantities AS numeric[])) AS wanted (id, quantity)
+    JOIN units USING (id),
+    unnest(datemultirange(CAST(:period AS daterange)) - free_days(
+        units.id, units.capacity, units.usable, wanted.quantity, :now)) AS taken
+    ORDER BY units.code, taken
+""").bindparams(
+    bindparam("now", type_=DateTime(timezone=True)), bindparam("period", type_=DATERANGE)
+)
+
+
+def require_free(
+    session: Session,
+    units: Sequence[tuple[Wanted, LockedUnit]],
+    quantities: Sequence[Decimal],
+    period: Range[date],
+    live: Range[datetime],
+) -> None:
+    """Refuse what is taken, naming the days and how much is free on them.
+
+    Raises:
+        UnitOccupiedError: all units and periods in which too little is free.
+    """
+    found = session.execute(
+        _CONFLICTS,
+        {
+            "ids": [row.id for _, row in units],
+            "quantities": list(quantities),
+            "period": period,
+            "now": live.lower,
+        },
+    ).all()
+    if not found:
+        return
+    # Days and quantities only: who has the space is nobody's business here.
+    units_taken: dict[UUID, dict[str, Any]] = {}
+    for row in found:
+        taken = units_taken.setdefault(
+            row.id,
+            {
+                "unit_id": str(row.id),
+                "unit_code": row.code,
+                "quantity_asked": float(row.quantity),
+                "periods": [],
+            },
+        )
+        taken["periods"].append(
+            {
+                "from": row.start.isoformat(),
+                "until": row.until.isoformat() if row.until else None,
+                "free_quantity": float(row.free),
+            }
+        )
+    first = found[0]
+    more = "" if len(units_taken) == 1 else f", and {len(units_taken) - 1} more"
+    raise UnitOccupiedError(
+        f"unit {first.code} has {first.free} of {first.quantity} free"
+        f" from {first.start} until {first.until or 'further notice'}{more}",
+        conflicts=list(units_taken.values()),
+    )

@@ -1,0 +1,151 @@
+"""The ledger's writes. Rows are added, or their belief is closed; nothing else is ever done.
+
+Every write goes the same way. The units are locked in the order of their ids; only then is the
+database asked what time it is; the days are checked; rows are closed and added. Whoever waits for a
+lock therefore sees what the one before has written. The triggers of the table check it all again.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, insert, literal, update
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
+
+from app.kernel.terms import ClaimKind
+from app.ledger.commitments import (
+    Commitment,
+    CommitmentLine,
+    read_commitment,
+    require_visible,
+)
+from app.ledger.orders import (
+    LockedUnit,
+    Order,
+    Wanted,
+    chosen_quantities,
+    lock,
+    require_free,
+    require_usable,
+)
+from app.models.claim import Claim
+from app.models.company import SpaceRequest
+from app.security.actors import Actor
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def promise(
+    session: Session,
+    actor: Actor,
+    order: Order,
+    *,
+    company_id: UUID,
+    units: Sequence[tuple[Wanted, LockedUnit]],
+    live: Range[datetime],
+) -> Commitment:
+    """Check an order and write it down; ``live`` open for a lease, ended for a hold.
+
+    The units are locked, and ``live`` starts after that.
+    """
+    kind = ClaimKind.LEASE if live.upper is None else ClaimKind.HOLD
+    period = Range(order.period.start, order.period.end)
+    quantities = chosen_quantities(units)
+    require_usable(units, period)
+    require_free(session, units, quantities, period, live)
+    commitment_id = uuid4()
+    insert_claims(
+        session,
+        [
+            {
+                "commitment_id": commitment_id,
+                "park_id": row.park_id,
+                "unit_id": row.id,
+                "company_id": company_id,
+                "space_request_id": order.space_request_id,
+                "kind": kind.value,
+                "quantity": quantity,
+                "whole": quantity == row.capacity,
+                "period": period,
+                "live": live,
+                "supersedes_id": None,
+                "placed_by": actor.label,
+            }
+            for (_, row), quantity in zip(units, quantities, strict=True)
+        ],
+    )
+    return read_commitment(session, commitment_id)
+
+
+def locked_commitment(
+    session: Session, actor: Actor, commitment_id: UUID
+) -> tuple[Commitment, datetime]:
+    """A commitment under the locks of its units, and the instant after.
+
+    Raises:
+        NoSuchCommitmentError: there is none, or it is not the caller's to see.
+    """
+    before = read_commitment(session, commitment_id)
+    require_visible(actor, commitment_id, before.lines)
+    lock(session, [line.unit_id for line in before.lines])
+    locked = read_commitment(session, commitment_id)
+    # Should the clock have been set back, belief still moves forwards.
+    latest = max(line.live.lower for line in locked.lines if line.live.lower is not None)
+    return locked, max(locked.as_of, latest + _MICROSECOND)
+
+
+def close(session: Session, actor: Actor, lines: Sequence[CommitmentLine], now: datetime) -> None:
+    """End the belief in rows now."""
+    session.execute(
+        update(Claim)
+        .where(Claim.id.in_([line.claim_id for line in lines]))
+        .values(live=func.tstzrange(func.lower(Claim.live), literal(now)), closed_by=actor.label)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def superseding(
+    actor: Actor,
+    commitment_id: UUID,
+    line: CommitmentLine,
+    *,
+    kind: ClaimKind,
+    live: Range[datetime],
+    period: Range[date] | None = None,
+) -> Mapping[str, Any]:
+    """The row that supersedes ``line``."""
+    return {
+        "commitment_id": commitment_id,
+        "park_id": line.park_id,
+        "unit_id": line.unit_id,
+        "company_id": line.company_id,
+        "space_request_id": line.space_request_id,
+        "kind": kind.value,
+        "quantity": line.quantity,
+        "whole": line.whole,
+        "period": line.period if period is None else period,
+        "live": live,
+        "supersedes_id": line.claim_id,
+        "placed_by": actor.label,
+    }
+
+
+def insert_claims(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows."""
+    if rows:
+        session.execute(insert(Claim), [dict(row) for row in rows])
+
+
+def note_placed(session: Session, request_ids: Collection[UUID | None], now: datetime) -> None:
+    """Requests that space was leased for are no longer open."""
+    session.execute(
+        update(SpaceRequest)
+        .where(
+            SpaceRequest.id.in_([one for one in request_ids if one is not None]),
+            SpaceRequest.state == "open",
+        )
+        .values(state="placed", version=SpaceRequest.version + 1, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
