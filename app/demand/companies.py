@@ -88,7 +88,9 @@ def list_companies(session: Session, actor: Actor, page: PageRequest, name: str 
             | Company.name_en.icontains(name, autoescape=True)
         )
     order = [Sort(Company.unified_social_credit_code.expression)]
-    return fetch_page(session, query, order=order, page=page, scope=f"companies:{name}")
+    found = fetch_page(session, query, order=order, page=page, scope=f"companies:{name}")
+    shown = [CompanyOut.model_validate_json(row).model_dump_json() for row in found.rows]
+    return Page(shown, found.next_cursor)
 
 
 def create_asset(

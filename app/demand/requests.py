@@ -166,7 +166,9 @@ def list_requests(
         Sort(SpaceRequest.id.expression),
     ]
     scope = f"space-requests:{company_id}:{state}"
-    return fetch_page(session, query, order=order, page=page, scope=scope)
+    found = fetch_page(session, query, order=order, page=page, scope=scope)
+    shown = [SpaceRequestOut.model_validate_json(row).model_dump_json() for row in found.rows]
+    return Page(shown, found.next_cursor)
 
 
 def _no_request() -> NotFoundError:

@@ -98,7 +98,8 @@ CROSS JOIN LATERAL (
         round(u.rent_cny_per_place_month * u.capacity * 12 / 365 / u.leasable_area_m2, 4)) AS rent
 ) r
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN u.divisible AND u.capacity_measure = 'place'
+    SELECT CASE WHEN CAST(:places_wanted AS numeric) IS NOT NULL
+            AND u.divisible AND u.capacity_measure = 'place'
         THEN least(u.capacity, greatest(u.min_part, CAST(:places_wanted AS numeric)))
         ELSE u.capacity END AS quantity
 ) q

@@ -1,0 +1,295 @@
+"""Matches over HTTP: reasons, true counts, nobody's tenants, and a firm's own requests only."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session
+
+from tests.factories import (
+    firm_headers,
+    make_claim,
+    make_company,
+    make_floor,
+    make_unit,
+    staff_headers,
+)
+
+REQUESTS = "/api/v1/space-requests"
+CAR_T = {"modality": "car_t", "stage": "phase_1", "from": "2027-01-01"}
+FIT: dict[str, Any] = {
+    "cleanroom_grade": "C",
+    "biosafety_level": 2,
+    "fire_hazard_class": "bing",
+}
+
+
+class FixedClock:
+    """Noon in Shanghai on 1 November 2026."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 1, 4, tzinfo=UTC)
+
+
+def at_fixed_day(client: TestClient) -> TestClient:
+    app = client.app
+    assert isinstance(app, FastAPI)
+    app.state.clock = FixedClock()
+    return client
+
+
+def ask(
+    client: TestClient, headers: dict[str, str], body: dict[str, Any], **asked: Any
+) -> dict[str, Any]:
+    made = at_fixed_day(client).post(REQUESTS, headers=headers, json=body)
+    assert made.status_code == 201, made.text
+    answer = client.post(f"{REQUESTS}/{made.json()['id']}/matches", headers=headers, json=asked)
+    assert answer.status_code == 200, answer.text
+    # Numbers as they stand on the wire, so that sums can be checked exactly.
+    read: dict[str, Any] = json.loads(answer.text, parse_float=Decimal)
+    return read
+
+
+def test_matches_are_ranked_with_reasons(client: TestClient, session: Session) -> None:
+    firm = firm_headers(session, make_company(session))
+    small = make_unit(session, area_m2="1600.00", **FIT)
+    best = make_unit(session, area_m2="3000.00", **FIT)
+    make_unit(session, area_m2="1400.00", **FIT)
+
+    answer = ask(client, firm, CAR_T, k=2)
+
+    assert answer["evaluated_units"] == 3
+    assert answer["feasible_units"] == 2
+    assert [item["unit"]["code"] for item in answer["items"]] == [best.code, small.code]
+    assert [item["rank"] for item in answer["items"]] == [1, 2]
+    assert answer["blocked_by"] == []
+    assert answer["near_misses"] == []
+    top = answer["items"][0]
+    assert top["unit"]["free_from"] == "2027-01-01"
+    assert top["unit"]["free_until"] is None
+    assert sum(part["contribution"] for part in top["contributions"]) == top["score"]
+    assert sum(part["weight"] for part in top["contributions"]) == 1
+    margins = {one["constraint"]: one for one in top["margins"]}
+    assert margins["min_floor_load_kn_m2"]["margin"] == Decimal("0.35")
+    assert margins["min_floor_load_kn_m2"]["words_zh"] == (
+        "楼面荷载 7.85 kN/m²，要求不低于 7.5 kN/m²，余量 0.35 kN/m²"
+    )
+    assert all(one["fits"] for one in top["margins"])
+
+
+def test_when_too_few_fit_the_answer_says_what_stands_in_the_way(
+    client: TestClient, session: Session
+) -> None:
+    firm = firm_headers(session, make_company(session))
+    upper = make_floor(session, level_index=2, level_name="3F", floor_load_kn_m2=Decimal("3.43"))
+    make_unit(session, floor=upper, **FIT)
+    make_unit(session, **(FIT | {"biosafety_level": None}))
+    make_unit(session, unit_type="hq_rd", **(FIT | {"biosafety_level": 1}))
+
+    answer = ask(client, firm, CAR_T, k=1, include_refused=3)
+
+    assert answer["items"] == []
+    blocked = {one["constraint"]: one for one in answer["blocked_by"]}
+    assert (blocked["biosafety_level"]["blocks"], blocked["biosafety_level"]["blocks_alone"]) == (
+        2,
+        1,
+    )
+    load = blocked["min_floor_load_kn_m2"]
+    assert (load["blocks"], load["blocks_alone"]) == (1, 1)
+    assert load["example"]["reasons"][0]["words_en"] == (
+        "floor load 3.43 kN/m², at least 7.5 kN/m² asked, 4.07 kN/m² off"
+    )
+    assert blocked["unit_type"]["blocks_alone"] == 0
+    assert [one["left"] for one in answer["blocked_by"]][-1] == 0
+    assert [len(one["reasons"]) for one in answer["refused"]] == [1, 1, 2]
+    unknown = [
+        reason
+        for one in answer["refused"]
+        for reason in one["reasons"]
+        if reason["constraint"] == "biosafety_level" and reason["have"] is None
+    ]
+    assert "未记录" in unknown[0]["words_zh"]
+    assert "not recorded" in unknown[0]["words_en"]
+
+
+def test_a_unit_let_for_those_days_is_refused_and_nobody_is_named(
+    client: TestClient, session: Session
+) -> None:
+    firm, tenant = firm_headers(session, make_company(session)), make_company(session)
+    let = make_unit(session, **FIT)
+    make_claim(session, let, date(2026, 1, 1), date(2027, 9, 1), company_id=tenant.id)
+
+    answer = ask(client, firm, CAR_T, include_refused=1)
+
+    reason = answer["refused"][0]["reasons"][0]
+    assert reason["constraint"] == "availability"
+    assert reason["have"] == "2027-09-01"
+    assert reason["words_zh"] == "最早 2027-09-01 起可用，晚于最晚起租日 2027-07-01"
+    assert reason["margin"] == -62
+    shown = json.dumps(answer, default=str, ensure_ascii=False)
+    assert tenant.name_zh not in shown
+    assert str(tenant.id) not in shown
+    later = ask(client, firm, CAR_T | {"latest_from": "2027-09-01"})
+    assert [item["unit"]["free_from"] for item in later["items"]] == ["2027-09-01"]
+
+
+def test_places_of_a_bench_room_are_asked_for_by_number(
+    client: TestClient, session: Session
+) -> None:
+    firm = firm_headers(session, make_company(session))
+    room = make_unit(
+        session,
+        unit_type="incubation",
+        capacity_measure="place",
+        capacity=Decimal(20),
+        divisible=True,
+        min_part=Decimal(1),
+        area_m2="200.00",
+        rent_cny_per_m2_day=None,
+        rent_cny_per_place_month=Decimal("1500.00"),
+    )
+    make_claim(session, room, date(2026, 1, 1), None, quantity=Decimal(17))
+    form = {"unit_type": "incubation", "from": "2027-01-01"}
+
+    three = ask(client, firm, form | {"places": 3})
+    four = ask(client, firm, form | {"places": 4}, include_refused=1)
+
+    assert three["items"][0]["unit"]["quantity"] == 3
+    assert four["items"] == []
+    assert four["refused"][0]["reasons"][0]["constraint"] == "availability"
+
+
+def test_who_may_not(client: TestClient, session: Session) -> None:
+    own, other = make_company(session), make_company(session)
+    made = client.post(REQUESTS, headers=firm_headers(session, own), json=CAR_T).json()
+    path = f"{REQUESTS}/{made['id']}/matches"
+
+    assert client.post(path).status_code == 401
+    assert client.post(path, headers=firm_headers(session, other)).status_code == 404
+    assert client.post(path, headers=firm_headers(session, own)).status_code == 200
+    assert client.post(path, headers=staff_headers(session)).status_code == 200
+    strange = client.post(path, headers=staff_headers(session), json={"k": 5, "kk": 1})
+    assert strange.status_code == 422
+    assert client.post(path, headers=staff_headers(session), json={"k": 0}).status_code == 422
+
+
+def test_needs_no_column_answers_are_said_to_be_unchecked(
+    client: TestClient, session: Session
+) -> None:
+    firm = firm_headers(session, make_company(session))
+    answer = ask(client, firm, CAR_T | {"min_cleanroom_area_m2": 400, "remarks": "近医院"})
+
+    assert [one["key"] for one in answer["unchecked"]] == ["min_cleanroom_area_m2", "remarks"]
+    assert answer["unchecked"][0]["words_zh"] == "洁净面积不低于：400 m²"
+
+
+# ---- on the reference data --------------------------------------------------------------------
+
+
+@contextmanager
+def statements(session: Session) -> Iterator[list[str]]:
+    """The SQL statements that run inside."""
+    seen: list[str] = []
+    engine = session.get_bind().engine
+
+    def note(*arguments: Any) -> None:
+        if not arguments[2].startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+            seen.append(arguments[2])
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def zhangjiang(seeded_client: TestClient, seeded_session: Session) -> dict[str, str]:
+    at_fixed_day(seeded_client)
+    return firm_headers(seeded_session, make_company(seeded_session))
+
+
+def test_a_car_t_firm_entering_phase_1_finds_space_in_zhangjiang(
+    seeded_client: TestClient, zhangjiang: dict[str, str]
+) -> None:
+    answer = ask(seeded_client, zhangjiang, CAR_T | {"zones": ["core_zhangjiang"]}, k=3)
+
+    assert answer["feasible_units"] >= 3
+    assert len(answer["items"]) == 3
+    for item in answer["items"]:
+        assert item["unit"]["zone"]["code"] == "core_zhangjiang"
+        assert item["unit"]["unit_type"] == "pilot"
+        assert 1500 <= item["unit"]["leasable_area_m2"] <= 5000
+        assert sum(part["contribution"] for part in item["contributions"]) == item["score"]
+        assert all(margin["fits"] for margin in item["margins"])
+    scores = [item["score"] for item in answer["items"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+#: Counted by SQL of its own over the tables: units usable from 2027-01-01 that fail a need.
+COUNTED: dict[str, str] = {
+    "unit_type": "u.unit_type <> 'pilot'",
+    "min_floor_load_kn_m2": "(coalesce(u.floor_load_kn_m2, f.floor_load_kn_m2) >= 7.5) IS NOT TRUE",
+    "biosafety_level": "(u.biosafety_level >= 3) IS NOT TRUE",
+    "cleanroom_grade": "coalesce(u.cleanroom_grade, 'none') NOT IN ('A', 'B', 'C')",
+    "ground_floor": "f.level_index <> 0",
+    "availability": "NOT EXISTS (SELECT FROM generate_series(0, 181) AS later"
+    " CROSS JOIN LATERAL (SELECT DATE '2027-01-01' + later AS day) d"
+    " WHERE daterange(d.day, (d.day + interval '36 months')::date) <@ u.usable"
+    " AND NOT EXISTS (SELECT FROM claims c WHERE c.unit_id = u.id"
+    " AND c.live @> TIMESTAMPTZ '2026-11-01 04:00Z'"
+    " AND c.period && daterange(d.day, (d.day + interval '36 months')::date)))",
+}
+
+
+def test_an_over_constrained_request_is_counted_as_sql_counts(
+    seeded_client: TestClient, seeded_session: Session, zhangjiang: dict[str, str]
+) -> None:
+    body = CAR_T | {"biosafety_level": 3, "ground_floor": True, "min_area_m2": 4800}
+    answer = ask(seeded_client, zhangjiang, body, k=100)
+    blocked = {one["constraint"]: one for one in answer["blocked_by"]}
+
+    assert len(answer["items"]) == answer["feasible_units"] < 100
+    for key, condition in COUNTED.items():
+        counted = seeded_session.scalar(
+            text(
+                "SELECT count(*) FROM units u JOIN floors f ON f.id = u.floor_id"  # noqa: S608
+                f" WHERE u.usable && daterange('2027-01-01', NULL) AND {condition}"
+            )
+        )
+        assert blocked[key]["blocks"] == counted, key
+    assert answer["blocked_by"][-1]["left"] == answer["feasible_units"]
+    for miss in answer["near_misses"]:
+        assert miss["reasons"]
+
+
+def test_a_match_takes_a_fixed_number_of_statements(
+    seeded_client: TestClient, seeded_session: Session, zhangjiang: dict[str, str]
+) -> None:
+    made = seeded_client.post(REQUESTS, headers=zhangjiang, json=CAR_T).json()
+    path = f"{REQUESTS}/{made['id']}/matches"
+    counts = []
+    for k in (1, 100):
+        with statements(seeded_session) as seen:
+            seeded_client.post(path, headers=zhangjiang, json={"k": k, "include_refused": 50})
+        counts.append(len(seen))
+
+    # The caller's credential, the request, the units, the summaries of those shown.
+    assert counts == [4, 4]
+
+
+def test_the_same_question_has_the_same_answer(
+    seeded_client: TestClient, zhangjiang: dict[str, str]
+) -> None:
+    made = seeded_client.post(REQUESTS, headers=zhangjiang, json=CAR_T).json()
+    path = f"{REQUESTS}/{made['id']}/matches"
+    call: Callable[[], str] = lambda: seeded_client.post(path, headers=zhangjiang).text  # noqa: E731
+
+    assert call() == call()
