@@ -17,7 +17,11 @@ _BATCH = 500
 
 def encoded(row: Record) -> bytes:
     """One row in COPY's text form, with its line end."""
-    values = (getattr(row, name) for name in columns(type(row)))
+    return encoded_values(getattr(row, name) for name in columns(type(row)))
+
+
+def encoded_values(values: Iterable[object]) -> bytes:
+    """Values of one row in COPY's text form, with the line end."""
     return ("\t".join(_text(value) for value in values) + "\n").encode()
 
 

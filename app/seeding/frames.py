@@ -97,6 +97,12 @@ def as_array(boxes: list[Box]) -> Floats:
     return np.array([(box.x0, box.y0, box.x1, box.y1) for box in boxes], dtype=np.float64)
 
 
+def plane_point(longitude: float, latitude: float) -> tuple[float, float]:
+    """A point in degrees in the unturned frame's metres."""
+    x, y = _to_metres().transform(longitude, latitude)
+    return float(x), float(y)
+
+
 @cache
 def _to_degrees() -> Transformer:
     return Transformer.from_crs(_PLANE, "EPSG:4326", always_xy=True)
