@@ -197,7 +197,8 @@ END $$""",
     """
 CREATE TRIGGER claims_checked BEFORE INSERT ON claims
 FOR EACH ROW EXECUTE FUNCTION before_claim_insert()""",
-    # The one edit a claim knows: its belief is closed earlier than it would have ended.
+    # The one edit a claim knows: its belief is closed now, once, by someone. Closing it as of an
+    # earlier instant would change what was known then.
     """
 CREATE FUNCTION before_claim_update() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -205,8 +206,10 @@ DECLARE
 BEGIN
     kept.live := NEW.live;
     kept.closed_by := NEW.closed_by;
-    IF NEW IS DISTINCT FROM kept OR lower(NEW.live) <> lower(OLD.live) OR upper_inf(NEW.live)
-        OR upper(NEW.live) > upper(OLD.live) THEN
+    IF NEW IS DISTINCT FROM kept OR OLD.closed_by IS NOT NULL OR NEW.closed_by IS NULL
+        OR lower(NEW.live) IS DISTINCT FROM lower(OLD.live) OR upper_inf(NEW.live)
+        OR upper(NEW.live) > upper(OLD.live)
+        OR upper(NEW.live) < clock_timestamp() - interval '5 seconds' THEN
         RAISE EXCEPTION 'claims are closed and superseded, never edited' USING
             ERRCODE = 'restrict_violation', CONSTRAINT = 'claims_only_close', TABLE = 'claims';
     END IF;
