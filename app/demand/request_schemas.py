@@ -1,12 +1,12 @@
 """The firm's form for space, and what the service makes of it."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.demand.schemas import In
+from app.demand.schemas import NO_NUL, Day, In
 from app.kernel.terms import (
     AnimalFacility,
     CleanroomGrade,
@@ -21,7 +21,7 @@ from app.kernel.terms import (
 AreaM2 = Annotated[float, Field(gt=0, le=10_000_000, description="m² of leasable area")]
 DistanceM = Annotated[float, Field(gt=0, le=200_000, description="metres, as the crow flies")]
 Money = Annotated[float, Field(ge=0, le=1e12, description="元")]
-Code = Annotated[str, Field(min_length=1, max_length=100)]
+Code = Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)]
 Flag = Annotated[bool, Field(description="must have; null: not needed, whatever the rules say")]
 
 
@@ -45,7 +45,7 @@ class NeedsIn(In):
     programmes: int = Field(
         default=1, ge=1, le=50, description="programmes that share the space; scales derived areas"
     )
-    places: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+    places: Annotated[int, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="工位: bench places of an incubator, instead of an area"
     )
     min_area_m2: AreaM2 | None = None
@@ -53,10 +53,10 @@ class NeedsIn(In):
     target_area_m2: AreaM2 | None = None
     whole_floor: Flag | None = None
     whole_building: Flag | None = None
-    from_: date | None = Field(
+    from_: Day | None = Field(
         default=None, alias="from", description="first day the space is wanted"
     )
-    latest_from: date | None = Field(
+    latest_from: Day | None = Field(
         default=None, description="the lease starts on this day at the latest"
     )
     term_months: Annotated[int, Field(ge=1, le=600)] | None = None
@@ -110,7 +110,7 @@ class NeedsIn(In):
     max_rent_cny_per_year: Money | None = Field(default=None, description="元 a year, whole unit")
     tenure: Literal["lease", "purchase"] | None = None
     investment_cny: Money | None = None
-    remarks: Annotated[str, Field(max_length=4_000)] | None = None
+    remarks: Annotated[str, Field(max_length=4_000, pattern=NO_NUL)] | None = None
     soft: list[Code] = Field(default_factory=list, max_length=60, examples=[["steam"]])
     hard: list[Code] = Field(default_factory=list, max_length=60, examples=[["purified_water"]])
 
@@ -160,7 +160,7 @@ class SpaceRequestIn(NeedsIn):
     stage: PipelineStage | None = Field(
         default=None, description="the stage the space is for; of an asset, its next dated stage"
     )
-    stage_on: date | None = Field(
+    stage_on: Day | None = Field(
         default=None, description="the day that stage is entered; lead times are counted back"
     )
 

@@ -1,7 +1,7 @@
 """The wire forms of companies and their pipelines."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +11,12 @@ from app.kernel.terms import Modality, PipelineStage
 _MODALITIES = [one.value for one in Modality]
 _STAGES = [one.value for one in PipelineStage]
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+#: Text that PostgreSQL can keep: it has no NUL.
+NO_NUL = r"^[^\x00]*$"
+#: Days that can be reckoned with: lead times and terms added to them stay in the calendar.
+Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2200, 12, 31))]
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
 Headcount = Annotated[int, Field(ge=0, le=1_000_000, description="people")]
 
 
@@ -79,7 +84,7 @@ class StageEntryIn(In):
     """The day an asset entered a stage, or with ``expected`` the day it is meant to."""
 
     stage: PipelineStage = Field(examples=_STAGES)
-    entered_on: date = Field(description="civil day in Shanghai", examples=["2027-06-01"])
+    entered_on: Day = Field(description="civil day in Shanghai", examples=["2027-06-01"])
     expected: bool = Field(default=False, description="a target date, not yet a fact")
 
 
@@ -113,7 +118,7 @@ class AssetIn(In):
 
     name: Name
     modality: Modality = Field(examples=_MODALITIES)
-    indication: Annotated[str, Field(max_length=200)] | None = None
+    indication: Annotated[str, Field(max_length=200, pattern=NO_NUL)] | None = None
     stages: list[StageEntryIn] = Field(default_factory=list, max_length=100)
 
 
@@ -140,6 +145,3 @@ class AssetPage(BaseModel):
 
     items: list[AssetOut]
     next_cursor: str | None
-
-
-JsonObject = dict[str, Any]

@@ -9,6 +9,7 @@ from pydantic import Field
 from app.demand import companies
 from app.demand.companies import AssetExistsError, CompanyExistsError
 from app.demand.schemas import (
+    NO_NUL,
     AssetIn,
     AssetOut,
     AssetPage,
@@ -32,7 +33,10 @@ class CompanyFilters(Paging):
     """What to list."""
 
     name: str | None = Field(
-        default=None, max_length=100, description="part of the Chinese or English name"
+        default=None,
+        max_length=100,
+        pattern=NO_NUL,
+        description="part of the Chinese or English name",
     )
 
 

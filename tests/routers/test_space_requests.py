@@ -206,6 +206,10 @@ def test_an_asset_of_another_firm_is_not_there(client: TestClient, session: Sess
         (CAR_T | {"latest_from": "2026-12-31"}, "/latest_from"),
         (CAR_T | {"soft": ["isotope_class"]}, "/soft"),
         (CAR_T | {"floor_load": 5}, "/floor_load"),
+        (CAR_T | {"from": "9999-12-31"}, "/from"),
+        (CAR_T | {"stage_on": "0001-01-01"}, "/stage_on"),
+        (CAR_T | {"remarks": "a\x00b"}, "/remarks"),
+        (CAR_T | {"zones": ["a\x00b"]}, "/zones/0"),
     ],
 )
 def test_what_makes_no_sense_is_refused_where_it_stands(
@@ -215,6 +219,17 @@ def test_what_makes_no_sense_is_refused_where_it_stands(
 
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def test_half_a_surrogate_pair_is_no_text(client: TestClient, session: Session) -> None:
+    answer = client.post(
+        REQUESTS,
+        headers=firm_headers(session, make_company(session)),
+        content=b'{"unit_type": "pilot", "remarks": "\\ud800"}',
+    )
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/remarks"
 
 
 def test_the_whole_form_is_taken(client: TestClient, session: Session) -> None:
