@@ -383,6 +383,13 @@ class Milestone(Shown):
     confidence_en: En
 
 
+class YearStarted(Shown):
+    """Floor area by the year in which its building was started."""
+
+    year: int | None = Field(description="year of the start; null where no date is known")
+    floor_area_m2: Metres2
+
+
 class ProgrammeTotals(Shown):
     """What the buildings of the programme and its projects add up to, each counted once."""
 
@@ -392,6 +399,9 @@ class ProgrammeTotals(Shown):
     modelled_floor_area_m2: float = Field(description="gross floor area of its buildings, m²")
     started_floor_area_m2: float = Field(
         description="of that, in buildings that are no longer only planned, m²"
+    )
+    started_by_year: list[YearStarted] = Field(
+        description="the same by the year that the innermost project of each building was started"
     )
     leasable_area_m2: Metres2
 

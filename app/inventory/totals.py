@@ -1,6 +1,17 @@
 """Sums over what lies in a zone or park or counts towards a programme, computed when asked."""
 
-from sqlalchemy import FromClause, Integer, Numeric, TextClause, column, text
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    ColumnClause,
+    FromClause,
+    Integer,
+    Numeric,
+    TextClause,
+    column,
+    text,
+)
 
 from app.inventory.columns import Columns
 
@@ -21,31 +32,50 @@ CROSS JOIN LATERAL (
     FROM units WHERE park_id = ANY (these.ids)
 ) u"""
 
-#: A building that counts towards a programme and one of its projects is counted once.
+#: A building that counts towards a programme and one of its projects is counted once. When it was
+#: started is said by the innermost project it counts towards: what a whole programme started in a
+#: year is only part of it.
 _OVER_PROGRAMME = """
 WITH RECURSIVE within (id) AS (
     SELECT programmes.id
     UNION
     SELECT p.id FROM programmes p JOIN within ON p.parent_programme_id = within.id
 ), counted AS MATERIALIZED (
-    SELECT b.id, b.gross_floor_area_m2, b.physical_state FROM buildings b
+    SELECT b.id, b.gross_floor_area_m2, b.physical_state <> 'planned' AS started FROM buildings b
     WHERE b.id IN (
         SELECT m.building_id FROM programme_buildings m JOIN within ON within.id = m.programme_id
     )
+), starts AS (
+    SELECT c.gross_floor_area_m2, (
+        SELECT extract(year FROM min(s.actual_on))::int
+        FROM programme_buildings m
+        JOIN programme_milestones s ON s.programme_id = m.programme_id AND s.step = 'started'
+        WHERE m.building_id = c.id AND NOT EXISTS (
+            SELECT FROM programme_buildings inner_one
+            JOIN programmes project ON project.id = inner_one.programme_id
+            WHERE inner_one.building_id = c.id AND project.parent_programme_id = m.programme_id
+        )
+    ) AS year
+    FROM counted c WHERE c.started
 )
 SELECT c.buildings, f.floors, u.units, c.modelled_floor_area_m2, c.started_floor_area_m2,
-    u.leasable_area_m2
+    u.leasable_area_m2, y.started_by_year
 FROM (
     SELECT count(*) AS buildings, coalesce(sum(gross_floor_area_m2), 0) AS modelled_floor_area_m2,
-        coalesce(sum(gross_floor_area_m2) FILTER (WHERE physical_state <> 'planned'), 0)
-            AS started_floor_area_m2
+        coalesce(sum(gross_floor_area_m2) FILTER (WHERE started), 0) AS started_floor_area_m2
     FROM counted
 ) c
 CROSS JOIN (SELECT count(*) AS floors FROM floors WHERE building_id IN (SELECT id FROM counted)) f
 CROSS JOIN (
     SELECT count(*) AS units, coalesce(sum(leasable_area_m2), 0) AS leasable_area_m2
     FROM units WHERE building_id IN (SELECT id FROM counted)
-) u"""
+) u
+CROSS JOIN (
+    SELECT coalesce(
+        json_agg(json_build_object('year', year, 'floor_area_m2', area) ORDER BY year), '[]'
+    ) AS started_by_year
+    FROM (SELECT year, sum(gross_floor_area_m2) AS area FROM starts GROUP BY year) years
+) y"""
 _PROGRAMME_COUNTS = ("buildings", "floors", "units")
 _PROGRAMME_AREAS = ("modelled_floor_area_m2", "started_floor_area_m2", "leasable_area_m2")
 
@@ -63,7 +93,7 @@ def _flat(counts: tuple[str, ...], sums: tuple[str, ...]) -> Columns:
 
 PARK_TOTALS = _members(_COUNTS + _AREAS)
 PARK_TOTALS_FLAT = _flat(_COUNTS, _AREAS)
-PROGRAMME_TOTALS = _members(_PROGRAMME_COUNTS + _PROGRAMME_AREAS)
+PROGRAMME_TOTALS = _members((*_PROGRAMME_COUNTS, *_PROGRAMME_AREAS, "started_by_year"))
 PROGRAMME_TOTALS_FLAT = _flat(_PROGRAMME_COUNTS, _PROGRAMME_AREAS)
 
 
@@ -74,9 +104,16 @@ def park_totals(park_ids: str) -> FromClause:
 
 def programme_totals() -> FromClause:
     """Totals over the buildings of the programme at hand and of its projects."""
-    return _lateral(text(_OVER_PROGRAMME), _PROGRAMME_COUNTS, _PROGRAMME_AREAS)
+    by_year = column("started_by_year", JSON)
+    return _lateral(text(_OVER_PROGRAMME), _PROGRAMME_COUNTS, _PROGRAMME_AREAS, by_year)
 
 
-def _lateral(query: TextClause, counts: tuple[str, ...], sums: tuple[str, ...]) -> FromClause:
-    named = [column(name, Integer) for name in counts] + [column(name, Numeric) for name in sums]
-    return query.columns(*named).lateral("totals")
+def _lateral(
+    query: TextClause,
+    counts: tuple[str, ...],
+    sums: tuple[str, ...],
+    *others: ColumnClause[Any],
+) -> FromClause:
+    numbers = [column(name, Integer) for name in counts]
+    areas = [column(name, Numeric) for name in sums]
+    return query.columns(*numbers, *areas, *others).lateral("totals")

@@ -114,11 +114,15 @@ def test_the_programme_of_five_million_adds_up(seeded_client: TestClient) -> Non
         "measured_on": None,
         "tolerance_pct": None,
     }
-    assert programme["totals"]["modelled_floor_area_m2"] == 5_000_000.0
+    totals = programme["totals"]
+    assert totals["modelled_floor_area_m2"] == 5_000_000.0
+    by_year = {one["year"]: one["floor_area_m2"] for one in totals["started_by_year"]}
+    assert by_year[2023] == 1_800_000.0
+    assert sum(by_year.values()) == totals["started_floor_area_m2"]
     assert island["totals"]["modelled_floor_area_m2"] == 160_000.0
     listed = list(_walk(seeded_client, "buildings?programme=standard_plants&limit=1000"))
-    assert len(listed) == programme["totals"]["buildings"]
-    assert sum(building["totals"]["units"] for building in listed) == programme["totals"]["units"]
+    assert len(listed) == totals["buildings"]
+    assert sum(building["totals"]["units"] for building in listed) == totals["units"]
 
 
 def test_distance_to_the_metro_is_a_filter(seeded_client: TestClient) -> None:

@@ -227,6 +227,7 @@ def test_a_programme_counts_each_building_once(reader: TestClient) -> None:
         "units": 3,
         "modelled_floor_area_m2": 25_000.0,
         "started_floor_area_m2": 20_000.0,
+        "started_by_year": [{"year": None, "floor_area_m2": 20_000.0}],
         "leasable_area_m2": 6_600.0,
     }
     assert programme["areas"][0]["standard"] == "target_floor"
