@@ -224,7 +224,7 @@ def test_what_makes_no_sense_is_refused_where_it_stands(
 def test_half_a_surrogate_pair_is_no_text(client: TestClient, session: Session) -> None:
     answer = client.post(
         REQUESTS,
-        headers=firm_headers(session, make_company(session)),
+        headers=firm_headers(session, make_company(session)) | {"Content-Type": "application/json"},
         content=b'{"unit_type": "pilot", "remarks": "\\ud800"}',
     )
 
