@@ -113,16 +113,19 @@ class LimitBody:
                 raise _TooMuchError
             return message
 
-        async def send_noted(message: Message) -> None:
+        async def send_unless_over(message: Message) -> None:
             nonlocal answered
-            answered = True
-            await send(message)
+            # The application may have an answer of its own to a body it could not read.
+            if answered or seen <= self._max_bytes:
+                answered = True
+                await send(message)
 
         try:
-            await self._app(scope, receive_counted, send_noted)
+            await self._app(scope, receive_counted, send_unless_over)
         except _TooMuchError:
             if answered:
                 raise
+        if not answered:
             await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,17 @@
 """The edge: health, problems, limits, request ids."""
 
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
 from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.database.engine import make_engine
+from app.kernel.clock import SystemClock
+from app.security.credentials import revoke
+from tests.conftest import Databases
+from tests.factories import staff_headers
 
 
 def test_the_process_and_its_database_are_well(client: TestClient) -> None:
@@ -30,3 +41,91 @@ def test_a_wrong_credential_is_refused_even_for_public_reads(client: TestClient)
 def test_metrics_are_there_for_prometheus(client: TestClient) -> None:
     client.get("/healthz")
     assert "space_relay_http_requests_total" in client.get("/metrics").text
+
+
+def test_a_body_over_the_limit_is_refused_with_and_without_a_length(
+    session: Session, make_client: Callable[..., TestClient]
+) -> None:
+    client = make_client(session, max_body_bytes=2_000)
+    headers = staff_headers(session) | {"Content-Type": "application/json"}
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(10):
+            yield b" " * 500
+
+    declared = client.post("/api/v1/companies", content=b" " * 5_000, headers=headers)
+    streamed = client.post("/api/v1/companies", content=pieces(), headers=headers)
+
+    for answer in (declared, streamed):
+        assert answer.status_code == 413
+        assert answer.json()["type"] == "/problems/body-too-large"
+
+
+def test_a_request_id_is_taken_over_when_harmless_and_replaced_when_not(
+    client: TestClient,
+) -> None:
+    kept = client.get("/healthz", headers={"X-Request-Id": "trace-1.2_3"})
+    replaced = client.get("/healthz", headers={"X-Request-Id": "a b\tc<script>"})
+
+    assert kept.headers["x-request-id"] == "trace-1.2_3"
+    assert replaced.headers["x-request-id"] != "a b\tc<script>"
+
+
+def test_answers_are_data_that_a_browser_will_not_run(client: TestClient) -> None:
+    headers = client.get("/healthz").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in headers["content-security-policy"]
+
+
+def test_what_is_not_json_is_said_to_be_malformed(client: TestClient, session: Session) -> None:
+    headers = staff_headers(session) | {"Content-Type": "application/json"}
+
+    answer = client.post("/api/v1/companies", content=b'{"name_zh": ', headers=headers)
+
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "/problems/malformed-json"
+
+
+def test_an_unready_service_says_what_to_do(
+    databases: Databases, make_client: Callable[..., TestClient]
+) -> None:
+    name = databases.create()
+    engine = make_engine(databases.url(name), pool_size=2)
+    try:
+        answer = make_client(engine).get("/readyz")
+    finally:
+        engine.dispose()
+        databases.drop(name)
+
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["migrations"] == "run `space-relay migrate`"
+
+
+def test_a_wrong_credential_never_becomes_a_public_caller(client: TestClient) -> None:
+    assert client.get("/api/v1/units").status_code == 200
+    answer = client.get("/api/v1/units", headers={"Authorization": "Bearer sr_live_nobody_x"})
+    assert answer.status_code == 401
+
+
+def test_credentials_expire_and_can_be_revoked(client: TestClient, session: Session) -> None:
+    now = SystemClock().now()
+    dead = staff_headers(session, expires_at=now - timedelta(seconds=1))
+    alive = staff_headers(session)
+    session.commit()
+    assert client.get("/api/v1/companies", headers=dead).status_code == 401
+    assert client.get("/api/v1/companies", headers=alive).status_code == 200
+
+    key_id = alive["Authorization"].removeprefix("Bearer ").split("_")[2]
+    assert revoke(session, key_id, now)
+
+    assert client.get("/api/v1/companies", headers=alive).status_code == 401
+
+
+def test_the_database_keeps_no_secret(session: Session) -> None:
+    token = staff_headers(session)["Authorization"].removeprefix("Bearer ")
+    secret = token.rsplit("_", 1)[-1]
+
+    rows = session.execute(text("SELECT credentials::text FROM credentials")).scalars().all()
+
+    assert rows
+    assert not any(secret in row or secret.encode().hex() in row for row in rows)
