@@ -123,7 +123,7 @@ def read_reference(data_dir: Path) -> Reference:
         stations=stations,
         firms=_row(FirmsTable, _toml(folder / "firms.toml"), "firms.toml"),
     )
-    faults = list(_disagreements(reference))
+    faults = list(_dangling(reference)) or list(_disagreements(reference))
     if faults:
         raise ReferenceDataError("reference tables disagree: " + "; ".join(faults))
     return reference
@@ -156,7 +156,6 @@ def _outlines(path: Path) -> dict[str, Polygon]:
 
 
 def _disagreements(reference: Reference) -> Iterator[str]:
-    yield from _dangling(reference)
     zones = {zone.code: zone for zone in reference.zones}
     roles = [zone.layout_role for zone in reference.zones]
     if [roles.count(role) for role in LayoutRole] != [1, 5, 1]:

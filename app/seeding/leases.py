@@ -115,7 +115,8 @@ class Ledger:
         lease = self._running(unit, zone, draw, unit.capacity)
         yield lease
         end = lease.period.end
-        if end is not None and end < _LAST_END and draw.chance(_FOLLOWED_PCT):
+        is_room = end is not None and add_months(end, unit.min_term_months) <= _LAST_END
+        if end is not None and is_room and draw.chance(_FOLLOWED_PCT):
             yield self._lease(unit, zone, end, draw, number=2)
 
     def _places(self, unit: Unit, zone: str, draw: Draw) -> Iterator[Claim]:

@@ -40,7 +40,7 @@ FROM units u WHERE u.usable @> %(day)s::date AND u.capacity_measure = 'm2'
 """
 #: Units on which more is promised than there is on some day, counted once for all units.
 OVERPROMISED = """
-SELECT count(*) FROM (
+SELECT count(DISTINCT levels.unit_id) FROM (
     SELECT unit_id, sum(change) OVER (PARTITION BY unit_id ORDER BY day, change) AS level
     FROM (
         SELECT unit_id, lower(period) AS day, quantity AS change
