@@ -16,6 +16,8 @@ from app.kernel.terms import Modality, PipelineStage, UnitType
 
 #: Area of a space in which places are let is the building's business, not the firm's.
 _AREAS = frozenset({"min_area_m2", "max_area_m2", "target_area_m2"})
+#: Without these there is no request: "not needed" leaves them to the rules.
+_ALWAYS = frozenset({"unit_type", "from", "latest_from", "term_months"})
 _DECEMBER = 12
 
 
@@ -58,6 +60,7 @@ def derive_needs(ask: Ask, rules: Rules) -> tuple[Need, ...]:
             window is upside down; ``soft`` or ``hard`` names what is no need of this request.
     """
     row, unit_type = _row(ask, rules)
+    silent = {key for key in _ALWAYS if ask.stated.get(key) is None}
     needs = [
         Need(
             key=key,
@@ -74,7 +77,7 @@ def derive_needs(ask: Ask, rules: Rules) -> tuple[Need, ...]:
     ]
     derived = [] if row is None else _from_row(ask, rules, row)
     derived += _from_terms(ask, rules, row, unit_type)
-    needs += [need for need in derived if need.key not in ask.stated]
+    needs += [need for need in derived if need.key not in ask.stated or need.key in silent]
     needs = _consistent(needs)
     _check(needs)
     return tuple(sorted(_with_choices(needs, ask), key=in_order))

@@ -73,7 +73,8 @@ def compile_demand(needs: Sequence[Need], rules: Rules, today: date) -> Demand:
         window=window,
         terms=rules.spaces[unit_type],
         rules_version=(
-            f"constraints {TABLE_VERSION}; needs {rules.version}; land use {rules.land.version}"
+            f"constraints {TABLE_VERSION}; needs {needs[0].rules_version};"
+            f" usual terms {rules.version}; land use {rules.land.version}"
         ),
         target_area_m2=soft.get("target_area_m2"),
         unchecked=tuple(

@@ -230,15 +230,15 @@ def build(rows: Sequence[Mapping[str, Any]], parks: Mapping[str, ParkInfo] | Non
 
 def _array(column: Column, values: Sequence[Any]) -> NDArray[Any]:
     if column.kind is Kind.NUMBER:
-        numbers = [np.nan if value is None else float(value) for value in values]
-        return _frozen(np.array(numbers, dtype=np.float64))
+        # numpy reads None as NaN.
+        return _frozen(np.array(values, dtype=np.float64))
     if column.kind is Kind.RANK:
-        ranks = {word: place for place, word in enumerate(column.order, start=1)}
-        found = [UNKNOWN_RANK if value is None else ranks[value] for value in values]
-        return _frozen(np.array(found, dtype=np.int16))
+        ranks: dict[str | None, int] = {None: UNKNOWN_RANK}
+        ranks |= {word: place for place, word in enumerate(column.order, start=1)}
+        return _frozen(np.array([ranks[value] for value in values], dtype=np.int16))
     if column.kind is Kind.FLAG:
-        flags = [UNKNOWN_FLAG if value is None else int(value) for value in values]
-        return _frozen(np.array(flags, dtype=np.int8))
+        flags: dict[bool | None, int] = {None: UNKNOWN_FLAG, False: 0, True: 1}
+        return _frozen(np.array([flags[value] for value in values], dtype=np.int8))
     days = [NEVER if value is None else value.toordinal() for value in values]
     return _frozen(np.array(days, dtype=np.int32))
 

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
+from app.demand.needs import NEEDS
+from app.kernel.terms import Modality, PipelineStage, UnitType
 from tests.factories import (
     firm_headers,
     make_claim,
@@ -188,6 +192,73 @@ def test_needs_no_column_answers_are_said_to_be_unchecked(
 
     assert [one["key"] for one in answer["unchecked"]] == ["min_cleanroom_area_m2", "remarks"]
     assert answer["unchecked"][0]["words_zh"] == "洁净面积不低于：400 m²"
+
+
+FORMS = st.fixed_dictionaries(
+    {
+        "modality": st.sampled_from([one.value for one in Modality]),
+        "stage": st.sampled_from([one.value for one in PipelineStage]),
+    },
+    optional={
+        "unit_type": st.sampled_from([one.value for one in UnitType]),
+        "programmes": st.integers(1, 50),
+        "places": st.integers(1, 30) | st.none(),
+        "min_area_m2": st.floats(0.01, 1e6) | st.none(),
+        "max_area_m2": st.floats(0.01, 1e6) | st.none(),
+        "target_area_m2": st.floats(0.01, 1e6) | st.none(),
+        "from": st.dates(date(1900, 1, 1), date(2200, 1, 1)).map(str) | st.none(),
+        "latest_from": st.dates(date(1900, 1, 1), date(2200, 1, 1)).map(str) | st.none(),
+        "stage_on": st.dates(date(1900, 1, 1), date(2200, 1, 1)).map(str),
+        "term_months": st.integers(1, 600) | st.none(),
+        "process": st.sampled_from(["laboratory", "chemical_synthesis"]) | st.none(),
+        "fire_hazard_class": st.sampled_from(["jia", "yi", "wu"]) | st.none(),
+        "cleanroom_grade": st.sampled_from(["A", "D"]) | st.none(),
+        "biosafety_level": st.integers(1, 4) | st.none(),
+        "isotope_class": st.just("bing"),
+        "steam": st.booleans(),
+        "whole_floor": st.booleans(),
+        "whole_building": st.booleans(),
+        "near": st.fixed_dictionaries(
+            {
+                "lon": st.floats(-180, 180),
+                "lat": st.floats(-90, 90),
+                "within_m": st.floats(1, 2e5),
+            }
+        ),
+        "max_hospital_distance_m": st.floats(1, 2e5),
+        "max_rent_cny_per_m2_day": st.floats(0, 1000),
+        "max_rent_cny_per_year": st.floats(0, 1e12),
+        "remarks": st.text(max_size=20),
+        "soft": st.lists(st.sampled_from(sorted(NEEDS)), max_size=4),
+        "hard": st.lists(st.sampled_from(sorted(NEEDS)), max_size=2),
+    },
+)
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(form=FORMS)
+def test_every_form_is_answered_or_refused_by_name(
+    client: TestClient, session: Session, form: dict[str, Any]
+) -> None:
+    firm = firm_headers(session, make_company(session))
+    unit = make_unit(session, **FIT)
+    session.commit()
+
+    made = at_fixed_day(client).post(REQUESTS, headers=firm, json=form)
+
+    if made.status_code != 201:
+        assert made.status_code == 422, made.text
+        assert all(one["pointer"] and one["detail"] for one in made.json()["errors"])
+        return
+    answer = client.post(f"{made.headers['location']}/matches", headers=firm, json={"k": 100})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    shown = {item["unit"]["id"] for item in body["items"]}
+    assert len(shown) == body["feasible_units"]
+    if str(unit.id) not in shown:
+        assert any(one["blocks"] for one in body["blocked_by"])
 
 
 # ---- on the reference data --------------------------------------------------------------------
