@@ -27,6 +27,7 @@ from sqlalchemy import (
     Select,
     SmallInteger,
     String,
+    Subquery,
     Uuid,
     and_,
     bindparam,
@@ -95,6 +96,7 @@ def fetch_page(
     page: PageRequest,
     scope: str,
     geojson: bool = False,
+    details: Callable[[Subquery], Select[Any]] | None = None,
 ) -> Page:
     """One page of ``query`` in ``order``, each row as JSON text.
 
@@ -107,11 +109,15 @@ def fetch_page(
         page: size and cursor.
         scope: names the listing and its filters; a cursor is refused in another scope.
         geojson: whether rows are GeoJSON features.
+        details: where ``query`` only finds rows: from the page of its columns, the columns to
+            show. Rows that are not of the page are then neither joined nor carried through a sort.
 
     Raises:
         InvalidInputError: the cursor is not one of this listing's.
     """
-    statement = page_statement(query, order=order, page=page, scope=scope, geojson=geojson)
+    statement = page_statement(
+        query, order=order, page=page, scope=scope, geojson=geojson, details=details
+    )
     fetched = session.execute(statement).all()
     shown = fetched[: page.limit]
     more = len(fetched) > page.limit
@@ -128,13 +134,13 @@ def page_statement(
     page: PageRequest,
     scope: str,
     geojson: bool = False,
+    details: Callable[[Subquery], Select[Any]] | None = None,
 ) -> Select[Any]:
     """The one statement behind ``fetch_page``: JSON text, then the sort keys; a row too many.
 
     Raises:
         InvalidInputError: the cursor is not one of this listing's.
     """
-    names = [column.name for column in query.selected_columns]
     paged = query.add_columns(
         *(sort.expression.label(f"_sort_{place}") for place, sort in enumerate(order))
     )
@@ -143,8 +149,13 @@ def page_statement(
     paged = paged.order_by(
         *(sort.expression.desc() if sort.descending else sort.expression.asc() for sort in order)
     ).limit(page.limit + 1)
+    sorts = [f"_sort_{place}" for place in range(len(order))]
+    if details is not None:
+        found = paged.subquery("found")
+        paged = details(found).add_columns(*(found.c[sort] for sort in sorts))
     rows = paged.subquery("q")
-    keys = [rows.c[f"_sort_{place}"] for place in range(len(order))]
+    names = [column.name for column in rows.c if column.name not in sorts]
+    keys = [rows.c[sort] for sort in sorts]
     # The outer order repeats the inner one: SQL promises nothing about a subquery's order.
     return (
         select(_row_text(names, geojson=geojson), *keys)

@@ -30,7 +30,7 @@ from app.inventory.places import (
     park_conditions,
     programme_conditions,
 )
-from app.inventory.predicates import area_conditions, one_of, same, shared_conditions
+from app.inventory.predicates import area_conditions, one_of, related, same, shared_conditions
 from app.kernel.terms import CarrierType, PhysicalState
 from app.models.space import Building, Parcel, Park, Zone
 
@@ -145,10 +145,10 @@ def list_buildings(
         *programme_conditions(_B.c.id, places),
         *exact_conditions(places, parcel=_B.c.parcel_id),
         *area_conditions(_B.c.gross_floor_area_m2, wanted),
-        *one_of(_K.c.layout_role, wanted.layout_role),
+        *related(_B.c.park_id, _K, *one_of(_K.c.layout_role, wanted.layout_role)),
         *one_of(_B.c.carrier_type, wanted.carrier_type),
         *one_of(_B.c.physical_state, wanted.physical_state),
-        *same(_P.c.land_use_code, wanted.land_use_code),
+        *related(_B.c.parcel_id, _P, *same(_P.c.land_use_code, wanted.land_use_code)),
     ]
     return list_page(
         session, LISTING, wanted, conditions, sort=wanted.sort, page=page, geojson=geojson

@@ -21,7 +21,7 @@ from app.inventory.columns import (
 from app.inventory.filters import InPark, PlacedWanted
 from app.inventory.listing import Listing, get_row, list_page
 from app.inventory.places import find_places, park_conditions
-from app.inventory.predicates import at_least, one_of, shared_conditions
+from app.inventory.predicates import at_least, one_of, related, shared_conditions
 from app.kernel.terms import FacilityType
 from app.models.space import Park, SharedFacility, Unit, Zone
 
@@ -79,7 +79,7 @@ def list_facilities(
     conditions = [
         *shared_conditions(_S, wanted),
         *park_conditions(_S.c.park_id, places),
-        *one_of(_K.c.layout_role, wanted.layout_role),
+        *related(_S.c.park_id, _K, *one_of(_K.c.layout_role, wanted.layout_role)),
         *one_of(_S.c.facility_type, wanted.type),
         *at_least(_S.c.biosafety_level, wanted.min_biosafety_level),
     ]

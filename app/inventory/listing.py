@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, select
+from sqlalchemy import ColumnElement, FromClause, Select, Subquery, select
 from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
@@ -30,13 +30,10 @@ class Listing:
     outline: str
     sorts: Mapping[str, ColumnElement[Any]]
 
-    def query(self, *, geojson: bool) -> Select[Any]:
-        """The SELECT without conditions, for ``fetch_page`` and ``fetch_one``."""
-        if geojson:
-            shown = labelled(self.properties | {"geometry": self.outline})
-        else:
-            shown = labelled(self.members)
-        return select(*shown).select_from(self.joined)
+    def shown(self, *, geojson: bool) -> Select[Any]:
+        """The SELECT of what is shown, without conditions."""
+        columns = self.properties | {"geometry": self.outline} if geojson else self.members
+        return select(*labelled(columns)).select_from(self.joined)
 
 
 def list_page(
@@ -49,7 +46,11 @@ def list_page(
     page: PageRequest,
     geojson: bool,
 ) -> Page:
-    """One page of what meets the conditions, in the order ``sort`` names."""
+    """One page of what meets the conditions, in the order ``sort`` names.
+
+    The conditions are on ``listing.table`` alone: its rows are found first, and only those of the
+    page are joined with what is shown beside them.
+    """
     by = sort.removeprefix("-")
     descending = sort.startswith("-")
     order = [Sort(listing.sorts[by], descending=descending)]
@@ -57,13 +58,19 @@ def list_page(
         order.append(Sort(listing.sorts["code"]))
     paging = {"limit", "cursor", "f"}
     asked = wanted.model_dump_json(exclude=paging, exclude_defaults=True)
+
+    def details(found: Subquery) -> Select[Any]:
+        page_and_more = found.join(listing.joined, found.c.id == listing.table.c.id)
+        return listing.shown(geojson=geojson).select_from(page_and_more)
+
     return fetch_page(
         session,
-        listing.query(geojson=geojson).where(*conditions),
+        select(listing.table.c.id).where(*conditions),
         order=order,
         page=page,
         scope=f"{listing.singular} {sort} {asked}",
         geojson=geojson,
+        details=details,
     )
 
 
@@ -78,7 +85,7 @@ def get_row(session: Session, listing: Listing, id_or_code: str, *, geojson: boo
     same = columns.code == id_or_code if id_ is None else columns.id == id_
     row = None
     if "\0" not in id_or_code:
-        row = fetch_one(session, listing.query(geojson=geojson).where(same), geojson=geojson)
+        row = fetch_one(session, listing.shown(geojson=geojson).where(same), geojson=geojson)
     if row is None:
         shown = id_or_code.replace("\0", "")[:100]
         raise NotFoundError(f"no {listing.singular} has the code or id {shown!r}")

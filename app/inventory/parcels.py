@@ -26,7 +26,7 @@ from app.inventory.columns import (
 from app.inventory.filters import AreaWanted, InProgramme, PlacedWanted, Word
 from app.inventory.listing import Listing, get_row, list_page
 from app.inventory.places import find_places, park_conditions, programme_parcel_conditions
-from app.inventory.predicates import area_conditions, one_of, same, shared_conditions
+from app.inventory.predicates import area_conditions, one_of, related, same, shared_conditions
 from app.kernel.terms import Tenure
 from app.models.space import Parcel, Park, Zone
 
@@ -116,7 +116,7 @@ def list_parcels(
         *park_conditions(_P.c.park_id, places),
         *programme_parcel_conditions(_P.c.id, places),
         *area_conditions(_AREA, wanted),
-        *one_of(_K.c.layout_role, wanted.layout_role),
+        *related(_P.c.park_id, _K, *one_of(_K.c.layout_role, wanted.layout_role)),
         *one_of(_P.c.tenure, wanted.tenure),
         *same(_P.c.land_use_code, wanted.land_use_code),
         *same(_P.c.grade, wanted.grade),

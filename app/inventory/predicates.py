@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Text, any_, func, literal, or_
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Text, any_, func, literal, or_, select
 from sqlalchemy.sql import operators
 
 from app.inventory.filters import AreaWanted, PlacedWanted, Wanted
@@ -146,6 +146,13 @@ def at_least(column: ColumnElement[Any], least: object | None) -> list[ColumnEle
 def at_most(column: ColumnElement[Any], most: object | None) -> list[ColumnElement[bool]]:
     """That a column is known and not more than asked for."""
     return [] if most is None else [operators.le(column, most)]
+
+
+def related(
+    key: ColumnElement[Any], table: FromClause, *conditions: ColumnElement[bool]
+) -> list[ColumnElement[bool]]:
+    """That the row of ``table`` that ``key`` points at meets the conditions, if there are any."""
+    return [key.in_(select(table.c.id).where(*conditions))] if conditions else []
 
 
 def _on_earth(lon: float, lat: float) -> bool:

@@ -21,7 +21,7 @@ from app.inventory.columns import (
 from app.inventory.filters import InZone, Wanted, Word
 from app.inventory.listing import Listing, get_row, list_page
 from app.inventory.places import among, find_places, park_conditions
-from app.inventory.predicates import one_of, same, shared_conditions
+from app.inventory.predicates import one_of, related, same, shared_conditions
 from app.inventory.totals import PROGRAMME_TOTALS, PROGRAMME_TOTALS_FLAT, programme_totals
 from app.kernel.terms import Confidence, MilestoneStep
 from app.models.programme import Programme
@@ -136,7 +136,7 @@ def list_programmes(
     conditions = [
         *shared_conditions(_G, wanted),
         *park_conditions(_G.c.park_id, places),
-        *one_of(_K.c.layout_role, wanted.layout_role),
+        *related(_G.c.park_id, _K, *one_of(_K.c.layout_role, wanted.layout_role)),
         *same(_G.c.parent_programme_id.is_(None), wanted.top),
     ]
     if "programme" in places:

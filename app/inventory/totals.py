@@ -46,36 +46,38 @@ WITH RECURSIVE within (id) AS (
         SELECT m.building_id FROM programme_buildings m JOIN within ON within.id = m.programme_id
     )
 ), starts AS (
-    SELECT c.gross_floor_area_m2, (
-        SELECT extract(year FROM min(s.actual_on))::int
-        FROM programme_buildings m
-        JOIN programme_milestones s ON s.programme_id = m.programme_id AND s.step = 'started'
-        WHERE m.building_id = c.id AND NOT EXISTS (
-            SELECT FROM programme_buildings inner_one
-            JOIN programmes project ON project.id = inner_one.programme_id
-            WHERE inner_one.building_id = c.id AND project.parent_programme_id = m.programme_id
-        )
-    ) AS year
-    FROM counted c WHERE c.started
+    SELECT c.id, c.gross_floor_area_m2, extract(year FROM min(s.actual_on))::int AS year
+    FROM counted c
+    JOIN programme_buildings m ON m.building_id = c.id
+    LEFT JOIN programme_milestones s ON s.programme_id = m.programme_id AND s.step = 'started'
+    WHERE c.started AND NOT EXISTS (
+        SELECT FROM programme_buildings inner_one
+        JOIN programmes project ON project.id = inner_one.programme_id
+        WHERE inner_one.building_id = m.building_id
+            AND project.parent_programme_id = m.programme_id
+    )
+    GROUP BY c.id, c.gross_floor_area_m2
 )
-SELECT c.buildings, f.floors, u.units, c.modelled_floor_area_m2, c.started_floor_area_m2,
-    u.leasable_area_m2, y.started_by_year
+SELECT sums.*, years.started_by_year
 FROM (
-    SELECT count(*) AS buildings, coalesce(sum(gross_floor_area_m2), 0) AS modelled_floor_area_m2,
-        coalesce(sum(gross_floor_area_m2) FILTER (WHERE started), 0) AS started_floor_area_m2
-    FROM counted
-) c
-CROSS JOIN (SELECT count(*) AS floors FROM floors WHERE building_id IN (SELECT id FROM counted)) f
-CROSS JOIN (
-    SELECT count(*) AS units, coalesce(sum(leasable_area_m2), 0) AS leasable_area_m2
-    FROM units WHERE building_id IN (SELECT id FROM counted)
-) u
+    SELECT count(*) AS buildings, coalesce(sum(f.floors), 0) AS floors,
+        coalesce(sum(u.units), 0) AS units,
+        coalesce(sum(c.gross_floor_area_m2), 0) AS modelled_floor_area_m2,
+        coalesce(sum(c.gross_floor_area_m2) FILTER (WHERE c.started), 0) AS started_floor_area_m2,
+        coalesce(sum(u.leasable_area_m2), 0) AS leasable_area_m2
+    FROM counted c
+    CROSS JOIN LATERAL (SELECT count(*) AS floors FROM floors WHERE building_id = c.id) f
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS units, sum(leasable_area_m2) AS leasable_area_m2
+        FROM units WHERE building_id = c.id
+    ) u
+) sums
 CROSS JOIN (
     SELECT coalesce(
         json_agg(json_build_object('year', year, 'floor_area_m2', area) ORDER BY year), '[]'
     ) AS started_by_year
-    FROM (SELECT year, sum(gross_floor_area_m2) AS area FROM starts GROUP BY year) years
-) y"""
+    FROM (SELECT year, sum(gross_floor_area_m2) AS area FROM starts GROUP BY year) of_year
+) years"""
 _PROGRAMME_COUNTS = ("buildings", "floors", "units")
 _PROGRAMME_AREAS = ("modelled_floor_area_m2", "started_floor_area_m2", "leasable_area_m2")
 

@@ -35,6 +35,7 @@ from app.inventory.predicates import (
     at_least,
     at_most,
     one_of,
+    related,
     same,
     shared_conditions,
 )
@@ -199,20 +200,27 @@ def list_units(session: Session, wanted: UnitsWanted, page: PageRequest, *, geoj
         *shared_conditions(_U, wanted),
         *park_conditions(_U.c.park_id, places),
         *programme_conditions(_U.c.building_id, places),
-        *exact_conditions(
-            places, parcel=_B.c.parcel_id, building=_U.c.building_id, floor=_U.c.floor_id
+        *exact_conditions(places, building=_U.c.building_id, floor=_U.c.floor_id),
+        *related(_U.c.park_id, _K, *one_of(_K.c.layout_role, wanted.layout_role)),
+        *related(
+            _U.c.building_id,
+            _B,
+            *exact_conditions(places, parcel=_B.c.parcel_id),
+            *related(_B.c.parcel_id, _P, *same(_P.c.land_use_code, wanted.land_use_code)),
         ),
-        *one_of(_K.c.layout_role, wanted.layout_role),
+        *related(
+            _U.c.floor_id,
+            _F,
+            *same(_F.c.level_index, wanted.level),
+            *at_least(_F.c.level_index, wanted.min_level),
+            *at_most(_F.c.level_index, wanted.max_level),
+        ),
         *area_conditions(_U.c.leasable_area_m2, wanted),
         *technical_conditions(_U, wanted),
         *one_of(_U.c.unit_type, wanted.type),
         *one_of(_U.c.carrier_type, wanted.carrier_type),
         *one_of(_U.c.physical_state, wanted.physical_state),
         *same(_U.c.capacity_measure, wanted.capacity_measure),
-        *same(_P.c.land_use_code, wanted.land_use_code),
-        *same(_F.c.level_index, wanted.level),
-        *at_least(_F.c.level_index, wanted.min_level),
-        *at_most(_F.c.level_index, wanted.max_level),
     ]
     return list_page(
         session, LISTING, wanted, conditions, sort=wanted.sort, page=page, geojson=geojson
