@@ -58,13 +58,16 @@ def write_bulk(cursor: Cursor[TupleRow], plan: BulkPlan, progress: Progress) -> 
 
 
 def _write_firms(cursor: Cursor[TupleRow]) -> None:
+    values = []
     for row in firm_rows():
         body = f"{_FICTITIOUS_REGISTRATION}{row['number']:05}"
-        values = {
-            "id": row["id"],
-            "name_zh": row["name_zh"],
-            "name_en": row["name_en"],
-            "code": body + check_character(body),
-            "source": f"bulk generator v{VERSION}",
-        }
-        cursor.execute(_FIRM, values)
+        values.append(
+            {
+                "id": row["id"],
+                "name_zh": row["name_zh"],
+                "name_en": row["name_en"],
+                "code": body + check_character(body),
+                "source": f"bulk generator v{VERSION}",
+            }
+        )
+    cursor.executemany(_FIRM, values)
