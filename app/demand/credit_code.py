@@ -13,8 +13,8 @@ LENGTH = 18
 def check_character(body: str) -> str:
     """The eighteenth character for the first seventeen.
 
-    >>> check_character("91310000MA1FL00000"[:17])
-    '0'
+    >>> check_character("91350100M000100Y4")
+    '3'
     """
     total = sum(
         ALPHABET.index(character) * pow(3, place, len(ALPHABET))

@@ -136,6 +136,12 @@ JOIN parks k ON k.id = u.park_id JOIN zones z ON z.id = k.zone_id
 WHERE u.id = ANY (CAST(:ids AS uuid[]))"""
 
 
+def database_now(session: Session) -> datetime:
+    """The instant by the database's clock, which dates every claim."""
+    now: datetime = session.execute(text("SELECT statement_timestamp()")).scalar_one()
+    return now
+
+
 def parameters(demand: Demand, as_of: datetime) -> dict[str, Any]:
     """The bound values of ``CANDIDATES`` for a demand."""
     point = demand.asked.get("near") or {"lon": None, "lat": None}

@@ -15,7 +15,7 @@ from app.demand.rules import Rules
 from app.kernel.clock import civil_day
 from app.matching.demand import Demand, compile_demand
 from app.matching.explain import Blocker, blockers, contributions, verdicts
-from app.matching.load import load_summaries, load_units
+from app.matching.load import database_now, load_summaries, load_units
 from app.matching.schemas import (
     BlockerOut,
     ContributionOut,
@@ -47,7 +47,7 @@ def find_matches(
         request_id: the request.
         asked: how many matches and refusals.
         rules: tables that land use and usual rents come from.
-        now: the instant as of which claims are read.
+        now: says which day it is in Shanghai; claims are read by the database's own clock.
 
     Raises:
         NotFoundError: there is no such request, or it is not the caller's to see.
@@ -55,7 +55,8 @@ def find_matches(
     request = get_request(session, actor, request_id)
     needs = [from_json(need.model_dump()) for need in request.needs]
     demand = compile_demand(needs, rules, civil_day(now))
-    units = load_units(session, demand, now)
+    as_of = database_now(session)
+    units = load_units(session, demand, as_of)
     evaluation = evaluate(units, demand)
     best = top_k(units, demand, evaluation, asked.k)
     short = len(best) < asked.k
@@ -69,7 +70,7 @@ def find_matches(
         request_id=request_id,
         request_version=request.version,
         rules_version=demand.rules_version,
-        as_of=now,
+        as_of=as_of,
         evaluated_units=len(units),
         feasible_units=len(evaluation.feasible),
         items=[answer.match(rank, row, score) for rank, (row, score) in enumerate(best, start=1)],

@@ -1,7 +1,7 @@
 """Matches over HTTP: reasons, true counts, nobody's tenants, and a firm's own requests only."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -322,7 +322,7 @@ COUNTED: dict[str, str] = {
     " CROSS JOIN LATERAL (SELECT DATE '2027-01-01' + later AS day) d"
     " WHERE daterange(d.day, (d.day + interval '36 months')::date) <@ u.usable"
     " AND NOT EXISTS (SELECT FROM claims c WHERE c.unit_id = u.id"
-    " AND c.live @> TIMESTAMPTZ '2026-11-01 04:00Z'"
+    " AND c.live @> CAST(:as_of AS timestamptz)"
     " AND c.period && daterange(d.day, (d.day + interval '36 months')::date)))",
 }
 
@@ -340,7 +340,8 @@ def test_an_over_constrained_request_is_counted_as_sql_counts(
             text(
                 "SELECT count(*) FROM units u JOIN floors f ON f.id = u.floor_id"  # noqa: S608
                 f" WHERE u.usable && daterange('2027-01-01', NULL) AND {condition}"
-            )
+            ),
+            {"as_of": answer["as_of"]} if ":as_of" in condition else {},
         )
         assert blocked[key]["blocks"] == counted, key
     assert answer["blocked_by"][-1]["left"] == answer["feasible_units"]
@@ -359,8 +360,8 @@ def test_a_match_takes_a_fixed_number_of_statements(
             seeded_client.post(path, headers=zhangjiang, json={"k": k, "include_refused": 50})
         counts.append(len(seen))
 
-    # The caller's credential, the request, the units, the summaries of those shown.
-    assert counts == [4, 4]
+    # The caller's credential, the request, the clock, the units, and those shown in full.
+    assert counts == [5, 5]
 
 
 def test_the_same_question_has_the_same_answer(
@@ -368,6 +369,8 @@ def test_the_same_question_has_the_same_answer(
 ) -> None:
     made = seeded_client.post(REQUESTS, headers=zhangjiang, json=CAR_T).json()
     path = f"{REQUESTS}/{made['id']}/matches"
-    call: Callable[[], str] = lambda: seeded_client.post(path, headers=zhangjiang).text  # noqa: E731
 
-    assert call() == call()
+    first, second = (seeded_client.post(path, headers=zhangjiang).json() for _ in range(2))
+
+    assert first.pop("as_of") <= second.pop("as_of")
+    assert first == second
