@@ -26,6 +26,7 @@ from app.seeding.reference import (
     ReserveRow,
     Row,
     SiteRow,
+    SourcedRow,
     StationRow,
     UnitTypeRow,
     ZoneRow,
@@ -99,6 +100,7 @@ def read_reference(data_dir: Path) -> Reference:
     folder = data_dir / _FOLDER
     sites = _toml(folder / "sites.toml")
     plots = {code: _row(PlotRow, row, "sites.toml") for code, row in sites.pop("plots").items()}
+    _row(SourcedRow, sites.pop("basis"), "sites.toml")
     reserve = _row(ReserveRow, sites.pop("reserve"), "sites.toml")
     with (folder / "metro_stations.csv").open(encoding="utf-8", newline="") as lines:
         stations = tuple(

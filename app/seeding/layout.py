@@ -28,9 +28,6 @@ from app.seeding.records import (
 from app.seeding.reference import MilestoneRow, SiteRow, SourcedRow
 from app.seeding.space import AS_OF, Space, origin, total_m2
 
-_STATIONS = "DAWN-ECNU Example_data, 地铁站.geojson; two checked against an independent list"
-_STATION_ACCURACY_M = Decimal(10)
-
 
 def _hex(shape: BaseGeometry) -> str:
     return ewkb(np.array([shape], dtype=object))[0]
@@ -61,8 +58,8 @@ def zones(reference: Reference) -> Iterator[Zone]:
             published_area_note=row.published_area_note,
             source=row.source,
             confidence=row.confidence.value,
-            synthetic=False,
-            geometry_quality="schematic",
+            synthetic=row.synthetic,
+            geometry_quality=row.geometry_quality.value,
             position_accuracy_m=row.position_accuracy_m,
             geom=_hex(ground) if ground is not None and not ground.is_empty else None,
         )
@@ -95,7 +92,7 @@ def parks(reference: Reference) -> Iterator[Park]:
             source=row.source,
             confidence=row.confidence.value,
             synthetic=row.synthetic,
-            geometry_quality="schematic",
+            geometry_quality=row.geometry_quality.value,
             position_accuracy_m=row.position_accuracy_m,
             geom=None if ground is None else _hex(ground),
         )
@@ -268,7 +265,7 @@ def facilities(reference: Reference, space: Space) -> Iterator[SharedFacility]:
             source=row.source,
             confidence=row.confidence.value,
             synthetic=row.synthetic,
-            geometry_quality="schematic",
+            geometry_quality=row.geometry_quality.value,
             position_accuracy_m=host.position_accuracy_m if host else row.position_accuracy_m,
             geom=_hex(point),
         )
@@ -285,10 +282,10 @@ def facilities(reference: Reference, space: Space) -> Iterator[SharedFacility]:
             biosafety_level=None,
             capacity=None,
             capacity_unit=None,
-            source=_STATIONS,
-            confidence=Confidence.PUBLISHED.value,
-            synthetic=False,
-            geometry_quality="digitised",
-            position_accuracy_m=_STATION_ACCURACY_M,
+            source=station.source,
+            confidence=station.confidence.value,
+            synthetic=station.synthetic,
+            geometry_quality=station.geometry_quality.value,
+            position_accuracy_m=station.position_accuracy_m,
             geom=_hex(Point(float(station.longitude), float(station.latitude))),
         )

@@ -16,6 +16,7 @@ from app.kernel.terms import (
     CleanroomGrade,
     Confidence,
     FacilityType,
+    GeometryQuality,
     LayoutRole,
     MilestoneStep,
     Modality,
@@ -40,6 +41,14 @@ class SourcedRow(Row):
 
     source: Annotated[str, Field(min_length=3)]
     confidence: Confidence
+
+
+class DrawnRow(SourcedRow):
+    """A row with a place: how it was drawn, how far off it may be, and whether it was made up."""
+
+    geometry_quality: GeometryQuality
+    position_accuracy_m: Number | None = None
+    synthetic: bool
 
 
 class Span(Row):
@@ -69,7 +78,7 @@ class Triangle(Row):
         return self
 
 
-class ZoneRow(SourcedRow):
+class ZoneRow(DrawnRow):
     """区: the 1, the 5 and the X. Areas in m²."""
 
     code: Code
@@ -82,7 +91,6 @@ class ZoneRow(SourcedRow):
     published_area_m2: Number | None = None
     published_area_note: str | None = None
     outline: Code | None = None
-    position_accuracy_m: Number | None = None
 
 
 class BlockRow(Row):
@@ -93,7 +101,7 @@ class BlockRow(Row):
     outline: Code
 
 
-class ParkRow(SourcedRow):
+class ParkRow(DrawnRow):
     """园区. ``synthetic`` where the outline was made up."""
 
     code: Code
@@ -114,9 +122,7 @@ class ParkRow(SourcedRow):
     boundary_west: str | None = None
     boundary_north: str | None = None
     special_goods_import_pilot: bool = False
-    synthetic: bool = False
     outline: Code | None = None
-    position_accuracy_m: Number | None = None
     block: tuple[BlockRow, ...] = ()
 
     @property
@@ -251,14 +257,13 @@ class SiteRow(Row):
         return self
 
 
-class ReserveRow(Row):
+class ReserveRow(SourcedRow):
     """Reserved industrial land."""
 
     plots_per_park: Annotated[int, Field(ge=0)]
-    source: str
 
 
-class FacilityRow(SourcedRow):
+class FacilityRow(DrawnRow):
     """共享设施: a point of its own, or in a unit of a site."""
 
     code: Code
@@ -269,11 +274,9 @@ class FacilityRow(SourcedRow):
     in_site: Code | None = None
     longitude: Decimal | None = None
     latitude: Decimal | None = None
-    position_accuracy_m: Number | None = None
     biosafety_level: Annotated[int, Field(ge=1, le=4)] | None = None
     capacity: Number | None = None
     capacity_unit: str | None = None
-    synthetic: bool
 
     @model_validator(mode="after")
     def _placed(self) -> Self:
@@ -282,7 +285,7 @@ class FacilityRow(SourcedRow):
         return self
 
 
-class StationRow(Row):
+class StationRow(DrawnRow):
     """地铁站, WGS-84 degrees."""
 
     name_zh: str

@@ -37,6 +37,7 @@ def test_every_row_names_a_source_and_how_far_to_trust_it(reference: Reference) 
         reference.building_types.values(),
         reference.unit_types.values(),
         reference.facilities,
+        reference.stations,
     ]
 
     assert all(row.source and row.confidence for table in tables for row in table)
