@@ -77,6 +77,8 @@ def create_app(engine: Engine, settings: Settings, clock: Clock | None = None) -
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        # The function's own name: what a generated client calls it.
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.engine = engine
     app.state.sessions = session_factory(engine)

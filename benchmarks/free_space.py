@@ -30,7 +30,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import psycopg
-from app.seeding.service import generate_park
 from sqlalchemy import Engine, event, func, select, text
 from sqlalchemy.orm import Session
 
@@ -40,8 +39,10 @@ from app.database.migrate import upgrade
 from app.database.paging import PageRequest
 from app.database.session import transaction
 from app.kernel.terms import UnitType
-from app.ledger.free_space import FreeSpaceSearch, free_space_statement
+from app.ledger.asked import FreeSpaceSearch
+from app.ledger.free_space import free_space_statement
 from app.models.space import Unit
+from app.seeding.service import generate_park
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 100

@@ -9,12 +9,21 @@ from typing import TypeVar
 from psycopg import Error as DriverError
 from psycopg import errors as driver_errors
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.kernel.errors import BusyError, SpaceRelayError
 
-__all__ = ["Session", "constraint_error", "session_factory", "transaction", "with_retries"]
+__all__ = [
+    "DATABASE_FAILURES",
+    "Session",
+    "constraint_error",
+    "session_factory",
+    "transaction",
+    "unavailability",
+    "with_retries",
+]
 
 _Result = TypeVar("_Result")
 
@@ -22,6 +31,9 @@ _Result = TypeVar("_Result")
 _RETRYABLE = (driver_errors.SerializationFailure, driver_errors.DeadlockDetected)
 _TIMED_OUT = (driver_errors.QueryCanceled, driver_errors.LockNotAvailable)
 _ATTEMPTS = 5
+
+#: What a session raises when the database fails it, outside ``transaction`` too.
+DATABASE_FAILURES: tuple[type[Exception], ...] = (DBAPIError, PoolTimeoutError)
 
 _constraint_errors: dict[str, Callable[[str], SpaceRelayError]] = {}
 
@@ -74,10 +86,23 @@ def with_retries(work: Callable[[], _Result]) -> _Result:
     raise BusyError("the same rows are being changed by too many callers; try again")
 
 
+def unavailability(error: Exception) -> BusyError | None:
+    """The error to answer when the database could not do its part; None when it is a bug."""
+    if isinstance(error, PoolTimeoutError):
+        return BusyError("all database connections are busy; try again")
+    if isinstance(error, DBAPIError):
+        if isinstance(error.orig, _TIMED_OUT):
+            return BusyError("the database did not finish in time; try again, or ask for less")
+        if isinstance(error, OperationalError) or error.connection_invalidated:
+            return BusyError("the database does not answer; try again")
+    return None
+
+
 def _translated(error: DBAPIError) -> SpaceRelayError | None:
     cause = error.orig
-    if isinstance(cause, _TIMED_OUT):
-        return BusyError("the database did not finish in time; try again, or ask for less")
+    unavailable = unavailability(error)
+    if unavailable is not None:
+        return unavailable
     if not isinstance(cause, DriverError):
         return None
     make = _constraint_errors.get(cause.diag.constraint_name or "")

@@ -9,11 +9,10 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from app.kernel.errors import BusyError, InvalidInputError, Kind, SpaceRelayError
+from app.database.session import DATABASE_FAILURES, unavailability
+from app.kernel.errors import InvalidInputError, Kind, SpaceRelayError
 
 logger = structlog.get_logger(__name__)
 
@@ -161,22 +160,16 @@ def install(app: FastAPI) -> None:
         detail = f"{first['pointer']}: {first['detail']}"
         return problem_response(request, InvalidRequestError(detail), faults=faults)
 
-    @app.exception_handler(PoolTimeoutError)
-    def on_full_pool(request: Request, _error: PoolTimeoutError) -> Response:
-        return problem_response(request, BusyError("all database connections are busy; try again"))
-
-    @app.exception_handler(DBAPIError)
-    def on_database_error(request: Request, error: DBAPIError) -> Response:
+    def on_database_failure(request: Request, error: Exception) -> Response:
         # A read may run into a time-out or lose its server outside any transaction() block.
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        lost = isinstance(error, OperationalError) or error.connection_invalidated
-        if sqlstate in {"57014", "55P03"} or lost:
-            logger.warning("database unavailable", sqlstate=sqlstate, error=str(error.orig))
-            return problem_response(
-                request,
-                BusyError("the database did not answer in time; try again, or ask for less"),
-            )
-        return on_bug(request, error)
+        unavailable = unavailability(error)
+        if unavailable is None:
+            return on_bug(request, error)
+        logger.warning("database unavailable", error=str(error))
+        return problem_response(request, unavailable)
+
+    for failure in DATABASE_FAILURES:
+        app.add_exception_handler(failure, on_database_failure)
 
     @app.exception_handler(HTTPException)
     def on_http_error(request: Request, error: HTTPException) -> Response:
