@@ -41,25 +41,29 @@ class NeedsIn(In):
     explicit null says "not needed, whatever the rules say".
     """
 
-    unit_type: UnitType | None = None
+    unit_type: UnitType | None = Field(default=None, description="空间类型: the kind of space")
     programmes: int = Field(
         default=1, ge=1, le=50, description="programmes that share the space; scales derived areas"
     )
     places: Annotated[int, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="工位: bench places of an incubator, instead of an area"
     )
-    min_area_m2: AreaM2 | None = None
-    max_area_m2: AreaM2 | None = None
-    target_area_m2: AreaM2 | None = None
-    whole_floor: Flag | None = None
-    whole_building: Flag | None = None
+    min_area_m2: AreaM2 | None = Field(default=None, description="面积下限, m² of leasable area")
+    max_area_m2: AreaM2 | None = Field(default=None, description="面积上限, m² of leasable area")
+    target_area_m2: AreaM2 | None = Field(
+        default=None, description="理想面积, m²: what the firm aims at; scores, never refuses"
+    )
+    whole_floor: Flag | None = Field(default=None, description="整层: takes a whole floor")
+    whole_building: Flag | None = Field(default=None, description="整栋: takes a whole building")
     from_: Day | None = Field(
         default=None, alias="from", description="first day the space is wanted"
     )
     latest_from: Day | None = Field(
         default=None, description="the lease starts on this day at the latest"
     )
-    term_months: Annotated[int, Field(ge=1, le=600)] | None = None
+    term_months: Annotated[int, Field(ge=1, le=600)] | None = Field(
+        default=None, description="租期, months"
+    )
     process: Code | None = Field(
         default=None,
         description="emission class of data/needs/land_use.toml: laboratory, pilot_low_emission, "
@@ -68,10 +72,18 @@ class NeedsIn(In):
     fire_hazard_class: FireHazardClass | None = Field(
         default=None, description="class of the process (GB 50016)"
     )
-    min_floor_load_kn_m2: Annotated[float, Field(gt=0, le=200)] | None = None
-    min_clear_height_m: Annotated[float, Field(gt=0, le=50)] | None = None
-    min_power_density_w_m2: Annotated[float, Field(gt=0, le=10_000)] | None = None
-    min_power_kva: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    min_floor_load_kn_m2: Annotated[float, Field(gt=0, le=200)] | None = Field(
+        default=None, description="楼面活荷载, kN/m², at least (1 t/m² = 9.81 kN/m²)"
+    )
+    min_clear_height_m: Annotated[float, Field(gt=0, le=50)] | None = Field(
+        default=None, description="净高, m, at least; clear height, not storey height"
+    )
+    min_power_density_w_m2: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+        default=None, description="用电密度, W/m², at least"
+    )
+    min_power_kva: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        default=None, description="配电容量, kVA, at least"
+    )
     cleanroom_grade: CleanroomGrade | None = Field(default=None, description="this or stricter")
     min_cleanroom_area_m2: AreaM2 | None = Field(
         default=None, description="kept for the visit; units record a grade, not yet an area"
@@ -80,39 +92,80 @@ class NeedsIn(In):
         default=None, description="BSL, this or stricter"
     )
     animal_facility: AnimalFacility | None = Field(default=None, description="this or stricter")
-    min_cold_storage_m2: Annotated[float, Field(gt=0, le=100_000)] | None = None
-    min_waste_water_t_per_day: Annotated[float, Field(gt=0, le=100_000)] | None = None
-    min_freight_lift_t: Annotated[float, Field(gt=0, le=100)] | None = None
-    hoist_opening: Flag | None = None
-    ground_floor: Flag | None = None
-    steam: Flag | None = None
-    gas: Flag | None = None
-    purified_water: Flag | None = None
-    dual_power_feed: Flag | None = None
+    min_cold_storage_m2: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
+        default=None, description="冷库, m², at least"
+    )
+    min_waste_water_t_per_day: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
+        default=None, description="污水排放, t/d, at least"
+    )
+    min_freight_lift_t: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        default=None, description="货梯载重, t, at least"
+    )
+    hoist_opening: Flag | None = Field(default=None, description="吊装口: a hoist opening")
+    ground_floor: Flag | None = Field(default=None, description="首层: the ground floor")
+    steam: Flag | None = Field(default=None, description="蒸汽: steam")
+    gas: Flag | None = Field(default=None, description="燃气: gas")
+    purified_water: Flag | None = Field(default=None, description="纯化水/注射用水: purified water")
+    dual_power_feed: Flag | None = Field(default=None, description="双回路供电: two power feeds")
     isotope_class: IsotopeClass | None = Field(default=None, description="this or stronger")
     vibration_class: VibrationClass | None = Field(default=None, description="this or stiller")
-    special_goods_import_pilot: Flag | None = None
-    zones: list[Code] | None = Field(default=None, min_length=1, max_length=50)
+    special_goods_import_pilot: Flag | None = Field(
+        default=None, description="入境特殊物品试点: a park on the pilot list"
+    )
+    zones: list[Code] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=50,
+        description="意向区域: codes of zones, any of which will do",
+    )
     parks: list[Code] | None = Field(
         default=None, min_length=1, max_length=200, description="a park counts with those inside it"
     )
-    near: NearIn | None = None
-    max_bsl_lab_distance_m: DistanceM | None = None
-    max_cdmo_line_distance_m: DistanceM | None = None
-    max_biobank_distance_m: DistanceM | None = None
-    max_animal_facility_distance_m: DistanceM | None = None
-    max_isotope_waste_distance_m: DistanceM | None = None
-    max_hospital_distance_m: DistanceM | None = None
-    max_metro_station_distance_m: DistanceM | None = None
+    near: NearIn | None = Field(default=None, description="意向位置: a point to be near")
+    max_bsl_lab_distance_m: DistanceM | None = Field(
+        default=None, description="距生物安全实验室, m, at most"
+    )
+    max_cdmo_line_distance_m: DistanceM | None = Field(
+        default=None, description="距 CMO/CDMO 产线, m, at most"
+    )
+    max_biobank_distance_m: DistanceM | None = Field(
+        default=None, description="距生物样本库, m, at most"
+    )
+    max_animal_facility_distance_m: DistanceM | None = Field(
+        default=None, description="距实验动物设施, m, at most"
+    )
+    max_isotope_waste_distance_m: DistanceM | None = Field(
+        default=None, description="距放射性废物暂存, m, at most"
+    )
+    max_hospital_distance_m: DistanceM | None = Field(
+        default=None, description="距医院, m, at most"
+    )
+    max_metro_station_distance_m: DistanceM | None = Field(
+        default=None, description="距地铁站, m, at most"
+    )
     max_rent_cny_per_m2_day: Annotated[float, Field(ge=0, le=1_000)] | None = Field(
         default=None, description="元/㎡·天 on the leasable area, tax included"
     )
     max_rent_cny_per_year: Money | None = Field(default=None, description="元 a year, whole unit")
-    tenure: Literal["lease", "purchase"] | None = None
-    investment_cny: Money | None = None
-    remarks: Annotated[str, Field(max_length=4_000, pattern=NO_NUL)] | None = None
-    soft: list[Code] = Field(default_factory=list, max_length=60, examples=[["steam"]])
-    hard: list[Code] = Field(default_factory=list, max_length=60, examples=[["purified_water"]])
+    tenure: Literal["lease", "purchase"] | None = Field(
+        default=None, description="租赁或购买: lease or purchase"
+    )
+    investment_cny: Money | None = Field(default=None, description="投资额, 元")
+    remarks: Annotated[str, Field(max_length=4_000, pattern=NO_NUL)] | None = Field(
+        default=None, description="备注: anything else; no personal data"
+    )
+    soft: list[Code] = Field(
+        default_factory=list,
+        max_length=60,
+        examples=[["steam"]],
+        description="names of needs that are wishes",
+    )
+    hard: list[Code] = Field(
+        default_factory=list,
+        max_length=60,
+        examples=[["purified_water"]],
+        description="names of derived needs that are musts",
+    )
 
     def stated(self) -> dict[str, Any]:
         """The values given, by need key; an explicit null stays, what was left out is absent."""
@@ -156,7 +209,9 @@ class SpaceRequestIn(NeedsIn):
     pipeline_asset_id: UUID | None = Field(
         default=None, description="its modality and stage are taken where they are not given"
     )
-    modality: Modality | None = None
+    modality: Modality | None = Field(
+        default=None, description="赛道: what kind of product the space is for"
+    )
     stage: PipelineStage | None = Field(
         default=None, description="the stage the space is for; of an asset, its next dated stage"
     )

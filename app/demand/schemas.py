@@ -35,7 +35,7 @@ class CompanyIn(In):
                 {
                     "name_zh": "示例细胞治疗有限公司（合成）",
                     "name_en": "Example Cell Therapy Ltd (synthetic)",
-                    "unified_social_credit_code": "91990000MA00000X11",
+                    "unified_social_credit_code": "91990000MA00000X19",
                     "headcount_now": 40,
                     "headcount_in_12_months": 80,
                 }
@@ -43,17 +43,21 @@ class CompanyIn(In):
         }
     )
 
-    name_zh: Name
-    name_en: Name | None = None
+    name_zh: Name = Field(description="企业名称, as on the licence")
+    name_en: Name | None = Field(default=None, description="name in English")
     unified_social_credit_code: str = Field(
         max_length=40, description="统一社会信用代码: 18 characters, the last is a check digit"
     )
     special_goods_import_pilot: bool = Field(
         default=False, description="入境特殊物品试点单位: the firm is on the pilot list"
     )
-    headcount_now: Headcount | None = None
-    headcount_in_12_months: Headcount | None = None
-    headcount_in_36_months: Headcount | None = None
+    headcount_now: Headcount | None = Field(default=None, description="现有人数, people")
+    headcount_in_12_months: Headcount | None = Field(
+        default=None, description="12 个月后人数, people expected"
+    )
+    headcount_in_36_months: Headcount | None = Field(
+        default=None, description="36 个月后人数, people expected"
+    )
 
 
 class CompanyOut(BaseModel):
@@ -116,10 +120,14 @@ class AssetIn(In):
         }
     )
 
-    name: Name
+    name: Name = Field(description="管线名称, unique within the firm")
     modality: Modality = Field(examples=_MODALITIES)
-    indication: Annotated[str, Field(max_length=200, pattern=NO_NUL)] | None = None
-    stages: list[StageEntryIn] = Field(default_factory=list, max_length=100)
+    indication: Annotated[str, Field(max_length=200, pattern=NO_NUL)] | None = Field(
+        default=None, description="适应症"
+    )
+    stages: list[StageEntryIn] = Field(
+        default_factory=list, max_length=100, description="管线阶段: its history and target dates"
+    )
 
 
 class AssetOut(BaseModel):

@@ -1,7 +1,6 @@
 """Companies and their pipelines over HTTP."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -20,7 +19,16 @@ from app.demand.schemas import (
 )
 from app.kernel.clock import civil_day
 from app.kernel.errors import NotFoundError
-from app.routers.dependencies import JSON, ActorDep, ClockDep, Paging, Query, SessionDep, WriterDep
+from app.routers.dependencies import (
+    JSON,
+    ActorDep,
+    ClockDep,
+    IdPath,
+    Paging,
+    Query,
+    SessionDep,
+    WriterDep,
+)
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
 
@@ -66,7 +74,7 @@ def list_companies(
 
 
 @router.get("/{company_id}", responses=_READ)
-def get_company(company_id: UUID, session: SessionDep, actor: ActorDep) -> CompanyOut:
+def get_company(company_id: IdPath, session: SessionDep, actor: ActorDep) -> CompanyOut:
     """One firm."""
     return companies.get_company(session, actor, company_id)
 
@@ -78,7 +86,7 @@ def get_company(company_id: UUID, session: SessionDep, actor: ActorDep) -> Compa
     responses=problems(NotSignedInError, NotAllowedError, NotFoundError, AssetExistsError),
 )
 def create_asset(
-    company_id: UUID,
+    company_id: IdPath,
     body: AssetIn,
     *,
     session: SessionDep,
@@ -96,7 +104,7 @@ def create_asset(
 
 @router.get("/{company_id}/pipeline-assets", response_model=AssetPage, responses=_READ)
 def list_assets(
-    company_id: UUID, paging: Annotated[Paging, Query()], session: SessionDep, actor: ActorDep
+    company_id: IdPath, paging: Annotated[Paging, Query()], session: SessionDep, actor: ActorDep
 ) -> Response:
     """List a firm's products with their histories, by name."""
     page = companies.list_assets(session, actor, company_id, paging.page(geojson=False))
@@ -104,7 +112,9 @@ def list_assets(
 
 
 @router.get("/{company_id}/pipeline-assets/{asset_id}", responses=_READ)
-def get_asset(company_id: UUID, asset_id: UUID, session: SessionDep, actor: ActorDep) -> AssetOut:
+def get_asset(
+    company_id: IdPath, asset_id: IdPath, session: SessionDep, actor: ActorDep
+) -> AssetOut:
     """One product, with the stage it is in and the next that has a date."""
     return companies.get_asset(session, actor, company_id, asset_id)
 
@@ -116,8 +126,8 @@ def get_asset(company_id: UUID, asset_id: UUID, session: SessionDep, actor: Acto
     responses=_READ,
 )
 def add_stage(
-    company_id: UUID,
-    asset_id: UUID,
+    company_id: IdPath,
+    asset_id: IdPath,
     body: StageEntryIn,
     *,
     session: SessionDep,

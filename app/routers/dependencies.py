@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -59,6 +60,9 @@ def get_actor(
 
 
 ActorDep = Annotated[Actor, Depends(get_actor)]
+
+
+IdPath = Annotated[UUID, Path(description="id, as the service gave it")]
 
 
 class Filters(BaseModel):
@@ -172,6 +176,7 @@ __all__ = [
     "ClockDep",
     "Filters",
     "GeoJsonDep",
+    "IdPath",
     "Paging",
     "Query",
     "SessionDep",

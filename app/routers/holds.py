@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +17,7 @@ from app.ledger.errors import (
     NoSuchCommitmentError,
 )
 from app.ledger.holds import HoldLimits
-from app.routers.dependencies import ActorDep, SessionDep, WriterDep
+from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.leases import (
     ORDER_EXAMPLE,
     ORDER_PROBLEMS,
@@ -117,7 +116,7 @@ def create_hold(
     summary="Read a hold 查看锁定",
     responses=problems(NoSuchCommitmentError, NotSignedInError, NotAllowedError),
 )
-def read_hold(hold_id: UUID, session: SessionDep, actor: ActorDep) -> HoldOut:
+def read_hold(hold_id: IdPath, session: SessionDep, actor: ActorDep) -> HoldOut:
     """A hold of one's own company, or of one's parks, and what has become of it."""
     return hold_out(get_commitment(session, actor, hold_id, ClaimKind.HOLD))
 
@@ -129,7 +128,7 @@ def read_hold(hold_id: UUID, session: SessionDep, actor: ActorDep) -> HoldOut:
     responses=_CHANGE_PROBLEMS,
 )
 def confirm_hold(
-    hold_id: UUID,
+    hold_id: IdPath,
     session: SessionDep,
     actor: ActorDep,
     write: WriterDep,
@@ -146,7 +145,7 @@ def confirm_hold(
     responses=_CHANGE_PROBLEMS,
 )
 def release_hold(
-    hold_id: UUID,
+    hold_id: IdPath,
     session: SessionDep,
     actor: ActorDep,
     write: WriterDep,

@@ -22,7 +22,7 @@ from app.ledger.errors import (
     UnknownUnitError,
 )
 from app.ledger.orders import Order, Wanted
-from app.routers.dependencies import ActorDep, SessionDep, WriterDep
+from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
 
@@ -30,8 +30,10 @@ router = APIRouter(prefix="/api/v1/leases", tags=["ledger 台账"])
 
 #: A civil day in Shanghai, in a range in which days can be counted on without overflow.
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
-#: An example id; the calls that read it answer 404 until something with this id is there.
-EXAMPLE_ID = "7b7a2c1e-3f43-4e0e-9d0a-5b1f6f0f2a11"
+#: Two units and a firm of the reference data, whose ids are the same everywhere.
+EXAMPLE_ID = "5c32360f-2e5b-55e8-bc19-cf20441a4609"
+OTHER_EXAMPLE_ID = "2a39b77a-d6b3-52ce-80ae-e46dd83bc7be"
+EXAMPLE_COMPANY_ID = "6ec6a136-c713-57ae-a8f8-280a362a76e0"
 UNITS_MAX = 100
 ORDER_EXAMPLE: dict[str, Any] = {
     "units": [{"unit_id": EXAMPLE_ID}],
@@ -69,7 +71,9 @@ class OrderIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    units: list[UnitIn] = Field(min_length=1, max_length=UNITS_MAX)
+    units: list[UnitIn] = Field(
+        min_length=1, max_length=UNITS_MAX, description="房源: all of them or none"
+    )
     start: Day = Field(alias="from", description="first day of use 起始日", examples=["2027-01-01"])
     until: Day | None = Field(
         default=None,
@@ -106,7 +110,17 @@ class OrderIn(BaseModel):
 class LeaseIn(OrderIn):
     """A lease that no hold came before."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [ORDER_EXAMPLE]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **ORDER_EXAMPLE,
+                    "units": [{"unit_id": OTHER_EXAMPLE_ID}],
+                    "company_id": EXAMPLE_COMPANY_ID,
+                }
+            ]
+        }
+    )
 
 
 class TerminateIn(BaseModel):
@@ -138,7 +152,7 @@ class CommitmentOut(BaseModel):
     model_config = ConfigDict(serialize_by_alias=True)
 
     id: UUID = Field(description="stays the same from hold to lease to its end")
-    company_id: UUID
+    company_id: IdPath
     space_request_id: UUID | None
     start: date = Field(alias="from")
     until: date | None = Field(description="exclusive; null is open")
@@ -209,7 +223,7 @@ def create_lease(body: LeaseIn, session: SessionDep, actor: ActorDep, write: Wri
     summary="Read a lease 查看租约",
     responses=problems(NoSuchCommitmentError, NotSignedInError, NotAllowedError),
 )
-def read_lease(lease_id: UUID, session: SessionDep, actor: ActorDep) -> LeaseOut:
+def read_lease(lease_id: IdPath, session: SessionDep, actor: ActorDep) -> LeaseOut:
     """A lease of one's own company, or of one's parks."""
     return lease_out(get_commitment(session, actor, lease_id, ClaimKind.LEASE))
 
@@ -221,7 +235,7 @@ def read_lease(lease_id: UUID, session: SessionDep, actor: ActorDep) -> LeaseOut
     responses=problems(LeaseEndedError, NoSuchCommitmentError, NotSignedInError, NotAllowedError),
 )
 def terminate_lease(
-    lease_id: UUID, body: TerminateIn, session: SessionDep, actor: ActorDep, write: WriterDep
+    lease_id: IdPath, body: TerminateIn, session: SessionDep, actor: ActorDep, write: WriterDep
 ) -> Response:
     """End a lease on a day; on or before its first day it is undone. For managers upwards."""
     return write(

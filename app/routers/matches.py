@@ -1,13 +1,11 @@
 """Matches over HTTP."""
 
-from uuid import UUID
-
 from fastapi import APIRouter
 
 from app.kernel.errors import NotFoundError
 from app.matching.schemas import MatchesOut, MatchIn
 from app.matching.service import find_matches
-from app.routers.dependencies import ActorDep, ClockDep, SessionDep
+from app.routers.dependencies import ActorDep, ClockDep, IdPath, SessionDep
 from app.routers.problems import problems
 from app.routers.space_requests import RulesDep
 from app.security.actors import NotAllowedError, NotSignedInError
@@ -19,7 +17,7 @@ router = APIRouter(prefix="/api/v1/space-requests", tags=["matching"])
     "/{request_id}/matches", responses=problems(NotSignedInError, NotAllowedError, NotFoundError)
 )
 def match(
-    request_id: UUID,
+    request_id: IdPath,
     *,
     body: MatchIn | None = None,
     session: SessionDep,

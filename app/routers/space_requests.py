@@ -12,7 +12,16 @@ from app.demand.request_schemas import NeedsIn, SpaceRequestIn, SpaceRequestOut,
 from app.demand.requests import RequestChangedError, RequestClosedError
 from app.demand.rules import Rules, load_rules
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
-from app.routers.dependencies import JSON, ActorDep, ClockDep, Paging, Query, SessionDep, WriterDep
+from app.routers.dependencies import (
+    JSON,
+    ActorDep,
+    ClockDep,
+    IdPath,
+    Paging,
+    Query,
+    SessionDep,
+    WriterDep,
+)
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
 
@@ -48,8 +57,10 @@ def if_match(
 class RequestFilters(Paging):
     """What to list."""
 
-    company_id: UUID | None = None
-    state: Literal["open", "placed", "withdrawn"] | None = Field(default=None)
+    company_id: UUID | None = Field(default=None, description="of this firm")
+    state: Literal["open", "placed", "withdrawn"] | None = Field(
+        default=None, description="in this state: 待匹配, 已落位, 已撤回"
+    )
 
 
 @router.post(
@@ -98,7 +109,7 @@ def list_requests(
 
 @router.get("/{request_id}", responses=problems(NotSignedInError, NotAllowedError, NotFoundError))
 def get_request(
-    request_id: UUID, session: SessionDep, actor: ActorDep, response: Response
+    request_id: IdPath, session: SessionDep, actor: ActorDep, response: Response
 ) -> SpaceRequestOut:
     """One request; its version is the ETag."""
     found = requests.get_request(session, actor, request_id)
@@ -114,7 +125,7 @@ def get_request(
     ),
 )
 def replace_needs(
-    request_id: UUID,
+    request_id: IdPath,
     body: NeedsIn,
     *,
     session: SessionDep,

@@ -1,8 +1,11 @@
 """The closed vocabularies over HTTP."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from app.inventory.vocabulary import Vocabulary, vocabulary
+from app.routers.dependencies import Filters
 from app.routers.listings import answer_item
 
 router = APIRouter(prefix="/api/v1/vocabulary", tags=["inventory"])
@@ -11,7 +14,7 @@ _TEXT = vocabulary().model_dump_json()
 
 
 @router.get("", response_model=Vocabulary, responses={304: {"description": "unchanged"}})
-async def show_vocabulary(request: Request) -> Response:
+async def show_vocabulary(request: Request, _none: Annotated[Filters, Query()]) -> Response:
     """Every closed vocabulary with its Chinese and English words.
 
     Example: `GET /api/v1/vocabulary`
