@@ -92,6 +92,13 @@ def _fault(history: list[StageEntry], entry: StageEntry, today: date, here: str)
             f"{here}/stage",
             f"the asset entered {now.stage} on {now.entered_on}; a history only moves on from it",
         )
+    if now is not None and entry.entered_on < now.entered_on:
+        # Checked apart, because an overtaken target date may stand between the two below.
+        return Fault(
+            f"{here}/entered_on",
+            f"{entry.stage} cannot come ({entry.entered_on}) before {now.stage}"
+            f" ({now.entered_on})",
+        )
     # A fact may come earlier than a target date said; facts and other targets keep their order.
     after = standing([*(one for one in history if one.stage != entry.stage), entry])
     for before, behind in pairwise(after):

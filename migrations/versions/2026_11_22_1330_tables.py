@@ -1652,6 +1652,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_using="gist",
     )
+    op.create_index("ix_units_leasable_area_m2_code", "units", ["leasable_area_m2", "code"])
     op.create_index(
         "ix_units_unit_type_leasable_area_m2",
         "units",
@@ -1900,6 +1901,7 @@ def downgrade() -> None:
     op.drop_index("ix_claims_commitment_id", table_name="claims")
     op.drop_table("claims")
     op.drop_index("ix_units_unit_type_leasable_area_m2", table_name="units")
+    op.drop_index("ix_units_leasable_area_m2_code", table_name="units")
     op.drop_index("ix_units_unit_type_geom", table_name="units", postgresql_using="gist")
     op.drop_index(op.f("ix_units_park_id"), table_name="units")
     op.drop_index(op.f("ix_units_floor_id"), table_name="units")

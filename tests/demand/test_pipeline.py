@@ -73,6 +73,13 @@ def test_a_stage_may_be_entered_before_its_target_and_skip_others() -> None:
     assert not faults(planned, [fact(PHASE_2, TODAY)], TODAY)
 
 
+def test_a_target_date_between_two_facts_does_not_hide_their_order() -> None:
+    history = [fact(IND, TODAY), wish(PHASE_1, TODAY)]
+
+    assert faults(history, [fact(PHASE_2, TODAY - timedelta(days=1))], TODAY)
+    assert not faults(history, [fact(PHASE_2, TODAY)], TODAY)
+
+
 ENTRIES = st.lists(
     st.builds(
         StageEntry,

@@ -32,8 +32,8 @@ def test_an_unknown_path_is_a_problem_document(client: TestClient) -> None:
 
 
 def test_a_wrong_credential_is_refused_even_for_public_reads(client: TestClient) -> None:
-    for value in ("Bearer sr_live_abc_def", "Basic abc", "Bearer x", "Bearer 密钥".encode()):
-        answer = client.get("/api/v1/units", headers={"Authorization": value})
+    for value in (b"Bearer sr_live_abc_def", b"Basic abc", b"Bearer x", "Bearer 密钥".encode()):
+        answer = client.get("/api/v1/units", headers={b"Authorization": value})
         assert answer.status_code == 401, value
         assert answer.headers["www-authenticate"] == "Bearer"
 
