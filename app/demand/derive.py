@@ -70,7 +70,7 @@ def derive_needs(ask: Ask, rules: Rules) -> tuple[Need, ...]:
             rule="the firm's own word",
             rules_version=rules.version,
             source="the firm's request",
-            confidence="published",
+            confidence="stated",
         )
         for key, value in ask.stated.items()
         if value is not None

@@ -16,6 +16,7 @@ from app.kernel.terms import (
     FacilityType,
     FireHazardClass,
     IsotopeClass,
+    ProcessClass,
     Term,
     UnitType,
     VibrationClass,
@@ -133,7 +134,9 @@ _KINDS = (
     NeedKind("from", "需要自", "needed from", fixed=HARD),
     NeedKind("latest_from", "最晚交付", "latest start", fixed=HARD),
     NeedKind("term_months", "租期", "term", "months", fixed=HARD),
-    NeedKind("process", "工艺排放类别", "emission class of the process", fixed=HARD),
+    NeedKind(
+        "process", "工艺排放类别", "emission class of the process", terms=ProcessClass, fixed=HARD
+    ),
     NeedKind(
         "fire_hazard_class",
         "火灾危险性类别",

@@ -96,8 +96,7 @@ def _fault(history: list[StageEntry], entry: StageEntry, today: date, here: str)
         # Checked apart, because an overtaken target date may stand between the two below.
         return Fault(
             f"{here}/entered_on",
-            f"{entry.stage} cannot come ({entry.entered_on}) before {now.stage}"
-            f" ({now.entered_on})",
+            f"{entry.stage} cannot come ({entry.entered_on}) before {now.stage} ({now.entered_on})",
         )
     # A fact may come earlier than a target date said; facts and other targets keep their order.
     after = standing([*(one for one in history if one.stage != entry.stage), entry])

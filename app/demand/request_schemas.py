@@ -14,6 +14,7 @@ from app.kernel.terms import (
     IsotopeClass,
     Modality,
     PipelineStage,
+    ProcessClass,
     UnitType,
     VibrationClass,
 )
@@ -64,10 +65,8 @@ class NeedsIn(In):
     term_months: Annotated[int, Field(ge=1, le=600)] | None = Field(
         default=None, description="租期, months"
     )
-    process: Code | None = Field(
-        default=None,
-        description="emission class of data/needs/land_use.toml: laboratory, pilot_low_emission, "
-        "light_gmp, pharma_gmp or chemical_synthesis",
+    process: ProcessClass | None = Field(
+        default=None, description="工艺排放类别: emission class of the process"
     )
     fire_hazard_class: FireHazardClass | None = Field(
         default=None, description="class of the process (GB 50016)"
@@ -233,7 +232,7 @@ class NeedOut(BaseModel):
     rule: str = Field(description="which rule derived it")
     rules_version: str
     source: str
-    confidence: str = Field(description="published, derived or assumption")
+    confidence: str = Field(description="stated, published, derived or assumption")
     can_overrule: bool = Field(description="state it with PUT …/needs to overrule it")
 
 

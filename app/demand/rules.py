@@ -15,6 +15,7 @@ from app.kernel.terms import (
     FireHazardClass,
     Modality,
     PipelineStage,
+    ProcessClass,
     UnitType,
 )
 
@@ -154,6 +155,8 @@ def load_rules(data_dir: Path) -> Rules:
 
 
 def _check(rules: Rules) -> None:
+    if set(rules.land.processes) != {process.value for process in ProcessClass}:
+        raise ValueError("land_use.toml must say where each process class may go, and no other")
     for row in rules.rows:
         unknown = sorted((set(row.hard) | set(row.soft)) - set(NEEDS))
         if unknown or row.process not in rules.land.processes:

@@ -125,6 +125,24 @@ class FireHazardClass(Term):
     WU = "wu", "戊类", "Class E (wu)"
 
 
+class ProcessClass(Term):
+    """Emission class of a process, least first; data/needs/land_use.toml says where each may go."""
+
+    LABORATORY = "laboratory", "实验研发", "Laboratory work"
+    PILOT_LOW_EMISSION = (
+        "pilot_low_emission",
+        "无排放中试",
+        "Pilot scale without process emissions",
+    )
+    LIGHT_GMP = "light_gmp", "轻型GMP/器械组装", "Light GMP and device assembly"
+    PHARMA_GMP = "pharma_gmp", "生物制品与制剂生产", "Biologics and finished drugs"
+    CHEMICAL_SYNTHESIS = (
+        "chemical_synthesis",
+        "原料药/化学合成",
+        "Active ingredients by chemical synthesis",
+    )
+
+
 class CleanroomGrade(Term):
     """Cleanroom grade (GMP 2010, annex 1), strictest first."""
 

@@ -228,11 +228,12 @@ def land_use_rule() -> Constraint:
         }
 
     def have(units: Units, row: int) -> Any:
-        code = units.land_use_codes[units.land_use[row]]
-        return f"{code} ({units.parks[units.park[row]].code})"
+        return units.land_use_codes[units.land_use[row]]
 
     def says(have: Any, need: Any, fits: bool) -> Words:
         verdict_zh, verdict_en = ("允许", "allows") if fits else ("不允许", "does not allow")
+        if not fits and land_use_parts(have) & need.codes:
+            verdict_zh, verdict_en = "在本园不允许", "in this park does not allow"
         only_zh = only_en = ""
         if need.only_parks is not None:
             only_zh = f"（仅限化工集中区 {'、'.join(sorted(need.only_parks))}）"

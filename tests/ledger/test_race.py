@@ -90,7 +90,7 @@ def check_losers(replies: Sequence[Reply], unit: UUID, period: dict[str, str]) -
 
 @rounds
 def test_of_32_racing_holds_exactly_one_wins_and_the_rest_learn_which_days(
-    own_engine: Engine, rounds: int, record_property: Callable[[str, object], None]
+    own_engine: Engine, rounds: int, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     (unit,), firms = prepare(own_engine)
 
@@ -105,14 +105,16 @@ def test_of_32_racing_holds_exactly_one_wins_and_the_rest_learn_which_days(
         assert Counter(reply.status for reply in answers) == {201: 1, 409: RACERS - 1}
         check_losers(answers, unit, year(number))
         assert slowest(answers, 1) < SECONDS_A_RACE_MAX
-    record_property("p99_seconds", slowest([one for answers in replies for one in answers]))
+    record_testsuite_property(
+        "whole_holds_p99_seconds", slowest([one for answers in replies for one in answers])
+    )
     assert overbooked_days(own_engine) == 0
     assert deadlocks(own_engine) == 0
 
 
 @rounds
 def test_32_racing_parts_fill_a_divisible_unit_and_no_more(
-    own_engine: Engine, rounds: int, record_property: Callable[[str, object], None]
+    own_engine: Engine, rounds: int, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     (unit,), firms = prepare(own_engine, divisible=True, min_part=Decimal(100))
 
@@ -127,7 +129,9 @@ def test_32_racing_parts_fill_a_divisible_unit_and_no_more(
         assert Counter(reply.status for reply in answers) == {201: 5, 409: RACERS - 5}
         check_losers(answers, unit, year(number))
         assert slowest(answers, 1) < SECONDS_A_RACE_MAX
-    record_property("p99_seconds", slowest([one for answers in replies for one in answers]))
+    record_testsuite_property(
+        "partial_holds_p99_seconds", slowest([one for answers in replies for one in answers])
+    )
     assert overbooked_days(own_engine) == 0
     assert deadlocks(own_engine) == 0
 
