@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -207,7 +207,9 @@ def serve(
             )
         )
         err.print(f"serving on {base_url}  (docs: {base_url}/docs, Ctrl-C ends it)")
-        server.run()
+        # The server has ended well by the time it passes Ctrl-C on.
+        with suppress(KeyboardInterrupt):
+            server.run()
 
 
 def prepare_demo(base_url: str) -> None:

@@ -1,0 +1,112 @@
+"""What the READMEs tell a new user to type works, typed as it stands, against a real server."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Databases
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def served(
+    databases: Databases, seeded_template: str, tmp_path: Path
+) -> Iterator[tuple[Path, int]]:
+    """A folder with `.space-relay/demo.json` in it, and the port of its server."""
+    name = databases.create(seeded_template)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "serve", "--demo", "--port", str(port)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "SPACE_RELAY_DATABASE_URL": databases.url(name),
+            "SPACE_RELAY_HOME": str(tmp_path / ".space-relay"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        assert process.poll() is None, process.communicate()[1]
+        yield tmp_path, port
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        databases.drop(name)
+    assert process.returncode == 0
+
+
+def typed_lines(readme: Path) -> str:
+    """The shell blocks of the five calls, in order."""
+    text = readme.read_text(encoding="utf-8")
+    blocks: list[tuple[str, str]] = re.findall(
+        r"^( *)```sh\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE
+    )
+    chosen = [block for _, block in blocks if "$API" in block or "API=" in block]
+    lines = "".join(chosen).splitlines()
+    return "\n".join(line.removeprefix("   ") for line in lines)
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_five_calls_work_as_typed(readme: str, served: tuple[Path, int]) -> None:
+    folder, port = served
+    lines = typed_lines(ROOT / readme).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    if shutil.which("ogrinfo") is None:
+        assert not os.environ.get("CI"), "gdal-bin is missing"
+        lines = "\n".join(line for line in lines.splitlines() if not line.startswith("ogrinfo"))
+    python = Path(sys.executable).parent
+
+    done = subprocess.run(
+        ["bash", "-c", lines],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{python}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    said = done.stdout
+    assert '"unit_type": "pilot"' in said
+    assert '"origin": "derived"' in said
+    matches = json.loads((folder / "matches.json").read_text(encoding="utf-8"))
+    assert matches["items"][0]["rank"] == 1
+    assert matches["items"][0]["contributions"]
+    assert '"state": "signed"' in said
+    # Gone for the days of the lease, and back from the day it ends.
+    assert re.search(r"^0\n1$", said, re.MULTILINE)
+    if shutil.which("ogrinfo"):
+        assert re.search(r"Feature Count: [1-9]", said)
+
+
+def test_the_credentials_are_private_and_kept(served: tuple[Path, int]) -> None:
+    folder, port = served
+    file = folder / ".space-relay" / "demo.json"
+
+    kept = json.loads(file.read_text(encoding="utf-8"))
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert kept["base_url"] == f"http://127.0.0.1:{port}"
+    assert kept["staff"]["token"].startswith("sr_staff_")
+    assert kept["firm"]["api_key"].startswith("sr_live_")
