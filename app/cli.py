@@ -59,13 +59,22 @@ def fail(sentence: str, remedy: str) -> NoReturn:
 
 
 @contextmanager
-def database_url(configured: Settings) -> Iterator[str]:
-    """The database to use: the configured one, or the private cluster while this lasts."""
+def database_url(configured: Settings, *, alone: bool = False) -> Iterator[str]:
+    """The database to use: the configured one, or the private cluster while this lasts.
+
+    ``alone`` refuses a private cluster that another process started and will end.
+    """
     if configured.database_url is not None:
         yield configured.database_url.get_secret_value()
         return
     try:
         with Cluster(configured.home) as cluster:
+            if alone and cluster.attached:
+                fail(
+                    "Another Space Relay is running from this folder, and its private PostGIS"
+                    " ends with it.",
+                    "stop the other one, or give this one a SPACE_RELAY_HOME of its own",
+                )
             yield cluster.url
     except ClusterError as error:
         fail(error.message, error.remedy)
@@ -75,7 +84,7 @@ def database_url(configured: Settings) -> Iterator[str]:
 def opened_engine(*, for_requests: bool = False) -> Iterator[Engine]:
     """An engine on the database, disposed of at the end."""
     configured = settings()
-    with database_url(configured) as url:
+    with database_url(configured, alone=for_requests) as url:
         engine = make_engine(
             url,
             pool_size=configured.pool_size if for_requests else 4,

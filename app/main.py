@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 
 from app.database.session import session_factory
@@ -71,7 +73,8 @@ def create_app(engine: Engine, settings: Settings, clock: Clock | None = None) -
         current_default_thread_limiter().total_tokens = settings.pool_size + 8
         yield
 
-    app = FastAPI(
+    # The documentation pages bring their own scripts, for networks that reach no CDN.
+    app = FastAPIOffline(
         title="Space Relay 空间接力",
         version="0.1.0",
         description=DESCRIPTION,
@@ -89,4 +92,9 @@ def create_app(engine: Engine, settings: Settings, clock: Clock | None = None) -
     app.add_middleware(Observe)
     for router in ROUTERS:
         app.include_router(router)
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
     return app

@@ -30,6 +30,7 @@ class Fault:
     pointer: str
     detail: str
     where: str = "body"
+    detail_zh: str | None = None
 
 
 class SpaceRelayError(Exception):
@@ -45,9 +46,12 @@ class SpaceRelayError(Exception):
     title_zh: ClassVar[str] = "出错了"
     kind: ClassVar[Kind] = Kind.INVALID
 
-    def __init__(self, detail: str | None = None, **facts: object) -> None:
+    def __init__(
+        self, detail: str | None = None, *, detail_zh: str | None = None, **facts: object
+    ) -> None:
         """``detail`` says what happened and the way out; ``facts`` are JSON-able values."""
         self.detail = detail or self.title
+        self.detail_zh = detail_zh or self.title_zh
         self.facts = facts
         super().__init__(self.detail)
 
@@ -58,9 +62,16 @@ class InvalidInputError(SpaceRelayError):
     slug, title, kind = "invalid-input", "The input breaks a rule", Kind.INVALID
     title_zh = "输入不符合规则"
 
-    def __init__(self, detail: str, faults: Sequence[Fault] = (), **facts: object) -> None:
+    def __init__(
+        self,
+        detail: str,
+        faults: Sequence[Fault] = (),
+        *,
+        detail_zh: str | None = None,
+        **facts: object,
+    ) -> None:
         """``faults`` name each field at fault."""
-        super().__init__(detail, **facts)
+        super().__init__(detail, detail_zh=detail_zh, **facts)
         self.faults = tuple(faults)
 
 

@@ -78,7 +78,7 @@ class Paging(Filters):
         default=None,
         ge=1,
         le=10_000,
-        description="rows a page: 100 (JSON) or 1000 (GeoJSON) unless told; at most 1000 or 10000",
+        description="rows a page: 100 (JSON) or 10000 (GeoJSON) unless told; at most 1000 or 10000",
     )
     cursor: str | None = Field(
         default=None, max_length=2_000, description="`next_cursor` of the page before"
@@ -89,7 +89,8 @@ class Paging(Filters):
 
     def page(self, *, geojson: bool) -> PageRequest:
         """The page asked for, its size clamped to what the format allows."""
-        default, most = (1_000, 10_000) if geojson else (100, 1_000)
+        # Most GIS tools read one page, so theirs holds all that may be sent at once.
+        default, most = (10_000, 10_000) if geojson else (100, 1_000)
         return PageRequest(limit=min(self.limit or default, most), cursor=self.cursor)
 
 

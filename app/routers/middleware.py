@@ -26,7 +26,7 @@ SECONDS = Histogram(
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-_DOCS = ("/docs", "/redoc")
+_DOCS = ("/docs", "/redoc", "/static-offline-docs")
 _SAFE_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),

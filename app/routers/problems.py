@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from app.database.session import DATABASE_FAILURES, unavailability
 from app.kernel.errors import InvalidInputError, Kind, SpaceRelayError
+from app.routers.validation_words import in_chinese
 
 logger = structlog.get_logger(__name__)
 
@@ -31,6 +32,12 @@ STATUS = {
     Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+_STATUS_ZH = {
+    HTTPStatus.NOT_FOUND: "没有这个地址",
+    HTTPStatus.METHOD_NOT_ALLOWED: "该地址不支持此方法",
+    HTTPStatus.BAD_REQUEST: "请求无法理解",
+}
+
 #: Seconds after which a busy service may be asked again.
 RETRY_AFTER_S = "2"
 
@@ -43,6 +50,7 @@ class ProblemFault(BaseModel):
         description="JSON pointer into the body, or the parameter's name", examples=["/until"]
     )
     detail: str = Field(description="the rule, and the way out")
+    detail_zh: str | None = Field(default=None, description="规则与处理办法")
 
 
 class Problem(BaseModel):
@@ -54,7 +62,8 @@ class Problem(BaseModel):
     title: str
     title_zh: str | None = None
     status: int
-    detail: str
+    detail: str = Field(description="what happened, and the way out")
+    detail_zh: str | None = Field(default=None, description="情况说明与处理办法")
     instance: str = Field(description="path of the call")
     request_id: str | None = None
     errors: list[ProblemFault] = Field(default_factory=list)
@@ -107,15 +116,22 @@ def problem_response(
     """The problem document of an error."""
     status = status or STATUS[error.kind]
     own = error.faults if isinstance(error, InvalidInputError) else ()
-    listed = [
-        {"where": fault.where, "pointer": fault.pointer, "detail": fault.detail} for fault in own
-    ] or list(faults)
+    listed: list[dict[str, str | None]] = [
+        {
+            "where": fault.where,
+            "pointer": fault.pointer,
+            "detail": fault.detail,
+            "detail_zh": fault.detail_zh,
+        }
+        for fault in own
+    ] or [{**fault} for fault in faults]
     body: dict[str, Any] = {
         "type": PROBLEM_TYPE + error.slug,
         "title": error.title,
         "title_zh": error.title_zh,
         "status": status,
         "detail": error.detail,
+        "detail_zh": error.detail_zh,
         "instance": request.url.path,
         "request_id": getattr(request.state, "request_id", None),
         "errors": listed,
@@ -146,19 +162,25 @@ def install(app: FastAPI) -> None:
     def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
         found = error.errors()
         if any(one["type"] == "json_invalid" for one in found):
-            malformed = MalformedJsonError("the body could not be read as JSON")
+            malformed = MalformedJsonError(
+                "the body could not be read as JSON", detail_zh="请求正文无法按 JSON 读取"
+            )
             return problem_response(request, malformed)
         faults = [
             {
                 "where": str(one["loc"][0]),
                 "pointer": _pointer(one["loc"]),
                 "detail": one["msg"],
+                "detail_zh": in_chinese(one),
             }
             for one in found
         ]
-        first = faults[0] if faults else {"pointer": "", "detail": "see the documentation"}
-        detail = f"{first['pointer']}: {first['detail']}"
-        return problem_response(request, InvalidRequestError(detail), faults=faults)
+        said = "; ".join(f"{fault['pointer'] or 'body'}: {fault['detail']}" for fault in faults[:5])
+        said_zh = "；".join(
+            f"{fault['pointer'] or '正文'}：{fault['detail_zh']}" for fault in faults[:5]
+        )
+        invalid = InvalidRequestError(said, detail_zh=said_zh)
+        return problem_response(request, invalid, faults=faults)
 
     def on_database_failure(request: Request, error: Exception) -> Response:
         # A read may run into a time-out or lose its server outside any transaction() block.
@@ -177,7 +199,8 @@ def install(app: FastAPI) -> None:
         plain = SpaceRelayError(str(error.detail or status.phrase))
         plain.slug = status.phrase.lower().replace(" ", "-")  # type: ignore[misc]
         plain.title = status.phrase  # type: ignore[misc]
-        plain.title_zh = status.phrase  # type: ignore[misc]
+        plain.title_zh = _STATUS_ZH.get(status, status.phrase)  # type: ignore[misc]
+        plain.detail_zh = plain.title_zh
         response = problem_response(request, plain, status=status)
         response.headers.update(error.headers or {})
         return response
@@ -185,7 +208,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def on_bug(request: Request, error: Exception) -> Response:
         logger.error("bug", exc_info=error)
-        internal = SpaceRelayError("something went wrong on our side; quote the request id")
+        internal = SpaceRelayError(
+            "something went wrong on our side; quote the request id",
+            detail_zh="服务内部出错，请提供 request_id 以便排查",
+        )
         return problem_response(request, internal, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

@@ -63,7 +63,7 @@ def typed_lines(readme: Path) -> str:
     blocks: list[tuple[str, str]] = re.findall(
         r"^( *)```sh\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE
     )
-    chosen = [block for _, block in blocks if "$API" in block or "API=" in block]
+    chosen = [block for _, block in blocks if "$API/" in block or "API=" in block]
     lines = "".join(chosen).splitlines()
     return "\n".join(line.removeprefix("   ") for line in lines)
 
@@ -90,7 +90,7 @@ def test_the_five_calls_work_as_typed(readme: str, served: tuple[Path, int]) -> 
     said = done.stdout
     assert '"unit_type": "pilot"' in said
     assert '"origin": "derived"' in said
-    matches = json.loads((folder / "matches.json").read_text(encoding="utf-8"))
+    matches = json.loads((folder / ".space-relay" / "matches.json").read_text(encoding="utf-8"))
     assert matches["items"][0]["rank"] == 1
     assert matches["items"][0]["contributions"]
     assert '"state": "signed"' in said

@@ -1,5 +1,6 @@
 """The edge: health, problems, limits, request ids."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -129,3 +130,22 @@ def test_the_database_keeps_no_secret(session: Session) -> None:
 
     assert rows
     assert not any(secret in row or secret.encode().hex() in row for row in rows)
+
+
+def test_the_documentation_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert loaded
+    for address in loaded:
+        assert address.startswith("/"), address
+        assert client.get(address).status_code == 200
+    assert client.get("/", follow_redirects=False).headers["location"] == "/docs"
+
+
+def test_a_wrong_form_is_explained_in_both_languages(client: TestClient) -> None:
+    problem = client.get("/api/v1/units", params={"limit": "0", "nothing": "1"}).json()
+
+    said = {fault["pointer"]: fault["detail_zh"] for fault in problem["errors"]}
+    assert said == {"limit": "不得小于 1", "nothing": "没有这个字段，请核对名称"}
+    assert "不得小于 1" in problem["detail_zh"]
