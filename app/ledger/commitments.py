@@ -32,6 +32,7 @@ class LeaseState(Term):
     """Whether a lease stands; worked out, never stored."""
 
     SIGNED = "signed", "已签约", "Signed"
+    TERMINATED = "terminated", "提前终止", "Ended early"
     CANCELLED = "cancelled", "未生效即终止", "Ended before it started"
 
 
@@ -62,6 +63,7 @@ class Commitment:
     as_of: datetime
     held_at: datetime | None
     leased_at: datetime | None
+    leased_until: date | None
     terminated_at: datetime | None
     lines: tuple[CommitmentLine, ...]
 
@@ -77,8 +79,9 @@ class Commitment:
     @property
     def lease_state(self) -> LeaseState:
         """Whether the lease stands."""
-        standing = any(is_live(line, self.as_of) for line in self.lines)
-        return LeaseState.SIGNED if standing else LeaseState.CANCELLED
+        if not any(is_live(line, self.as_of) for line in self.lines):
+            return LeaseState.CANCELLED
+        return LeaseState.SIGNED if self.terminated_at is None else LeaseState.TERMINATED
 
 
 def get_commitment(
@@ -110,6 +113,8 @@ def read_commitment(session: Session, commitment_id: UUID) -> Commitment:
         .over(partition_by=Claim.unit_id)
         for kind in (ClaimKind.HOLD, ClaimKind.LEASE)
     }
+    # Ending a lease early only ever shortens it, so the longest row is the one that was signed.
+    leased = Claim.kind == ClaimKind.LEASE.value
     found = session.execute(
         select(
             Claim.id.label("claim_id"),
@@ -128,6 +133,14 @@ def read_commitment(session: Session, commitment_id: UUID) -> Commitment:
             func.clock_timestamp().label("as_of"),
             of_kind[ClaimKind.HOLD].label("held_at"),
             of_kind[ClaimKind.LEASE].label("leased_at"),
+            func.max(func.upper(Claim.period))
+            .filter(leased)
+            .over(partition_by=Claim.unit_id)
+            .label("leased_until"),
+            func.bool_or(func.upper_inf(Claim.period))
+            .filter(leased)
+            .over(partition_by=Claim.unit_id)
+            .label("leased_openly"),
         )
         .join(Unit, Unit.id == Claim.unit_id)
         .where(Claim.commitment_id == commitment_id)
@@ -148,6 +161,7 @@ def read_commitment(session: Session, commitment_id: UUID) -> Commitment:
         as_of=found[0].as_of,
         held_at=found[0].held_at,
         leased_at=found[0].leased_at,
+        leased_until=None if found[0].leased_openly else found[0].leased_until,
         terminated_at=terminated_at,
         lines=tuple(
             sorted(

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
+from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import ClaimKind
 from app.ledger.commitments import Commitment, is_live, no_such_commitment, read_commitment
 from app.ledger.errors import LeaseEndedError
@@ -39,10 +40,11 @@ def sign_lease(session: Session, actor: Actor, order: Order) -> Commitment:
 def terminate_lease(session: Session, actor: Actor, commitment_id: UUID, on: date) -> Commitment:
     """End a lease before its time: ``on`` is the first day not leased.
 
-    The rows are closed and superseded by shorter ones; a lease that ends before it starts is only
-    closed.
+    The rows are closed and superseded by shorter ones. On its first day a lease is undone: the
+    rows are only closed.
 
     Raises:
+        InvalidInputError: ``on`` lies before the lease.
         LeaseEndedError: it ends no later than ``on`` as it is.
     """
     actor.require_staff(Role.MANAGER)
@@ -52,6 +54,13 @@ def terminate_lease(session: Session, actor: Actor, commitment_id: UUID, on: dat
     leased = [line for line in made.lines if is_live(line, now)]
     if not leased:
         raise LeaseEndedError("the lease was ended before")
+    starts = min(line.period.lower for line in leased if line.period.lower is not None)
+    if on < starts:
+        raise InvalidInputError(
+            f"the lease starts on {starts}; give that day to undo it, or a later one to end it",
+            [Fault("/on", f"not before {starts}", detail_zh=f"不得早于 {starts}")],
+            detail_zh=f"租约自 {starts} 起；填该日表示撤销租约，填其后日期表示提前终止",
+        )
     longer = [line for line in leased if line.period.upper is None or line.period.upper > on]
     if not longer:
         ends = max(line.period.upper for line in leased if line.period.upper is not None)

@@ -71,18 +71,21 @@ class HoldOut(CommitmentOut):
     state_zh: str = Field(examples=["锁定中"])
     placed_at: datetime
     expires_at: datetime | None = Field(
-        description="when it lapses, or ended; null when it became a lease"
+        description="when it lapses; null when it was released or became a lease"
     )
+    released_at: datetime | None = Field(description="when it was given back before its time")
 
 
 def hold_out(made: Commitment) -> HoldOut:
     """A hold as it is shown."""
+    ended = made.lines[0].live.upper
     return HoldOut(
         **common(made),
         state=made.hold_state,
         state_zh=made.hold_state.zh,
         placed_at=made.held_at,
-        expires_at=None if made.leased_at is not None else made.lines[0].live.upper,
+        expires_at=ended if made.hold_state in {HoldState.HELD, HoldState.EXPIRED} else None,
+        released_at=ended if made.hold_state is HoldState.RELEASED else None,
     )
 
 

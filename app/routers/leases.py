@@ -152,7 +152,7 @@ class CommitmentOut(BaseModel):
     model_config = ConfigDict(serialize_by_alias=True)
 
     id: UUID = Field(description="stays the same from hold to lease to its end")
-    company_id: IdPath
+    company_id: UUID
     space_request_id: UUID | None
     start: date = Field(alias="from")
     until: date | None = Field(description="exclusive; null is open")
@@ -165,6 +165,9 @@ class LeaseOut(CommitmentOut):
     state: LeaseState
     state_zh: str = Field(examples=["已签约"])
     signed_at: datetime
+    signed_until: date | None = Field(
+        description="原到期日: where it was to end when signed, exclusive; null is open"
+    )
     terminated_at: datetime | None = Field(description="when it was ended before its time")
 
 
@@ -199,6 +202,7 @@ def lease_out(made: Commitment) -> LeaseOut:
         state=made.lease_state,
         state_zh=made.lease_state.zh,
         signed_at=made.leased_at,
+        signed_until=made.leased_until,
         terminated_at=made.terminated_at,
     )
 
@@ -237,7 +241,7 @@ def read_lease(lease_id: IdPath, session: SessionDep, actor: ActorDep) -> LeaseO
 def terminate_lease(
     lease_id: IdPath, body: TerminateIn, session: SessionDep, actor: ActorDep, write: WriterDep
 ) -> Response:
-    """End a lease on a day; on or before its first day it is undone. For managers upwards."""
+    """End a lease on a day; on its first day it is undone. For managers upwards."""
     return write(
         lambda: lease_out(ledger.terminate_lease(session, actor, lease_id, body.on)),
         status=200,

@@ -85,7 +85,8 @@ def test_an_ended_lease_frees_the_days_after_and_keeps_what_was_known(
 
     assert answer.status_code == 200, answer.text
     ended = answer.json()
-    assert (ended["from"], ended["until"], ended["state"]) == ("2027-01-01", "2028-07-01", "signed")
+    assert (ended["from"], ended["until"]) == ("2027-01-01", "2028-07-01")
+    assert (ended["state"], ended["signed_until"]) == ("terminated", "2030-01-01")
     assert while_signed is not None
     assert datetime.fromisoformat(ended["terminated_at"]) > while_signed
     assert ended["signed_at"] == lease["signed_at"]
@@ -108,6 +109,19 @@ def test_a_lease_ended_on_its_first_day_never_was(client: TestClient, session: S
     assert free_from(client) == [("2027-01-01", None)]
     again = client.post(f"{path}/terminate", json={"on": "2027-01-01"}, headers=manager)
     assert (again.status_code, again.json()["type"]) == (409, "/problems/lease-already-ended")
+
+
+def test_a_slip_of_the_year_does_not_undo_a_lease(client: TestClient, session: Session) -> None:
+    unit = make.make_unit(session)
+    lease = make.make_claim(session, unit, date(2027, 1, 1), date(2030, 1, 1))
+    manager = make.staff_headers(session, Role.MANAGER)
+    path = f"{LEASES}/{lease.commitment_id}"
+    session.commit()
+
+    answer = client.post(f"{path}/terminate", json={"on": "2019-01-01"}, headers=manager)
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/on")
+    assert client.get(path, headers=manager).json()["state"] == "signed"
 
 
 @pytest.mark.parametrize("on", ["2030-01-01", "2031-01-01"])
