@@ -51,4 +51,8 @@ def checked_credit_code(text: str, pointer: str = "/unified_social_credit_code")
 
 
 def _refusal(pointer: str, detail: str) -> InvalidInputError:
-    return InvalidInputError(f"the credit code is not valid: {detail}", [Fault(pointer, detail)])
+    return InvalidInputError(
+        f"the credit code is not valid: {detail}",
+        [Fault(pointer, detail)],
+        detail_zh="统一社会信用代码不正确：应为 18 位且校验码相符，请与营业执照核对",
+    )

@@ -79,7 +79,7 @@ def derive_needs(ask: Ask, rules: Rules) -> tuple[Need, ...]:
     derived += _from_terms(ask, rules, row, unit_type)
     needs += [need for need in derived if need.key not in ask.stated or need.key in silent]
     needs = _consistent(needs)
-    _check(needs)
+    _check(needs, ask.today)
     return tuple(sorted(_with_choices(needs, ask), key=in_order))
 
 
@@ -93,7 +93,8 @@ def _row(ask: Ask, rules: Rules) -> tuple[StageNeed | None, UnitType]:
     if unit_type is None:
         raise InvalidInputError(
             "what kind of space is needed cannot be told",
-            [
+            detail_zh="无法判断所需空间类型：请给出 unit_type，或 modality 与 stage，或管线",
+            faults=[
                 Fault(
                     "/unit_type",
                     "give unit_type; or modality and stage; or the pipeline_asset_id"
@@ -194,7 +195,7 @@ def _consistent(needs: list[Need]) -> list[Need]:
     return kept
 
 
-def _check(needs: list[Need]) -> None:
+def _check(needs: list[Need], today: date) -> None:
     values = {need.key: need.value for need in needs if need.hardness is Hardness.HARD}
     faults = []
     low, high = values.get("min_area_m2"), values.get("max_area_m2")
@@ -203,8 +204,19 @@ def _check(needs: list[Need]) -> None:
     start, latest = values.get("from"), values.get("latest_from")
     if start is not None and latest is not None and latest < start:
         faults.append(Fault("/latest_from", f"the latest start is before the first day, {start}"))
+    if latest is not None and latest < today.isoformat():
+        # A first wished day in the past is taken as "as soon as possible", a last one is no use.
+        faults.append(
+            Fault(
+                "/from",
+                f"the latest start would be {latest}, before today, {today}",
+                detail_zh=f"最晚起租日 {latest} 已过（今天 {today}）",
+            )
+        )
     if faults:
-        raise InvalidInputError("the request contradicts itself", faults)
+        raise InvalidInputError(
+            "the request contradicts itself", faults, detail_zh="需求前后矛盾，见所列字段"
+        )
 
 
 def _with_choices(needs: list[Need], ask: Ask) -> list[Need]:
@@ -219,7 +231,11 @@ def _with_choices(needs: list[Need], ask: Ask) -> list[Need]:
             elif key in ask.soft & ask.hard:
                 faults.append(Fault(f"/{name}", f"{key} is in both lists"))
     if faults:
-        raise InvalidInputError("soft and hard name needs of this request", faults)
+        raise InvalidInputError(
+            "soft and hard name needs of this request",
+            faults,
+            detail_zh="soft 与 hard 应列出本需求中的条目，见所列字段",
+        )
     result: dict[tuple[str, str], Need] = {}
     for need in needs:
         if need.key in ask.soft | ask.hard:

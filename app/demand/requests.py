@@ -172,14 +172,18 @@ def list_requests(
 
 
 def _no_request() -> NotFoundError:
-    return NotFoundError("no such space request, or it is not yours to see")
+    return NotFoundError(
+        "no such space request, or it is not yours to see", detail_zh="没有该空间需求，或无权查看"
+    )
 
 
 def _company(session: Session, actor: Actor, body: SpaceRequestIn) -> UUID:
     company_id = body.company_id or actor.company_id
     if company_id is None:
         raise InvalidInputError(
-            "a request belongs to a firm", [Fault("/company_id", "staff name the firm")]
+            "a request belongs to a firm",
+            [Fault("/company_id", "staff name the firm")],
+            detail_zh="员工提交需求时请用 company_id 指明企业",
         )
     actor.require_company(company_id)
     if session.scalar(select(Company.id).where(Company.id == company_id)) is None:

@@ -182,7 +182,10 @@ def require_visible(actor: Actor, commitment_id: UUID, lines: Sequence[Commitmen
 
 def no_such_commitment(commitment_id: UUID) -> NoSuchCommitmentError:
     """The same words whether there is none or it is another firm's."""
-    return NoSuchCommitmentError(f"there is none with the id {commitment_id}, or it is not yours")
+    return NoSuchCommitmentError(
+        f"there is none with the id {commitment_id}, or it is not yours",
+        detail_zh=f"没有编号为 {commitment_id} 的记录，或无权查看",
+    )
 
 
 def is_live(line: CommitmentLine, now: datetime) -> bool:

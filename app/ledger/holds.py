@@ -55,6 +55,7 @@ def hold_units(
         raise InvalidInputError(
             f"a hold lasts at most {limits.hours_max} hours",
             [Fault("/expires_in_hours", f"at most {limits.hours_max}")],
+            detail_zh=f"锁定期最长 {limits.hours_max} 小时",
         )
     company_id = company_of(session, actor, order)
     # Holders of one company queue here, always before any unit, so that the count stays true.
@@ -108,15 +109,21 @@ def _require_live_hold(held: Commitment, now: datetime) -> None:
     if held.held_at is None:
         raise no_such_commitment(held.id)
     if held.leased_at is not None:
-        raise HoldConfirmedError("the hold was confirmed before; it is a lease now")
+        raise HoldConfirmedError(
+            "the hold was confirmed before; it is a lease now",
+            detail_zh="该锁定此前已确认，现为租约",
+        )
     # The lines of one hold are placed and closed together: one speaks for all.
     line = held.lines[0]
     if line.closed_by is not None:
-        raise HoldReleasedError("the hold was released before; place a new one")
+        raise HoldReleasedError(
+            "the hold was released before; place a new one", detail_zh="该锁定已释放，请重新锁定"
+        )
     if not is_live(line, now):
         raise HoldExpiredError(
             f"the hold expired at {line.live.upper}; place a new one if the space is still free",
             expired_at=line.live.upper.isoformat() if line.live.upper else None,
+            detail_zh="锁定已过期；如仍空置，请重新锁定",
         )
 
 
@@ -131,6 +138,7 @@ def _require_fewer_holds(session: Session, company_id: UUID, now: datetime, most
     if live >= most:
         raise HoldLimitReachedError(
             f"the company has {live} live holds, and may have {most}; confirm or release some",
+            detail_zh=f"该企业已有 {live} 个有效锁定，上限 {most} 个；请先确认或释放",
             live_holds=live,
             live_holds_max=most,
         )

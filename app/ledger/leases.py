@@ -53,7 +53,7 @@ def terminate_lease(session: Session, actor: Actor, commitment_id: UUID, on: dat
         raise no_such_commitment(commitment_id)
     leased = [line for line in made.lines if is_live(line, now)]
     if not leased:
-        raise LeaseEndedError("the lease was ended before")
+        raise LeaseEndedError("the lease was ended before", detail_zh="租约此前已终止")
     starts = min(line.period.lower for line in leased if line.period.lower is not None)
     if on < starts:
         raise InvalidInputError(
@@ -64,7 +64,11 @@ def terminate_lease(session: Session, actor: Actor, commitment_id: UUID, on: dat
     longer = [line for line in leased if line.period.upper is None or line.period.upper > on]
     if not longer:
         ends = max(line.period.upper for line in leased if line.period.upper is not None)
-        raise LeaseEndedError(f"the lease ends on {ends} as it is", until=ends.isoformat())
+        raise LeaseEndedError(
+            f"the lease ends on {ends} as it is",
+            detail_zh=f"租约本就于 {ends} 到期",
+            until=ends.isoformat(),
+        )
     close(session, actor, longer, now)
     insert_claims(
         session,

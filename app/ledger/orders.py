@@ -64,16 +64,22 @@ def company_of(session: Session, actor: Actor, order: Order) -> UUID:
         )
         company_id = asker if company_id is None else company_id
         if asker is None or asker != company_id:
-            raise NotFoundError(f"the company has no space request {order.space_request_id}")
+            raise NotFoundError(
+                f"the company has no space request {order.space_request_id}",
+                detail_zh=f"该企业没有编号为 {order.space_request_id} 的空间需求",
+            )
     if company_id is None:
         raise InvalidInputError(
             "name the company on whose behalf you act",
             [Fault("/company_id", "needed with a staff token, unless a space request names it")],
+            detail_zh="请用 company_id 指明代哪家企业办理",
         )
     actor.require_company(company_id)
     if session.scalar(select(Company.id).where(Company.id == company_id)) is None:
         raise InvalidInputError(
-            f"there is no company {company_id}", [Fault("/company_id", "no such company")]
+            f"there is no company {company_id}",
+            [Fault("/company_id", "no such company")],
+            detail_zh=f"没有编号为 {company_id} 的企业",
         )
     return company_id
 
@@ -86,6 +92,7 @@ def locked_units(session: Session, actor: Actor, order: Order) -> list[tuple[Wan
             raise InvalidInputError(
                 f"the unit {wanted.unit_id} is named twice; add the quantities up",
                 [Fault(f"/units/{place}/unit_id", "named before")],
+                detail_zh=f"房源 {wanted.unit_id} 重复出现，请合并数量",
             )
     rows = {row.id: row for row in lock(session, list(places))}
     missing = [place for unit_id, place in places.items() if unit_id not in rows]
@@ -93,6 +100,7 @@ def locked_units(session: Session, actor: Actor, order: Order) -> list[tuple[Wan
         raise UnknownUnitError(
             f"there is no unit {order.units[missing[0]].unit_id}",
             [Fault(f"/units/{place}/unit_id", "no such unit") for place in missing],
+            detail_zh=f"没有编号为 {order.units[missing[0]].unit_id} 的房源",
         )
     for row in rows.values():
         actor.require_park(row.park_id)
@@ -135,11 +143,13 @@ def chosen_quantities(units: Sequence[tuple[Wanted, LockedUnit]]) -> list[Decima
                 f"{least} to {row.capacity}" if row.divisible else f"{row.capacity}, all of it"
             )
             raise QuantityNotAllowedError(
-                f"unit {row.code} cannot be taken in the quantity {quantity}",
+                f"unit {row.code} cannot be taken in the quantity {quantity};"
+                f" {allowed} is possible",
                 [Fault(f"/units/{place}/quantity", f"{allowed} ({row.capacity_measure})")],
                 unit_id=str(row.id),
                 capacity=float(row.capacity),
                 smallest_part=float(least),
+                detail_zh=f"房源 {row.code} 不可按 {quantity} 出租，可租 {least} 至 {row.capacity}",
             )
         chosen.append(quantity)
     return chosen
@@ -160,6 +170,8 @@ def require_usable(units: Sequence[tuple[Wanted, LockedUnit]], period: Range[dat
                 unit_id=str(row.id),
                 usable_from=str(row.usable.lower),
                 usable_until=str(row.usable.upper) if row.usable.upper else None,
+                detail_zh=f"房源 {row.code} 自 {row.usable.lower} 起方可使用"
+                + (f"，至 {row.usable.upper} 前" if row.usable.upper else ""),
             )
 
 
@@ -223,5 +235,8 @@ def require_free(
     raise UnitOccupiedError(
         f"unit {first.code} has {first.free} of {first.quantity} free"
         f" from {first.start} until {first.until or 'further notice'}{more}",
+        detail_zh=f"房源 {first.code} 自 {first.start} 至 {first.until or '另行通知'}"
+        f"（不含）仅余 {first.free}，需 {first.quantity}"
+        + (f"；另有 {len(units_taken) - 1} 个房源" if len(units_taken) > 1 else ""),
         conflicts=list(units_taken.values()),
     )

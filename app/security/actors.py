@@ -69,7 +69,10 @@ class Actor:
         """Refuse anyone who is not staff of at least ``role``."""
         self.require_signed_in()
         if self.role is None or _RANK[self.role] < _RANK[role]:
-            raise NotAllowedError(f"this needs a staff token with the role {role} or above")
+            raise NotAllowedError(
+                f"this needs a staff token with the role {role} or above",
+                detail_zh=f"需要 {role} 或以上角色的员工令牌",
+            )
 
     def require_signed_in(self) -> None:
         """Refuse callers without a credential."""
@@ -84,7 +87,9 @@ class Actor:
         if self.is_staff:
             self.require_staff(role)
         elif scope not in self.scopes:
-            raise NotAllowedError(f"this key lacks the scope {scope}")
+            raise NotAllowedError(
+                f"this key lacks the scope {scope}", detail_zh=f"该密钥没有权限 {scope}"
+            )
 
     def require_company(self, company_id: UUID) -> None:
         """Hide other companies from a firm: the answer is as if they did not exist."""
@@ -95,7 +100,7 @@ class Actor:
     def require_park(self, park_id: UUID) -> None:
         """Refuse staff whose token is for other parks; firms may ask for any park."""
         if self.is_staff and self.park_ids is not None and park_id not in self.park_ids:
-            raise NotAllowedError("this token is for other parks")
+            raise NotAllowedError("this token is for other parks", detail_zh="该令牌不适用于本园区")
 
 
 ANONYMOUS = Actor(kind=ActorKind.PUBLIC, label="public")
