@@ -154,27 +154,53 @@ def _from_terms(ask: Ask, rules: Rules, row: StageNeed | None, unit_type: UnitTy
             confidence=terms.confidence,
         )
 
-    start, latest, why = ask.today, None, f"{rule}; no date was given, so from today"
-    if row is not None and ask.stage_on is not None:
-        lead = row.lead_time_months
-        # The longest lead time says when to begin looking, the shortest when it is too late.
-        start = max(ask.today, months_after(ask.stage_on, -round(lead.high)))
-        latest = months_after(ask.stage_on, -round(lead.low))
-        why = (
-            f"stage_needs: {ask.stage} on {ask.stage_on} less {lead.low:g} to {lead.high:g}"
-            " months of lead time"
-        )
-    stated = ask.stated.get("from")
-    begins = start if stated is None else date.fromisoformat(stated)
-    slack = months_after(begins, terms.start_slack_months)
-    if stated is not None:
-        latest, why = None, f"{rule}; {terms.start_slack_months} months after the first wished day"
+    from_day, from_rule, latest_day, latest_rule = _window(ask, row, terms.start_slack_months, rule)
     return [
-        need("from", start.isoformat(), why),
-        need("latest_from", (slack if latest is None else max(latest, slack)).isoformat(), why),
+        need("from", from_day.isoformat(), from_rule),
+        need("latest_from", latest_day.isoformat(), latest_rule),
         need("term_months", round(terms.term_months.low), f"{rule}; the shortest usual term"),
         need("unit_type", unit_type.value),
     ]
+
+
+def _window(
+    ask: Ask, row: StageNeed | None, slack_months: int, rule: str
+) -> tuple[date, str, date, str]:
+    """First and latest day as far as they are derived, each with the rule's words.
+
+    What is stated bounds what is derived: the window is never empty by a derived day's fault.
+    """
+    stated_from, stated_latest = _day(ask, "from"), _day(ask, "latest_from")
+    start, why_start = ask.today, f"{rule}; no date was given, so from today"
+    bound: date | None = None
+    lead = ""
+    if row is not None and ask.stage_on is not None:
+        # The longest lead time says when to begin looking, the shortest when it is too late.
+        months = row.lead_time_months
+        lead = why_start = (
+            f"stage_needs: {ask.stage} on {ask.stage_on} less {months.low:g} to"
+            f" {months.high:g} months of lead time"
+        )
+        start = months_after(ask.stage_on, -round(months.high))
+        bound = months_after(ask.stage_on, -round(months.low))
+        if start < ask.today:
+            start, why_start = ask.today, f"{lead}; {start} has passed, so from today"
+    if stated_latest is not None and stated_latest < start:
+        start, why_start = stated_latest, f"{why_start}; not after the latest start stated"
+    begins = max(ask.today, start if stated_from is None else stated_from)
+    latest = months_after(begins, slack_months)
+    why_latest = f"{rule}; {slack_months} months after the first day, {begins}"
+    if bound is not None and (stated_from is None or bound < latest):
+        latest, why_latest = bound, lead
+    if latest < begins:
+        why_latest = f"{lead}; {latest} has passed or is before the first day, so {begins}"
+        latest = begins
+    return start, why_start, latest, why_latest
+
+
+def _day(ask: Ask, key: str) -> date | None:
+    stated = ask.stated.get(key)
+    return None if stated is None else date.fromisoformat(stated)
 
 
 def _consistent(needs: list[Need]) -> list[Need]:
@@ -208,8 +234,8 @@ def _check(needs: list[Need], today: date) -> None:
         # A first wished day in the past is taken as "as soon as possible", a last one is no use.
         faults.append(
             Fault(
-                "/from",
-                f"the latest start would be {latest}, before today, {today}",
+                "/latest_from",
+                f"the latest start, {latest}, is before today, {today}",
                 detail_zh=f"最晚起租日 {latest} 已过（今天 {today}）",
             )
         )

@@ -148,9 +148,45 @@ def test_a_later_stage_date_never_makes_the_need_earlier(
 def test_lead_times_are_counted_back_from_the_stage() -> None:
     needs = hard(derive(stage_on=date(2029, 3, 31)))
 
-    # 15 to 12 months before, and never less than the usual slack of six.
+    # 15 to 12 months before.
     assert needs["from"] == "2027-12-31"
-    assert needs["latest_from"] == "2028-06-30"
+    assert needs["latest_from"] == "2028-03-31"
+    for stage_on in (date(2030, 1, 1), date(2029, 3, 31), date(2028, 1, 1)):
+        latest = date.fromisoformat(hard(derive(stage_on=stage_on))["latest_from"])
+        assert latest == months_after(stage_on, -12)
+
+
+def test_a_lead_time_that_has_run_out_is_said_to_have() -> None:
+    found = {need.key: need for need in derive(stage_on=date(2027, 3, 1))}
+
+    assert found["from"].value == found["latest_from"].value == TODAY.isoformat()
+    assert "2025-12-01 has passed, so from today" in found["from"].rule
+    assert "2026-03-01 has passed" in found["latest_from"].rule
+
+
+def test_a_stated_day_bounds_the_derived_one() -> None:
+    earlier = derive(stage_on=date(2030, 1, 1), stated={"latest_from": "2028-01-01"})
+    later = hard(derive(stage_on=date(2030, 1, 1), stated={"from": "2029-06-01"}))
+    soon = hard(derive(stage_on=date(2030, 1, 1), stated={"from": "2027-01-01"}))
+
+    assert hard(earlier)["from"] == hard(earlier)["latest_from"] == "2028-01-01"
+    rule = next(need.rule for need in earlier if need.key == "from")
+    assert rule.endswith("not after the latest start stated")
+    assert later["latest_from"] == "2029-06-01"
+    assert soon["latest_from"] == "2027-07-01"
+
+
+def test_slack_is_counted_from_today_when_the_first_wished_day_has_passed() -> None:
+    needs = hard(derive(stated={"from": "2020-01-01"}))
+
+    assert needs["from"] == "2020-01-01"
+    assert needs["latest_from"] == "2027-05-01"
+
+
+def test_a_stated_latest_start_that_has_passed_is_refused_where_it_stands() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        derive(stated={"latest_from": "2026-10-31"})
+    assert [fault.pointer for fault in refused.value.faults] == ["/latest_from"]
 
 
 @given(MODALITIES, STAGES, st.integers(1, 10))

@@ -88,9 +88,9 @@ def test_an_asset_brings_its_stage_and_date(client: TestClient, session: Session
     made = client.post(REQUESTS, headers=firm, json={"pipeline_asset_id": asset["id"]}).json()
 
     needs = needs_of(made)
-    # 15 to 12 months of lead time before 2028-06-01, and at least the usual slack.
+    # 15 to 12 months of lead time before 2028-06-01.
     assert needs["from", "hard"] == "2027-03-01"
-    assert needs["latest_from", "hard"] == "2027-09-01"
+    assert needs["latest_from", "hard"] == "2027-06-01"
     assert made["unit_type"] == "pilot"
     for_now = client.post(
         REQUESTS, headers=firm, json={"pipeline_asset_id": asset["id"], "stage": "ind"}
