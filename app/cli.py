@@ -3,11 +3,12 @@
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
+from uuid import UUID
 
 import typer
 import uvicorn
@@ -27,7 +28,13 @@ from app.kernel.clock import SystemClock
 from app.kernel.errors import SpaceRelayError
 from app.main import create_app
 from app.security.actors import Role, Scope
-from app.security.credentials import find_company, issue_firm_key, issue_staff_token, revoke
+from app.security.credentials import (
+    find_company,
+    find_parks,
+    issue_firm_key,
+    issue_staff_token,
+    revoke,
+)
 from app.security.demo import Demo, ensure_demo
 from app.seeding.service import SeedReport, generate_park, seed
 from app.settings import Settings, settings
@@ -96,12 +103,15 @@ def opened_engine(*, for_requests: bool = False) -> Iterator[Engine]:
         try:
             with engine.connect():
                 pass
-            yield engine
         except OperationalError as error:
             fail(
                 f"The database does not answer: {str(error.orig).strip().splitlines()[0]}",
                 "space-relay doctor",
             )
+        try:
+            yield engine
+        except SpaceRelayError as error:
+            fail(str(error), "space-relay --help")
         finally:
             engine.dispose()
 
@@ -136,10 +146,18 @@ def show(report: SeedReport) -> None:
     """Print what is loaded."""
     if not report.loaded:
         out.print("reference data is already loaded; nothing to do")
-    for name, value in report.totals.items():
-        out.print(
-            f"  {name:<34} {value:>18,}" if isinstance(value, int) else f"  {name:<34} {value:>18}"
-        )
+    for name, value in flattened(report.totals):
+        shown = f"{value:,}" if isinstance(value, int) else str(value)
+        out.print(f"  {name:<44} {shown:>18}")
+
+
+def flattened(totals: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Totals within totals as dotted names."""
+    for name, value in totals.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 @app.command()
@@ -204,9 +222,16 @@ def serve(
         with engine.connect() as connection:
             if not is_current(connection):
                 fail("The database is at another schema.", "space-relay migrate")
+        public_engine = make_engine(
+            engine.url.render_as_string(hide_password=False),
+            pool_size=configured.public_pool_size,
+            statement_timeout_ms=configured.public_statement_timeout_ms,
+            lock_timeout_ms=configured.lock_timeout_ms,
+            application_name="space-relay-public",
+        )
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(engine, configured),
+                create_app(engine, configured, public_engine=public_engine),
                 host=host,
                 port=port,
                 access_log=False,
@@ -217,8 +242,11 @@ def serve(
         )
         err.print(f"serving on {base_url}  (docs: {base_url}/docs, Ctrl-C ends it)")
         # The server has ended well by the time it passes Ctrl-C on.
-        with suppress(KeyboardInterrupt):
-            server.run()
+        try:
+            with suppress(KeyboardInterrupt):
+                server.run()
+        finally:
+            public_engine.dispose()
 
 
 def prepare_demo(base_url: str) -> None:
@@ -282,14 +310,21 @@ def token_staff(
     role: Annotated[Role, typer.Option(help="what the holder may do")] = Role.AGENT,
     label: Annotated[str, typer.Option(help="what it is for; no personal data")] = "staff",
     days: Annotated[int, typer.Option(min=1, help="days until it expires")] = 90,
+    park: Annotated[
+        list[str] | None, typer.Option(help="code of a park it is for; every park if left out")
+    ] = None,
 ) -> None:
     """Issue a staff token. It is shown once."""
     with opened_engine() as engine, Session(engine) as session, transaction(session):
+        park_ids: list[UUID] | None = None
+        if park:
+            park_ids = find_parks(session, park)
         out.print(
             issue_staff_token(
                 session,
                 role=role,
                 label=label,
+                park_ids=park_ids,
                 expires_at=SystemClock().now() + timedelta(days=days),
             ),
             soft_wrap=True,

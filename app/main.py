@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import Semaphore
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
@@ -64,13 +65,26 @@ ROUTERS = (
 )
 
 
-def create_app(engine: Engine, settings: Settings, clock: Clock | None = None) -> FastAPI:
-    """The application over an engine. The caller owns the engine and disposes of it."""
+def create_app(
+    engine: Engine,
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    public_engine: Engine | None = None,
+) -> FastAPI:
+    """The application over an engine, and one of its own for callers without a key.
+
+    The public's connections are apart, so that no crowd of searches keeps a booking waiting. The
+    caller owns the engines and disposes of them.
+    """
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # A thread for each connection, and a few for work that needs none.
-        current_default_thread_limiter().total_tokens = settings.pool_size + 8
+        connections = settings.pool_size + settings.public_pool_size
+        current_default_thread_limiter().total_tokens = connections + 8
+        app.state.places = Semaphore(settings.pool_size)
+        app.state.public_places = Semaphore(settings.public_pool_size)
         yield
 
     # The documentation pages bring their own scripts, for networks that reach no CDN.
@@ -85,6 +99,7 @@ def create_app(engine: Engine, settings: Settings, clock: Clock | None = None) -
     )
     app.state.engine = engine
     app.state.sessions = session_factory(engine)
+    app.state.public_sessions = session_factory(public_engine or engine)
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
     problems.install(app)

@@ -22,9 +22,17 @@ class Settings(BaseSettings):
         default=_ROOT / ".space-relay", description="where the private cluster and keys live"
     )
     data_dir: Path = Field(default=_ROOT / "data", description="reference data")
-    pool_size: int = Field(default=16, ge=1, le=200, description="database connections a process")
+    pool_size: int = Field(
+        default=16, ge=1, le=200, description="database connections a process, for known callers"
+    )
+    public_pool_size: int = Field(
+        default=8, ge=1, le=200, description="database connections for callers without a key"
+    )
     statement_timeout_ms: int = Field(
         default=15_000, ge=100, description="longest statement of a request, milliseconds"
+    )
+    public_statement_timeout_ms: int = Field(
+        default=3_000, ge=100, description="the same for callers without a key, milliseconds"
     )
     lock_timeout_ms: int = Field(
         default=5_000, ge=100, description="longest wait for a lock, milliseconds"

@@ -19,8 +19,11 @@ def include_object(obj, name, type_, reflected, compare_to):  # noqa: ANN001, AN
 
 def run(connection: Connection) -> None:
     """Migrate over an open connection."""
-    connection.execute(text("SET lock_timeout = '10s'"))
+    # Waits for another migration as long as it takes, and for nobody else's tables.
+    connection.execute(text("SET lock_timeout = 0"))
+    connection.execute(text("SET statement_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+    connection.execute(text("SET lock_timeout = '10s'"))
     connection.commit()
     try:
         context.configure(

@@ -165,7 +165,7 @@ def make_client() -> Iterator[Callable[[Session | Engine], TestClient]]:
         engine = database if isinstance(database, Engine) else database.get_bind().engine
         app = create_app(engine, Settings(log_level="ERROR", **settings))  # type: ignore[arg-type]
         if isinstance(database, Session):
-            app.state.sessions = lambda: _Borrowed(database)
+            app.state.sessions = app.state.public_sessions = lambda: _Borrowed(database)
         client = TestClient(app, raise_server_exceptions=False)
         client.__enter__()
         opened.append(client)

@@ -30,6 +30,10 @@ def make_engine(
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
+        # The ledger's recipe is proven at this level, whatever the server's default is.
+        isolation_level="READ COMMITTED",
+        # Names and remarks travel as parameters and do not belong in a log.
+        hide_parameters=True,
         connect_args={"connect_timeout": 5, "application_name": application_name},
     )
 

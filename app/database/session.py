@@ -58,13 +58,14 @@ def transaction(session: Session) -> Iterator[None]:
     Raises:
         SpaceRelayError: a constraint that stands for a domain error was broken, or the database
             was too busy to finish in time.
+        DBAPIError: a deadlock or a serialisation race was lost; see ``with_retries``.
     """
     try:
         yield
         session.commit()
     except DBAPIError as error:
         session.rollback()
-        translated = _translated(error)
+        translated = None if isinstance(error.orig, _RETRYABLE) else _translated(error)
         if translated is None:
             raise
         raise translated from error

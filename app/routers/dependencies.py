@@ -1,7 +1,7 @@
 """What routes are handed: a session, the caller, the clock, a page, and a way to write once."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,7 +15,6 @@ from app.kernel.clock import Clock
 from app.security import credentials
 from app.security.actors import Actor, NotSignedInError
 from app.security.idempotency import Answer, Attempt, run_once
-from app.settings import settings
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
@@ -26,16 +25,28 @@ bearer_scheme = HTTPBearer(
 )
 
 
-def open_session(request: Request) -> Iterator[Session]:
+def is_public(request: Request) -> bool:
+    """Whether the caller shows no credential."""
+    return "authorization" not in request.headers
+
+
+async def wait_for_a_place(request: Request) -> AsyncIterator[None]:
+    """Wait until a connection of the caller's pool is free, holding no thread meanwhile."""
+    state = request.app.state
+    async with state.public_places if is_public(request) else state.places:
+        yield
+
+
+def open_session(
+    request: Request, _place: Annotated[None, Depends(wait_for_a_place, scope="function")]
+) -> Iterator[Session]:
     """A session for one request. Nothing is committed here: the work commits itself."""
-    with request.app.state.sessions() as session:
+    state = request.app.state
+    with (state.public_sessions if is_public(request) else state.sessions)() as session:
         yield session
 
 
-# The limit makes requests queue without holding a thread when the pool is full.
-SessionDep = Annotated[
-    Session, Depends(open_session, scope="function", max_concurrency=settings().pool_size)
-]
+SessionDep = Annotated[Session, Depends(open_session, scope="function")]
 
 
 def get_clock(request: Request) -> Clock:
@@ -106,8 +117,11 @@ GeoJsonDep = Annotated[bool, Depends(wants_geojson)]
 
 
 def next_href(request: Request, cursor: str | None) -> str | None:
-    """The absolute address of the next page."""
-    return str(request.url.include_query_params(cursor=cursor)) if cursor else None
+    """The address of the next page, without a host: the Host header is the caller's word."""
+    if cursor is None:
+        return None
+    further = request.url.include_query_params(cursor=cursor)
+    return f"{further.path}?{further.query}"
 
 
 async def body_digest(request: Request) -> bytes:

@@ -18,6 +18,7 @@ from app.database.session import transaction
 from app.kernel.errors import NotFoundError
 from app.models.access import Credential
 from app.models.company import Company
+from app.models.space import Park
 from app.security.actors import ANONYMOUS, Actor, ActorKind, NotSignedInError, Role, Scope
 
 _PREFIX = {ActorKind.FIRM: "sr_live", ActorKind.STAFF: "sr_staff"}
@@ -119,6 +120,20 @@ def find_company(session: Session, text: str) -> UUID:
     if found is None:
         raise NotFoundError(f"no company has the id or unified social credit code {text}")
     return found
+
+
+def find_parks(session: Session, codes: Sequence[str]) -> list[UUID]:
+    """The ids of parks by their codes.
+
+    Raises:
+        NotFoundError: a code is no park's.
+    """
+    rows = session.execute(select(Park.code, Park.id).where(Park.code.in_(codes)))
+    found: dict[str, UUID] = {row.code: row.id for row in rows}
+    unknown = [code for code in codes if code not in found]
+    if unknown:
+        raise NotFoundError(f"no park has the code {unknown[0]}")
+    return list(found.values())
 
 
 def revoke(session: Session, key_id: str, now: datetime) -> bool:

@@ -3,20 +3,25 @@
 import json
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.database.session import transaction
 from app.kernel.clock import Clock
 from app.kernel.terms import Modality
+from app.models.access import Credential
 from app.models.company import Company, PipelineAsset
 from app.security.actors import NotSignedInError, Role
 from app.security.credentials import authenticate, issue_firm_key, issue_staff_token
 
 FILE_NAME = "demo.json"
+#: Credentials that were forgotten end by themselves.
+VALID_FOR = timedelta(days=90)
+_STAFF, _FIRM = "demonstration staff", "demonstration firm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,14 @@ def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock) -> De
     kept = _still_valid(session, path, clock)
     fresh = kept is None
     if kept is None:
+        expires_at = clock.now() + VALID_FOR
         with transaction(session):
+            # What is no longer on file can be nobody's to use.
+            session.execute(
+                update(Credential)
+                .where(Credential.label.in_((_STAFF, _FIRM)), Credential.revoked_at.is_(None))
+                .values(revoked_at=clock.now())
+            )
             company = session.execute(
                 select(Company.id, Company.name_zh)
                 .join(PipelineAsset, PipelineAsset.company_id == Company.id)
@@ -58,12 +70,12 @@ def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock) -> De
             kept = {
                 "staff": {
                     "token": issue_staff_token(
-                        session, role=Role.ADMIN, label="demonstration staff"
+                        session, role=Role.ADMIN, label=_STAFF, expires_at=expires_at
                     )
                 },
                 "firm": {
                     "api_key": issue_firm_key(
-                        session, company_id=company.id, label="demonstration firm"
+                        session, company_id=company.id, label=_FIRM, expires_at=expires_at
                     ),
                     "company_id": str(company.id),
                     "company_name_zh": company.name_zh,

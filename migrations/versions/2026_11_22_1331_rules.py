@@ -47,6 +47,12 @@ def nesting_check(child: str, parent: str, key: str, agree: tuple[str, ...], rul
         if agree
         else ""
     )
+    # Plots of different parks are neighbours too, so their parents' locks are not enough.
+    alone = (
+        "\n    PERFORM pg_advisory_xact_lock(hashtext('parcels_apart'));"
+        if child == "parcels"
+        else ""
+    )
     apart = ""
     if child in APART:
         siblings, apart_rule = APART[child]
@@ -65,7 +71,7 @@ CREATE FUNCTION check_{child}_geometry(changed uuid[]) RETURNS void LANGUAGE plp
 DECLARE
     bad uuid;
     other uuid;
-BEGIN
+BEGIN{alone}
     PERFORM 1 FROM {parent} WHERE id IN (SELECT {key} FROM {child} WHERE id = ANY (changed))
         ORDER BY id FOR NO KEY UPDATE;{agreement}
     SELECT c.id INTO bad FROM {child} c JOIN {parent} p ON p.id = c.{key}
@@ -171,8 +177,10 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NEW;  -- the foreign key says it better
     END IF;
-    IF lower(NEW.live) > clock_timestamp() + interval '5 seconds' THEN
-        RAISE EXCEPTION 'a claim cannot be believed before it is made' USING
+    -- Only a made-up history may begin before it is written.
+    IF lower(NEW.live) > clock_timestamp() + interval '5 seconds'
+        OR NOT NEW.synthetic AND lower(NEW.live) < clock_timestamp() - interval '60 seconds' THEN
+        RAISE EXCEPTION 'a claim is believed from when it is made' USING
             ERRCODE = 'check_violation', CONSTRAINT = 'claims_believed_now', TABLE = 'claims';
     END IF;
     IF NOT NEW.period <@ the_unit.usable THEN
@@ -180,8 +188,11 @@ BEGIN
             ERRCODE = 'check_violation', CONSTRAINT = 'claims_while_usable', TABLE = 'claims',
             DETAIL = the_unit.usable::text;
     END IF;
-    IF NEW.quantity > the_unit.capacity OR NEW.whole <> (NEW.quantity = the_unit.capacity)
-        OR NOT NEW.whole AND (NOT the_unit.divisible OR NEW.quantity < the_unit.min_part) THEN
+    -- What goes on was allowed when it began, also where the unit was measured anew since.
+    IF NOT EXISTS (SELECT FROM claims WHERE id = NEW.supersedes_id AND unit_id = NEW.unit_id
+                   AND quantity = NEW.quantity AND whole = NEW.whole)
+        AND (NEW.quantity > the_unit.capacity OR NEW.whole <> (NEW.quantity = the_unit.capacity)
+        OR NOT NEW.whole AND (NOT the_unit.divisible OR NEW.quantity < the_unit.min_part)) THEN
         RAISE EXCEPTION 'unit % cannot give %', the_unit.code, NEW.quantity USING
             ERRCODE = 'check_violation', CONSTRAINT = 'claims_quantity_allowed', TABLE = 'claims';
     END IF;
@@ -209,7 +220,8 @@ BEGIN
     IF NEW IS DISTINCT FROM kept OR OLD.closed_by IS NOT NULL OR NEW.closed_by IS NULL
         OR lower(NEW.live) IS DISTINCT FROM lower(OLD.live) OR upper_inf(NEW.live)
         OR upper(NEW.live) > upper(OLD.live)
-        OR upper(NEW.live) < clock_timestamp() - interval '5 seconds' THEN
+        OR upper(NEW.live) NOT BETWEEN clock_timestamp() - interval '5 seconds'
+            AND clock_timestamp() + interval '5 seconds' THEN
         RAISE EXCEPTION 'claims are closed and superseded, never edited' USING
             ERRCODE = 'restrict_violation', CONSTRAINT = 'claims_only_close', TABLE = 'claims';
     END IF;

@@ -63,11 +63,12 @@ def overbooked_days(engine: Engine) -> int:
     with engine.connect() as connection:
         found = connection.scalar(
             text(
-                "SELECT count(*) FROM (SELECT c.unit_id, d.day FROM claims c"
-                " JOIN units u ON u.id = c.unit_id, generate_series(lower(c.period)::timestamp,"
-                " (upper(c.period) - 1)::timestamp, '7 days') AS d (day)"
-                " WHERE c.live @> clock_timestamp()"
-                " GROUP BY c.unit_id, d.day, u.capacity HAVING sum(c.quantity) > u.capacity) x"
+                # A peak is reached on a day on which some claim begins.
+                "SELECT count(*) FROM (SELECT DISTINCT unit_id, lower(period) AS day FROM claims"
+                " WHERE live @> clock_timestamp()) d"
+                " JOIN units u ON u.id = d.unit_id WHERE u.capacity < ("
+                "SELECT sum(c.quantity) FROM claims c WHERE c.unit_id = d.unit_id"
+                " AND c.period @> d.day AND c.live @> clock_timestamp())"
             )
         )
     return int(found or 0)

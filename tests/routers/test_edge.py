@@ -1,15 +1,19 @@
 """The edge: health, problems, limits, request ids."""
 
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from app.database.engine import make_engine
 from app.kernel.clock import SystemClock
+from app.routers.dependencies import SessionDep
 from app.security.credentials import revoke
 from tests.conftest import Databases
 from tests.factories import staff_headers
@@ -149,3 +153,42 @@ def test_a_wrong_form_is_explained_in_both_languages(client: TestClient) -> None
     said = {fault["pointer"]: fault["detail_zh"] for fault in problem["errors"]}
     assert said == {"limit": "不得小于 1", "nothing": "没有这个字段，请核对名称"}
     assert "不得小于 1" in problem["detail_zh"]
+
+
+def test_a_crowd_without_keys_does_not_keep_known_callers_waiting(
+    own_engine: Engine, make_client: Callable[..., TestClient]
+) -> None:
+    with Session(own_engine) as session:
+        staff = staff_headers(session)
+        session.commit()
+    client = make_client(own_engine, public_pool_size=2)
+    app = client.app
+    assert isinstance(app, FastAPI)
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    @app.get("/test/occupy")
+    def occupy(_session: SessionDep) -> None:
+        entered.release()
+        leave.wait(timeout=30)
+
+    crowd = [threading.Thread(target=client.get, args=("/test/occupy",)) for _ in range(30)]
+    for caller in crowd:
+        caller.start()
+    try:
+        assert entered.acquire(timeout=10)
+        assert entered.acquire(timeout=10)
+        assert not entered.acquire(timeout=0.3), "a third caller got a public connection"
+        started = time.monotonic()
+        assert client.get("/api/v1/companies", headers=staff).status_code == 200
+        assert time.monotonic() - started < 5
+    finally:
+        leave.set()
+        for caller in crowd:
+            caller.join(timeout=30)
+
+
+def test_invented_methods_make_no_series_of_their_own(client: TestClient) -> None:
+    client.request("BREW", "/healthz")
+    metrics = client.get("/metrics").text
+    assert "BREW" not in metrics
+    assert 'method="other"' in metrics
