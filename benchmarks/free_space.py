@@ -103,7 +103,7 @@ def questions(engine: Engine, count: int, seed: int, *, geojson: bool) -> list[Q
                 min_floor_load_kn_m2=Decimal(3),
                 bbox=(box[0], box[1], box[2], box[3]),
             )
-            statement = free_space_statement(search, PageRequest(LIMIT), geojson=geojson)
+            statement = free_space_statement(search, {}, PageRequest(LIMIT), geojson=geojson)
             sql, parameters = as_sent(session, statement)
             made.append(Question(path, geojson, sql, parameters))
     return made

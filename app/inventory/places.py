@@ -7,7 +7,6 @@ the whole hierarchy to find a code.
 from collections.abc import Mapping
 from uuid import UUID
 
-from pydantic import BaseModel
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -15,6 +14,7 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    func,
     literal,
     select,
     text,
@@ -25,34 +25,32 @@ from app.kernel.errors import Fault, InvalidInputError
 from app.models.programme import ProgrammeBuilding
 from app.models.space import Building
 
+
+def _and_inside(parameter: str, table: str, parent: str, first: str) -> str:
+    """The rows of ``table`` that ``first`` finds, and all that lie in them."""
+    return f"""SELECT '{parameter}', id FROM (
+        WITH RECURSIVE within (id) AS (
+            {first} UNION
+            SELECT inside.id FROM {table} inside JOIN within ON inside.{parent} = within.id
+        ) SELECT id FROM within
+    ) found"""  # noqa: S608  (names of our own tables)
+
+
+_OF_ZONE = """
+    SELECT {shown} FROM zones LEFT JOIN parks ON parks.zone_id = zones.id
+    WHERE zones.code = :zone OR zones.id = :zone_id"""
+_PARK = "SELECT id FROM parks WHERE code = :park OR id = :park_id"
+_PROGRAMME = "SELECT id FROM programmes WHERE code = :programme OR id = :programme_id"
 #: Parameter → the ids it stands for. A parameter that names nothing gives no row at all; one
 #: that names an empty thing gives a row without an id.
 _LOOKUPS = {
-    "zone": """
-        SELECT 'zone' AS parameter, parks.id
-        FROM zones LEFT JOIN parks ON parks.zone_id = zones.id
-        WHERE zones.code = :zone OR zones.id = :zone_id""",
+    "zone": _OF_ZONE.format(shown="'zone' AS parameter, parks.id"),
     "district": """
         SELECT 'district', parks.id
         FROM (SELECT district FROM zones UNION SELECT district FROM parks) known
         LEFT JOIN parks USING (district) WHERE known.district = :district""",
-    "park": """
-        SELECT 'park', id FROM (
-            WITH RECURSIVE within (id) AS (
-                SELECT id FROM parks WHERE code = :park OR id = :park_id
-                UNION
-                SELECT parks.id FROM parks JOIN within ON parks.parent_park_id = within.id
-            ) SELECT id FROM within
-        ) park_and_nested""",
-    "programme": """
-        SELECT 'programme', id FROM (
-            WITH RECURSIVE within (id) AS (
-                SELECT id FROM programmes WHERE code = :programme OR id = :programme_id
-                UNION
-                SELECT programmes.id FROM programmes
-                JOIN within ON programmes.parent_programme_id = within.id
-            ) SELECT id FROM within
-        ) programme_and_projects""",
+    "park": _and_inside("park", "parks", "parent_park_id", _PARK),
+    "programme": _and_inside("programme", "programmes", "parent_programme_id", _PROGRAMME),
     "parcel": "SELECT 'parcel', id FROM parcels WHERE code = :parcel OR id = :parcel_id",
     "building": "SELECT 'building', id FROM buildings WHERE code = :building OR id = :building_id",
     "floor": "SELECT 'floor', id FROM floors WHERE code = :floor OR id = :floor_id",
@@ -61,6 +59,8 @@ _LOOKUPS = {
         SELECT 'land_use_code', NULL::uuid
         WHERE EXISTS (SELECT FROM parcels WHERE land_use_code = :land_use_code)""",
 }
+#: The same with the parks that lie in the zone's parks, even where they are in another zone.
+_WHOLE_ZONE = _and_inside("zone", "parks", "parent_park_id", _OF_ZONE.format(shown="parks.id"))
 _NOT_LISTED = {
     "district": "no zone or park lies in {value!r}; districts are written as in 浦东新区",
     "land_use_code": "no parcel has the land-use code {value!r}; see /api/v1/parcels",
@@ -78,8 +78,16 @@ def id_or_none(text_: str) -> UUID | None:
     return found if str(found) == text_.lower() else None
 
 
-def find_places(session: Session, wanted: BaseModel) -> Places:
+def find_places(
+    session: Session, wanted: object, *, where: str = "query", whole_zones: bool = False
+) -> Places:
     """The ids behind each place that ``wanted`` names; parks and programmes with what they hold.
+
+    Args:
+        session: where to ask; nothing is asked where no place is named.
+        wanted: has places as attributes, under the names of their parameters.
+        where: "query" or "body": where the faults point to.
+        whole_zones: a zone also stands for parks of another zone that lie in one of its own.
 
     Raises:
         InvalidInputError: a place is named that does not exist.
@@ -87,16 +95,17 @@ def find_places(session: Session, wanted: BaseModel) -> Places:
     asked = {name: value for name in _LOOKUPS if (value := getattr(wanted, name, None)) is not None}
     if not asked:
         return {}
-    query = text("\nUNION ALL\n".join(_LOOKUPS[name] for name in asked))
+    lookups = _LOOKUPS | ({"zone": _WHOLE_ZONE} if whole_zones else {})
+    query = text("\nUNION ALL\n".join(lookups[name] for name in asked))
     for name, value in asked.items():
         query = query.bindparams(bindparam(name, value, type_=String))
-        if f":{name}_id" in _LOOKUPS[name]:
+        if f":{name}_id" in lookups[name]:
             query = query.bindparams(bindparam(f"{name}_id", id_or_none(value), type_=Uuid))
     found: dict[str, list[UUID]] = {}
     for parameter, id_ in session.execute(query):
         found.setdefault(parameter, []).extend([id_] if id_ is not None else [])
     faults = [
-        Fault(name, _unknown(name, value), "query")
+        Fault(f"/{name}" if where == "body" else name, _unknown(name, value), where)
         for name, value in asked.items()
         if name not in found
     ]
@@ -121,7 +130,8 @@ def programme_conditions(
         return []
     member = ProgrammeBuilding.__table__.c
     counted = select(member.building_id).where(among(member.programme_id, places["programme"]))
-    return [building_id.in_(counted)]
+    # As an array it is worked out once, before the rows are touched, and can drive their index.
+    return [building_id == any_(func.array(counted.scalar_subquery(), type_=ARRAY(Uuid())))]
 
 
 def programme_parcel_conditions(

@@ -2,10 +2,23 @@
 
 import math
 from collections.abc import Iterable
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Text, any_, func, literal, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    FromClause,
+    Numeric,
+    Text,
+    any_,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.sql import operators
 
 from app.inventory.filters import AreaWanted, PlacedWanted, Wanted
@@ -80,8 +93,7 @@ def in_box(geom: ColumnElement[Any], box: Box) -> ColumnElement[bool]:
 
 def in_circle(geom: ColumnElement[Any], circle: Circle) -> ColumnElement[bool]:
     """That a geometry is within a geodesic distance; a box around the circle finds it quickly."""
-    point = func.ST_SetSRID(func.ST_MakePoint(circle.lon, circle.lat), _WGS84)
-    near = func.ST_DWithin(func.geography(geom), func.geography(point), circle.within_m)
+    near = func.ST_DWithin(func.geography(geom), _place(circle.lon, circle.lat), circle.within_m)
     rise = circle.within_m / _M_PER_DEGREE_LAT
     furthest = abs(circle.lat) + rise
     if furthest >= _NEAR_A_POLE:  # no useful box there
@@ -89,6 +101,12 @@ def in_circle(geom: ColumnElement[Any], circle: Circle) -> ColumnElement[bool]:
     reach = circle.within_m / (_M_PER_DEGREE_LON * math.cos(math.radians(furthest)))
     around = Box(circle.lon - reach, circle.lat - rise, circle.lon + reach, circle.lat + rise)
     return geom.op("&&", precedence=5, is_comparison=True)(_envelope(around)) & near
+
+
+def metres_from(geom: ColumnElement[Any], lon: float, lat: float) -> ColumnElement[Decimal]:
+    """Metres on the ellipsoid from a place to a geometry's nearest point, to the decimetre."""
+    metres = func.ST_Distance(func.geography(geom), _place(lon, lat))
+    return func.round(cast(metres, Numeric), 1, type_=Numeric())
 
 
 def shared_conditions(table: FromClause, wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -157,6 +175,10 @@ def related(
 
 def _on_earth(lon: float, lat: float) -> bool:
     return abs(lon) <= _MOST_LON and abs(lat) <= _MOST_LAT
+
+
+def _place(lon: float, lat: float) -> ColumnElement[Any]:
+    return func.geography(func.ST_SetSRID(func.ST_MakePoint(lon, lat), _WGS84))
 
 
 def _envelope(box: Box) -> ColumnElement[Any]:

@@ -1,6 +1,4 @@
-"""Technical minima: what a unit must at least offer, and which class can stand in for which."""
-
-from collections.abc import Mapping
+"""Technical minima: what a unit must at least offer, and which classes serve a need for one."""
 
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, FromClause
@@ -12,35 +10,10 @@ from app.kernel.terms import (
     CleanroomGrade,
     FireHazardClass,
     IsotopeClass,
-    Term,
     VibrationClass,
+    serving,
 )
 
-#: Ordered classes, strongest first: one that stands earlier serves every need for a later one.
-STRONGEST_FIRST: Mapping[str, tuple[Term, ...]] = {
-    "cleanroom_grade": (
-        CleanroomGrade.A,
-        CleanroomGrade.B,
-        CleanroomGrade.C,
-        CleanroomGrade.D,
-    ),
-    "fire_hazard_class": (
-        FireHazardClass.JIA,
-        FireHazardClass.YI,
-        FireHazardClass.BING,
-        FireHazardClass.DING,
-        FireHazardClass.WU,
-    ),
-    "animal_facility": (AnimalFacility.SPF, AnimalFacility.CONVENTIONAL),
-    "isotope_class": (IsotopeClass.JIA, IsotopeClass.YI, IsotopeClass.BING),
-    "vibration_class": (
-        VibrationClass.VC_E,
-        VibrationClass.VC_D,
-        VibrationClass.VC_C,
-        VibrationClass.VC_B,
-        VibrationClass.VC_A,
-    ),
-}
 _NUMBERS = (
     "clear_height_m",
     "floor_load_kn_m2",
@@ -50,6 +23,13 @@ _NUMBERS = (
     "waste_water_t_per_day",
     "freight_lift_t",
     "cold_storage_m2",
+)
+_CLASSES = (
+    "cleanroom_grade",
+    "fire_hazard_class",
+    "animal_facility",
+    "isotope_class",
+    "vibration_class",
 )
 _FLAGS = (
     "hoist_opening",
@@ -100,15 +80,18 @@ class TechnicalMinima(BaseModel):
     purified_water: bool | None = Field(default=None, description="纯化水/注射用水")
 
 
-def technical_conditions(table: FromClause, wanted: TechnicalMinima) -> list[ColumnElement[bool]]:
-    """That a unit of ``table`` meets the minima."""
-    conditions = same(table.c.is_ground_floor, wanted.ground_floor)
+def technical_conditions(table: FromClause, wanted: object) -> list[ColumnElement[bool]]:
+    """That a unit of ``table`` meets the minima.
+
+    ``wanted`` names them as ``TechnicalMinima`` does; it need not know all of them.
+    """
+    conditions = same(table.c.is_ground_floor, getattr(wanted, "ground_floor", None))
     for name in _NUMBERS:
-        conditions += at_least(table.c[name], getattr(wanted, f"min_{name}"))
-    for name, ordered in STRONGEST_FIRST.items():
-        least = getattr(wanted, name)
-        if least is not None:
-            conditions += one_of(table.c[name], ordered[: ordered.index(least) + 1])
+        conditions += at_least(table.c[name], getattr(wanted, f"min_{name}", None))
+    for name in _CLASSES:
+        need = getattr(wanted, name, None)
+        if need is not None:
+            conditions += one_of(table.c[name], serving(need))
     for name in _FLAGS:
-        conditions += same(table.c[name], getattr(wanted, name))
+        conditions += same(table.c[name], getattr(wanted, name, None))
     return conditions

@@ -4,6 +4,7 @@ Values are stored as text with a CHECK and never change once released. Where val
 (a stronger class can serve a weaker need), the order is a separate, explicit table.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 
@@ -234,3 +235,36 @@ class Tenure(Term):
     FLEXIBLE_GRANT = "flexible_grant", "弹性年期出让", "Flexible-term grant"
     LEASE = "lease", "租赁", "Leased land"
     RESERVE = "reserve", "储备", "Reserved industrial land"
+
+
+#: Classes of which one serves every need for a weaker one, strongest first: the stricter cleanroom,
+#: the space designed for the more dangerous process, the cleaner animal house, the calmer floor.
+STRONGEST_FIRST: Mapping[type[Term], tuple[Term, ...]] = {
+    CleanroomGrade: (CleanroomGrade.A, CleanroomGrade.B, CleanroomGrade.C, CleanroomGrade.D),
+    FireHazardClass: (
+        FireHazardClass.JIA,
+        FireHazardClass.YI,
+        FireHazardClass.BING,
+        FireHazardClass.DING,
+        FireHazardClass.WU,
+    ),
+    AnimalFacility: (AnimalFacility.SPF, AnimalFacility.CONVENTIONAL),
+    IsotopeClass: (IsotopeClass.JIA, IsotopeClass.YI, IsotopeClass.BING),
+    VibrationClass: (
+        VibrationClass.VC_E,
+        VibrationClass.VC_D,
+        VibrationClass.VC_C,
+        VibrationClass.VC_B,
+        VibrationClass.VC_A,
+    ),
+}
+
+
+def serving(need: Term) -> tuple[Term, ...]:
+    """The classes that serve a need: its own and all stronger ones, strongest first.
+
+    >>> [grade.value for grade in serving(CleanroomGrade.C)]
+    ['A', 'B', 'C']
+    """
+    ordered = STRONGEST_FIRST[type(need)]
+    return ordered[: ordered.index(need) + 1]

@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import DATERANGE, Range
 from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest, Sort, fetch_page
+from app.inventory.columns import coded, labelled
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import CapacityMeasure, ClaimKind
-from app.ledger.unit_columns import coded, labelled
 from app.models.claim import Claim
 from app.models.company import Company
 from app.models.space import Park, Unit

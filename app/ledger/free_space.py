@@ -7,11 +7,13 @@ is all of it when it is let only whole, else the greatest of its smallest part, 
 ``min_area_m2``.
 
 Columns of the unit are tested before its claims are read, and how much is free is worked out only
-for the rows of the page: units come in order, and the limit ends the search early. Where a place is
+for the rows of the page: units come in order, and the limit ends the search early. What is shown of
+a unit is what the inventory shows, joined to the rows of the page alone. Where a place is
 asked for, its units are collected first: codes of one park lie together, so that walking all codes
 in order in the hope of meeting it soon, as the planner would, can mean walking them all.
 """
 
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -37,10 +39,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from app.database.paging import Page, PageRequest, Sort, fetch_page, page_statement
-from app.kernel.terms import CapacityMeasure
-from app.ledger.asked import FreeSpaceSearch, FreeSpaceSort
-from app.ledger.unit_columns import CAPACITY, FACTS, IDENTITY, OUTLINE, PARENTS, PARENTS_FLAT
-from app.ledger.unit_filters import distance, place_filters, require_places, unit_filters
+from app.inventory.columns import labelled, plain, words
+from app.inventory.places import Places, find_places
+from app.inventory.predicates import metres_from
+from app.inventory.units import LISTING
+from app.kernel.terms import CapacityMeasure, CarrierType, PhysicalState
+from app.ledger.asked import FreeSpaceSearch, FreeSpaceSort, Near
+from app.ledger.unit_filters import place_filters, unit_filters
 from app.models.space import Unit
 
 #: Sorts after every rent there is; a unit without a rent per m² comes last, both ways.
@@ -83,32 +88,69 @@ _CANDIDATE = (
     "leasable_area_m2",
 )
 
+#: What is shown here beside what the inventory shows of a unit.
+_BESIDE = labelled(plain("units", "leasable_area_m2", "internal_area_m2"))
+_BESIDE_FLAT = labelled(
+    words("units.carrier_type", CarrierType)
+    | words("units.physical_state", PhysicalState)
+    | words("units.capacity_measure", CapacityMeasure)
+    | {"building_name_en": "buildings.name_en"}
+)
+
+#: What the search tells of a unit.
+_TOLD = ("free_from", "free_until", "free_quantity", "distance_m")
+
 Columns = ReadOnlyColumnCollection[str, Any]
+
+
+def find_search_places(session: Session, search: FreeSpaceSearch, where: str = "query") -> Places:
+    """The zone, park and programme that a search names, with all that lies in them.
+
+    ``where`` says for faults if "query" or "body" asked.
+
+    Raises:
+        InvalidInputError: one of them does not exist.
+    """
+    return find_places(session, search, where=where, whole_zones=True)
 
 
 def find_free_space(
     session: Session,
     search: FreeSpaceSearch,
+    places: Places,
     page: PageRequest,
     *,
     geojson: bool = False,
-    where: str = "query",
 ) -> Page:
-    """One page of free space. ``where`` says for faults if "query" or "body" asked.
-
-    Raises:
-        InvalidInputError: nothing was found, and a zone, park or programme named does not exist.
-    """
-    query, order = free_space_query(search, geojson=geojson)
-    found = fetch_page(
-        session, query, order=order, page=page, scope=search.scope(), geojson=geojson
+    """One page of free space in the ``places`` that the search names."""
+    found, order = _found(search, places)
+    return fetch_page(
+        session,
+        found,
+        order=order,
+        page=page,
+        scope=search.scope(),
+        geojson=geojson,
+        details=_details(geojson=geojson),
     )
-    if not found.rows:
-        require_places(session, search, where)
-    return found
 
 
-def free_space_totals(session: Session, search: FreeSpaceSearch) -> str:
+def free_space_statement(
+    search: FreeSpaceSearch, places: Places, page: PageRequest, *, geojson: bool = False
+) -> Select[Any]:
+    """The whole statement that ``find_free_space`` runs, to be timed or explained."""
+    found, order = _found(search, places)
+    return page_statement(
+        found,
+        order=order,
+        page=page,
+        scope=search.scope(),
+        geojson=geojson,
+        details=_details(geojson=geojson),
+    )
+
+
+def free_space_totals(session: Session, search: FreeSpaceSearch, places: Places) -> str:
     """Totals of all that ``search`` finds, as JSON text: overall, by type and by park."""
     unit = _unit
     free = _first_stretch(search, unit)
@@ -120,32 +162,25 @@ def free_space_totals(session: Session, search: FreeSpaceSearch) -> str:
             _free_quantity(search, unit, free).label("free_quantity"),
         )
         .select_from(Unit.__table__.join(free, true()))
-        .where(*unit_filters(search))
+        .where(*unit_filters(search, places))
         .cte("hits")
     )
     found: str = session.execute(select(literal_column(_TOTALS, String)).add_cte(hits)).scalar_one()
     return found
 
 
-def free_space_query(
-    search: FreeSpaceSearch, *, geojson: bool = False
-) -> tuple[Select[Any], list[Sort]]:
-    """The statement of ``find_free_space`` without its page, and its order."""
-    candidates = _candidates(search)
+def _found(search: FreeSpaceSearch, places: Places) -> tuple[Select[Any], list[Sort]]:
+    """What the search alone tells of each unit it finds, and its order."""
+    candidates = _candidates(search, places)
     free = _first_stretch(search, candidates.c)
     free_from = _clipped_start(search, free.c.stretch)
     columns = (
-        *IDENTITY,
+        candidates.c.id,
         free_from.label("free_from"),
         func.upper(free.c.stretch).label("free_until"),
         _free_quantity(search, candidates.c, free).label("free_quantity"),
-        *CAPACITY,
         *([] if search.near is None else [candidates.c.distance_m]),
-        *(PARENTS_FLAT if geojson else PARENTS),
-        *FACTS,
-        *(OUTLINE if geojson else ()),
     )
-    found = candidates.join(free, true()).join(Unit.__table__, _unit.id == candidates.c.id)
     by_code = Sort(candidates.c.code)
     if search.sort is FreeSpaceSort.CODE:
         order = [by_code]
@@ -153,29 +188,35 @@ def free_space_query(
         order = [Sort(free_from), by_code]
     else:
         order = [Sort(candidates.c.sort_key, descending=_descends(search)), by_code]
-    return select(*columns).select_from(found), order
+    return select(*columns).select_from(candidates.join(free, true())), order
 
 
-def free_space_statement(
-    search: FreeSpaceSearch, page: PageRequest, *, geojson: bool = False
-) -> Select[Any]:
-    """The whole statement that ``find_free_space`` runs, to be timed or explained."""
-    query, order = free_space_query(search, geojson=geojson)
-    return page_statement(query, order=order, page=page, scope=search.scope(), geojson=geojson)
+def _details(*, geojson: bool) -> Callable[[Subquery], Select[Any]]:
+    """From the units of a page to what is shown of them."""
+
+    def details(found: Subquery) -> Select[Any]:
+        told = [found.c[name] for name in _TOLD if name in found.c]
+        shown = LISTING.shown(geojson=geojson)
+        return shown.add_columns(*told, *(_BESIDE_FLAT if geojson else _BESIDE)).select_from(
+            found.join(LISTING.joined, found.c.id == _unit.id)
+        )
+
+    return details
 
 
-def _candidates(search: FreeSpaceSearch) -> Subquery:
+def _candidates(search: FreeSpaceSearch, places: Places) -> Subquery:
     """The units that meet all conditions on their own columns, in order, with what is needed."""
     columns = [_unit[name] for name in _CANDIDATE]
     key = _sort_key(search)
     if key is not None:
         columns.append(key.label("sort_key"))
     if search.near is not None:
-        columns.append(distance(search.near).label("distance_m"))
-    units: Select[Any] = select(*columns).where(*unit_filters(search))
-    if place_filters(search):
+        columns.append(_distance(search.near).label("distance_m"))
+    units: Select[Any] = select(*columns).where(*unit_filters(search, places))
+    placed = bool(place_filters(search, places))
+    if placed:
         units = select(units.cte("placed").prefix_with("MATERIALIZED"))
-    if not _comes_in_order(search):
+    if not _comes_in_order(search, placed=placed):
         # In order before any claim is read: the planner sorts after a join only, that is, after
         # all claims of all candidates.
         named = units.selected_columns
@@ -190,7 +231,7 @@ def _sort_key(search: FreeSpaceSearch) -> ColumnElement[Any] | None:
     """What is sorted by before the code, if the unit's row alone tells; never null."""
     rent = _unit.rent_cny_per_m2_day
     if search.sort is FreeSpaceSort.DISTANCE and search.near is not None:
-        return distance(search.near)
+        return _distance(search.near)
     keys: dict[FreeSpaceSort, ColumnElement[Any]] = {
         FreeSpaceSort.AREA: _unit.leasable_area_m2,
         FreeSpaceSort.AREA_DESCENDING: _unit.leasable_area_m2,
@@ -200,10 +241,14 @@ def _sort_key(search: FreeSpaceSearch) -> ColumnElement[Any] | None:
     return keys.get(search.sort)
 
 
-def _comes_in_order(search: FreeSpaceSearch) -> bool:
+def _distance(near: Near) -> ColumnElement[Decimal]:
+    return metres_from(_unit.geom, near.longitude, near.latitude)
+
+
+def _comes_in_order(search: FreeSpaceSearch, *, placed: bool) -> bool:
     """Whether an index gives the order by itself, or only the claims can tell it."""
     by_area = search.sort in {FreeSpaceSort.AREA, FreeSpaceSort.AREA_DESCENDING}
-    indexed = by_area and len(search.unit_types) == 1 and not place_filters(search)
+    indexed = by_area and len(search.unit_types) == 1 and not placed
     return indexed or search.sort is FreeSpaceSort.FREE_FROM
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.kernel.terms import (
+    STRONGEST_FIRST,
     AnimalFacility,
     CapacityMeasure,
     CleanroomGrade,
@@ -75,9 +76,9 @@ def _flag(name: str) -> Column:
     return Column(name, Kind.FLAG)
 
 
-def _rank(name: str, terms: type[Term], *, strongest_first: bool = False) -> Column:
-    values = [term.value for term in terms]
-    return Column(name, Kind.RANK, tuple(values[::-1] if strongest_first else values), terms)
+def _rank(name: str, terms: type[Term]) -> Column:
+    ordered = reversed(STRONGEST_FIRST[terms]) if terms in STRONGEST_FIRST else iter(terms)
+    return Column(name, Kind.RANK, tuple(term.value for term in ordered), terms)
 
 
 #: Distance to the nearest facility of a type, metres on the ellipsoid from the building's centre.
@@ -101,7 +102,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("free_until", Kind.DAY),
         _number("min_term_months"),
         _number("max_term_months"),
-        _rank("fire_hazard_class", FireHazardClass, strongest_first=True),
+        _rank("fire_hazard_class", FireHazardClass),
         _number("level_index"),
         _number("floors_above"),
         _number("height_m"),
@@ -109,7 +110,7 @@ COLUMNS: Mapping[str, Column] = {
         _number("clear_height_m"),
         _number("power_density_w_m2"),
         _number("power_kva"),
-        _rank("cleanroom_grade", CleanroomGrade, strongest_first=True),
+        _rank("cleanroom_grade", CleanroomGrade),
         _number("biosafety_level"),
         _rank("animal_facility", AnimalFacility),
         _number("cold_storage_m2"),
@@ -121,7 +122,7 @@ COLUMNS: Mapping[str, Column] = {
         _flag("gas"),
         _flag("purified_water"),
         _flag("dual_power_feed"),
-        _rank("isotope_class", IsotopeClass, strongest_first=True),
+        _rank("isotope_class", IsotopeClass),
         _rank("vibration_class", VibrationClass),
         _flag("special_goods_import_pilot"),
         _number("near_distance_m"),

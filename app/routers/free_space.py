@@ -10,11 +10,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.geo.shapes import polygon_from_geojson, require_position
+from app.inventory.places import Places
+from app.inventory.schemas import UnitOut
 from app.kernel.clock import Clock, civil_day
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import CapacityMeasure, CleanroomGrade, FireHazardClass, UnitType
 from app.ledger.asked import FreeSpaceSearch, FreeSpaceSort, Near
-from app.ledger.free_space import find_free_space, free_space_totals
+from app.ledger.free_space import find_free_space, find_search_places, free_space_totals
 from app.routers.dependencies import (
     GEOJSON,
     JSON,
@@ -234,106 +236,17 @@ class FreeSpaceBody(FreeSpaceFilters):
     polygon: PolygonIn | None = Field(default=None, description="units that touch this area")
 
 
-class AreaOut(BaseModel):
-    """One area with what it counts. Areas of different standards are never added up."""
+class FreeSpaceItem(UnitOut):
+    """A unit as `/api/v1/units` shows it, and its first stretch of free days."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    standard: Literal["leasable", "internal"]
-    name_zh: str = Field(examples=["计租面积"])
-    name_en: str = Field(examples=["Leasable area"])
-    area_m2: float
-    method: str = Field(description="how it was got")
-    measured_on: date | None
-    tolerance_pct: float | None
-
-
-class PlaceOut(BaseModel):
-    """A zone, park or building by its names."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: UUID
-    code: str
-    name_zh: str
-    name_en: str
-
-
-class FloorOut(BaseModel):
-    """A floor."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: UUID
-    code: str
-    level_index: int = Field(description="0 is the ground floor")
-    level_name: str = Field(examples=["1F"])
-
-
-class FreeSpaceItem(BaseModel):
-    """A unit and its first stretch of free days."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: UUID = Field(description="the unit's id, for /api/v1/holds")
-    code: str = Field(description="一房一码")
-    name_zh: str
-    name_en: str
     unit_type: UnitType
-    unit_type_zh: str
-    unit_type_en: str
-    carrier_type: str | None
-    carrier_type_zh: str | None
-    carrier_type_en: str | None
-    physical_state: str = Field(description="what is built; never who occupies it")
-    physical_state_zh: str
-    physical_state_en: str
+    capacity_measure: CapacityMeasure = Field(description="what capacity and quantities count")
     free_from: date = Field(description="first free day of the window")
     free_until: Day | None = Field(description="first day taken again; null is open")
     free_quantity: float = Field(description="free on every day of the stretch in the window")
-    capacity: float
-    capacity_measure: CapacityMeasure = Field(description="what capacity and quantities count")
-    capacity_measure_zh: str
-    capacity_measure_en: str
-    divisible: bool = Field(description="whether parts are let")
-    min_part: float | None = Field(description="smallest part that is let")
     distance_m: float | None = Field(default=None, description="from `near`, where it is given")
-    zone: PlaceOut
-    park: PlaceOut
-    building: PlaceOut
-    floor: FloorOut
-    leasable_area_m2: float
-    internal_area_m2: float
-    areas: list[AreaOut]
-    rent_cny_per_m2_day: float | None = Field(description="元/㎡·天")
-    rent_cny_per_place_month: float | None = Field(description="元/位·月")
-    min_term_months: int | None
-    max_term_months: int | None
-    is_ground_floor: bool
-    clear_height_m: float | None
-    floor_load_kn_m2: float | None
-    power_kva: float | None
-    power_density_w_m2: float | None
-    cleanroom_grade: str | None
-    biosafety_level: int | None
-    fire_hazard_class: str | None
-    waste_water_t_per_day: float | None
-    freight_lift_t: float | None
-    hoist_opening: bool | None
-    dual_power_feed: bool | None
-    steam: bool | None
-    gas: bool | None
-    purified_water: bool | None
-    animal_facility: str | None
-    cold_storage_m2: float | None
-    isotope_class: str | None
-    vibration_class: str | None
-    source: str
-    confidence: str
-    synthetic: bool = Field(description="made up for demonstration")
-    source_datum: str
-    geometry_quality: str
-    position_accuracy_m: float | None
+    leasable_area_m2: float = Field(description="计租面积, m²; as in `areas`")
+    internal_area_m2: float = Field(description="套内建筑面积, m²; as in `areas`")
 
 
 class Sums(BaseModel):
@@ -385,8 +298,8 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
             GEOJSON: {
                 "schema": {
                     "type": "object",
-                    "description": "RFC 7946 FeatureCollection: the same members as properties,"
-                    " names of zone, park, building and floor as plain values",
+                    "description": "RFC 7946 FeatureCollection: properties as those of"
+                    " /api/v1/units, and those of the stretch of free days",
                 }
             }
         },
@@ -415,8 +328,9 @@ def list_free_space(
     near = _numbers(wanted.near)
     search = wanted.search(clock, bbox=box, near=_near(near, wanted.within_m, "query"))
     search.require_sound(clock.now())
-    page = find_free_space(session, search, wanted.page(geojson=geojson), geojson=geojson)
-    extra = _totals(session, search, asked=wanted.totals)
+    places = find_search_places(session, search)
+    page = find_free_space(session, search, places, wanted.page(geojson=geojson), geojson=geojson)
+    extra = _totals(session, search, places, asked=wanted.totals)
     if geojson:
         href = next_href(request, page.next_cursor)
         return Response(page.as_feature_collection(href, extra), media_type=GEOJSON)
@@ -446,10 +360,11 @@ def search_free_space(
     near = _near(wanted.near, wanted.within_m, "body")
     search = wanted.search(clock, bbox=wanted.bbox, near=near, polygon=polygon)
     search.require_sound(clock.now(), "body")
+    places = find_search_places(session, search, "body")
     page = find_free_space(
-        session, search, wanted.page(geojson=as_features), geojson=as_features, where="body"
+        session, search, places, wanted.page(geojson=as_features), geojson=as_features
     )
-    extra = _totals(session, search, asked=wanted.totals)
+    extra = _totals(session, search, places, asked=wanted.totals)
     if as_features:
         # A link cannot carry a body: the next page is this body again, with this cursor.
         cursor = f'"next_cursor":{json.dumps(page.next_cursor)}'
@@ -458,8 +373,8 @@ def search_free_space(
     return Response(page.as_items(extra), media_type=JSON)
 
 
-def _totals(session: SessionDep, search: FreeSpaceSearch, *, asked: bool) -> str:
-    return f'"totals":{free_space_totals(session, search)}' if asked else ""
+def _totals(session: SessionDep, search: FreeSpaceSearch, places: Places, *, asked: bool) -> str:
+    return f'"totals":{free_space_totals(session, search, places)}' if asked else ""
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

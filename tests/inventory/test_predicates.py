@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, literal_column, select
 from sqlalchemy.orm import Session
 
 from app.inventory.predicates import Circle, in_circle, parse_box, parse_circle
-from app.inventory.technical import STRONGEST_FIRST
 from app.kernel.errors import InvalidInputError
+from app.kernel.terms import STRONGEST_FIRST
 
 lons = st.floats(-180, 180)
 lats = st.floats(-90, 90)
@@ -70,6 +70,6 @@ def test_the_box_around_a_circle_cuts_nothing_off(
 
 
 def test_every_ordered_class_is_ordered_whole() -> None:
-    for name, ordered in STRONGEST_FIRST.items():
-        assert set(ordered) == set(type(ordered[0])), name
+    for terms, ordered in STRONGEST_FIRST.items():
+        assert set(ordered) == set(terms), terms
         assert len(ordered) == len(set(ordered))

@@ -72,7 +72,7 @@ def test_the_answer_keeps_to_its_schema_and_names_no_tenant(
     assert item["free_quantity"] == item["capacity"] == 2000
     assert item["park"]["name_zh"].startswith("测试园")
     assert item["floor"]["level_name"] == "1F"
-    assert [area["standard"] for area in item["areas"]] == ["leasable", "internal"]
+    assert [area["standard"] for area in item["areas"]] == ["leasable", "internal", "geometric"]
     assert item["synthetic"] is True
     for secret in (tenant.name_zh, tenant.name_en or "", str(tenant.id), "company", "commitment"):
         assert secret not in answer.text
@@ -327,6 +327,20 @@ def test_a_place_that_does_not_exist_is_said_so(client: TestClient, name: str) -
         assert posted.json()["errors"][0]["pointer"] == f"/{name}"
 
 
+def test_unknown_places_are_said_all_at_once_whatever_else_is_found(
+    client: TestClient, session: Session
+) -> None:
+    unit = make.make_unit(session)
+    session.commit()
+    asked = {**FROM, "park": str(unit.park_id)}
+
+    assert codes(client.get(URL, params=asked)) == [unit.code]
+    answer = client.get(URL, params={**asked, "zone": "nowhere", "programme": "none"})
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-input")
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["zone", "programme"]
+
+
 def test_a_polygon_finds_what_it_touches(client: TestClient, session: Session) -> None:
     units = strips(session, 3)
     west, south, east, north = _bounds(session, units[0])
@@ -474,6 +488,25 @@ def test_a_cursor_belongs_to_its_filters(client: TestClient, session: Session) -
     assert stray.status_code == 422
 
 
+@pytest.mark.parametrize("f", ["json", "geojson"])
+def test_what_the_units_listing_shows_too_is_the_same_here(
+    seeded_client: TestClient, f: str
+) -> None:
+    asked = {"from": "2027-01-01", "until": "2028-01-01", "f": f, "limit": "40"}
+    answered = {"near": "121.6,31.2", "sort": "distance"}
+    free = seeded_client.get(URL, params={**asked, **answered}).json()
+    rows = free["items" if f == "json" else "features"]
+    assert len(rows) == 40
+
+    for row in rows:
+        key = row["code"] if f == "json" else row["properties"]["code"]
+        unit = seeded_client.get(f"/api/v1/units/{key}", params={"f": f}).json()
+        if f == "geojson":
+            assert row["geometry"] == unit["geometry"]
+            row, unit = row["properties"], unit["properties"]  # noqa: PLW2901
+        assert {name: row.get(name, "absent") for name in unit} == unit
+
+
 @contextmanager
 def recorded(session: Session) -> Iterator[list[tuple[str, Any]]]:
     """The statements sent meanwhile, with their parameters; savepoints left out."""
@@ -491,11 +524,14 @@ def recorded(session: Session) -> Iterator[list[tuple[str, Any]]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
-def test_one_statement_answers_and_totals_take_one_more(
-    client: TestClient, session: Session
+@pytest.mark.parametrize(("named", "lookups"), [(False, 0), (True, 1)])
+def test_one_statement_answers_and_named_places_and_totals_take_one_more_each(
+    client: TestClient, session: Session, named: bool, lookups: int
 ) -> None:
     (unit, *_) = strips(session, 3)
-    asked: dict[str, str] = {**FROM, "park": str(unit.park_id), "sort": "area"}
+    asked: dict[str, str] = {**FROM, "sort": "area"}
+    if named:
+        asked |= {"park": str(unit.park_id)}
     session.commit()
 
     with recorded(session) as answered:
@@ -503,7 +539,7 @@ def test_one_statement_answers_and_totals_take_one_more(
     with recorded(session) as answered_with_totals:
         client.get(URL, params={**asked, "totals": "true"})
 
-    assert (len(answered), len(answered_with_totals)) == (1, 2)
+    assert (len(answered), len(answered_with_totals)) == (lookups + 1, lookups + 2)
 
 
 @pytest.mark.parametrize("sort", ["code", "area"])
@@ -513,7 +549,7 @@ def test_the_limit_ends_the_search_early(session: Session, sort: str) -> None:
     session.flush()
     search = FreeSpaceSearch(start=date(2027, 1, 1), sort=FreeSpaceSort(sort))
     with recorded(session) as sent:
-        session.execute(free_space_statement(search, PageRequest(2))).all()
+        session.execute(free_space_statement(search, {}, PageRequest(2))).all()
     ((statement, values),) = sent
 
     with closing(session.connection().connection.cursor()) as cursor:
@@ -587,7 +623,7 @@ def test_geojson_carries_all_facts_and_a_way_on(client: TestClient, session: Ses
     assert first["id"] == str(units[0].id)
     outer = first["geometry"]["coordinates"][0]
     assert _signed_area(outer) > 0
-    for member in ("source", "geometry_quality", "synthetic", "name_zh", "name_en", "areas"):
+    for member in ("source", "geometry_quality", "synthetic", "name_zh", "name_en", "area_method"):
         assert first["properties"][member] not in (None, "")
     assert first["properties"]["park_name_zh"].startswith("测试园")
     (link,) = collection["links"]
