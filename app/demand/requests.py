@@ -5,11 +5,11 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Row, Select, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
-from app.demand.companies import get_asset, history_of
+from app.demand.companies import asset_of, history_of
 from app.demand.derive import Ask, derive_needs
 from app.demand.needs import Need, named
 from app.demand.pipeline import current, standing, upcoming
@@ -17,7 +17,8 @@ from app.demand.request_schemas import NeedsIn, SpaceRequestIn, SpaceRequestOut
 from app.demand.rules import Rules
 from app.kernel.clock import civil_day
 from app.kernel.errors import Fault, InvalidInputError, Kind, NotFoundError, SpaceRelayError
-from app.kernel.terms import Modality, PipelineStage
+from app.kernel.terms import ClaimKind, Modality, PipelineStage
+from app.models.claim import Claim
 from app.models.company import Company, SpaceRequest
 from app.models.space import Park, Zone
 from app.security.actors import Actor, Role, Scope
@@ -31,10 +32,20 @@ class RequestChangedError(SpaceRelayError):
 
 
 class RequestClosedError(SpaceRelayError):
-    """The request is placed or withdrawn; its needs no longer change."""
+    """The request is placed or withdrawn, or space is held or let for it: not now."""
 
     slug, title, kind = "request-closed", "The request is closed", Kind.CONFLICT
     title_zh = "需求已关闭"
+
+
+class RequestOpenError(SpaceRelayError):
+    """The request is open: there is nothing to reopen."""
+
+    slug, title, kind = "request-open", "The request is open", Kind.CONFLICT
+    title_zh = "需求未关闭"
+
+
+_STATE_ZH = {"placed": "需求已落位", "withdrawn": "需求已撤回"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ def create_request(
     """
     actor.require_firm_scope_or_staff(Scope.REQUESTS_WRITE, Role.AGENT)
     company_id = _company(session, actor, body)
-    subject = _subject(session, actor, company_id, body)
+    subject = _subject(session, company_id, body)
     needs = _needs(session, body, subject, rules, civil_day(now))
     request_id = uuid4()
     session.execute(
@@ -73,7 +84,7 @@ def create_request(
             updated_at=now,
         )
     )
-    return get_request(session, actor, request_id)
+    return _read(session, actor, request_id)
 
 
 def replace_needs(
@@ -102,20 +113,16 @@ def replace_needs(
         RequestClosedError: the request is no longer open.
         NotFoundError: there is no such request, or it is not the caller's to see.
     """
-    actor.require_firm_scope_or_staff(Scope.REQUESTS_WRITE, Role.AGENT)
-    row = session.scalar(
-        select(SpaceRequest).where(SpaceRequest.id == request_id).with_for_update()
-    )
-    if row is None or (not actor.is_staff and row.company_id != actor.company_id):
-        raise _no_request()
-    if version is not None and version != row.version:
-        raise RequestChangedError(f"version {row.version} is current; read it and try again")
+    row = _locked(session, actor, request_id, version)
     if row.state != "open":
-        raise RequestClosedError(f"the request is {row.state}; file a new one")
+        raise RequestClosedError(
+            f"the request is {row.state}; reopen it, or file a new one",
+            detail_zh=f"{_STATE_ZH[row.state]}；请重新开启该需求，或提交新需求",
+        )
     about = {key: row.stated[key] for key in SpaceRequestIn.ABOUT if key in row.stated}
     given = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
     whole = SpaceRequestIn.model_validate({**about, **given})
-    subject = _subject(session, actor, row.company_id, whole)
+    subject = _subject(session, row.company_id, whole)
     needs = _needs(session, whole, subject, rules, civil_day(now))
     session.execute(
         update(SpaceRequest)
@@ -129,7 +136,48 @@ def replace_needs(
             updated_at=now,
         )
     )
-    return get_request(session, actor, request_id)
+    return _read(session, actor, request_id)
+
+
+def withdraw_request(
+    session: Session, actor: Actor, request_id: UUID, *, now: datetime, version: int | None = None
+) -> SpaceRequestOut:
+    """Withdraw a request that nothing is held or let for.
+
+    A placed one whose lease was cancelled or is over may be withdrawn too.
+
+    Raises:
+        RequestChangedError: the request has another version by now.
+        RequestClosedError: it is withdrawn already, or space is held or let for it.
+        NotFoundError: there is no such request, or it is not the caller's to see.
+    """
+    row = _locked(session, actor, request_id, version)
+    if row.state == "withdrawn":
+        raise RequestClosedError("the request is withdrawn already", detail_zh="需求已经撤回")
+    _require_unused(session, request_id, now)
+    _write_state(session, request_id, "withdrawn", now)
+    return _read(session, actor, request_id)
+
+
+def reopen_request(
+    session: Session, actor: Actor, request_id: UUID, *, now: datetime, version: int | None = None
+) -> SpaceRequestOut:
+    """Open a withdrawn request again, or a placed one whose lease was cancelled or is over.
+
+    Its needs stay as they are; a window that has passed by then is said to have at match time.
+
+    Raises:
+        RequestChangedError: the request has another version by now.
+        RequestOpenError: it is open.
+        RequestClosedError: space is held or let for it.
+        NotFoundError: there is no such request, or it is not the caller's to see.
+    """
+    row = _locked(session, actor, request_id, version)
+    if row.state == "open":
+        raise RequestOpenError("the request is open; nothing to reopen", detail_zh="需求未关闭")
+    _require_unused(session, request_id, now)
+    _write_state(session, request_id, "open", now)
+    return _read(session, actor, request_id)
 
 
 def get_request(session: Session, actor: Actor, request_id: UUID) -> SpaceRequestOut:
@@ -139,11 +187,7 @@ def get_request(session: Session, actor: Actor, request_id: UUID) -> SpaceReques
         NotFoundError: there is none, or it is not the caller's to see.
     """
     actor.require_firm_scope_or_staff(Scope.REQUESTS_READ, Role.VIEWER)
-    query = _visible(actor).where(SpaceRequest.id == request_id)
-    text = fetch_one(session, query)
-    if text is None:
-        raise _no_request()
-    return SpaceRequestOut.model_validate_json(text)
+    return _read(session, actor, request_id)
 
 
 def list_requests(
@@ -171,6 +215,64 @@ def list_requests(
     return Page(shown, found.next_cursor)
 
 
+def _read(session: Session, actor: Actor, request_id: UUID) -> SpaceRequestOut:
+    """What a write answers with: whoever may write it need not be allowed to read others."""
+    text = fetch_one(session, _visible(actor).where(SpaceRequest.id == request_id))
+    if text is None:
+        raise _no_request()
+    return SpaceRequestOut.model_validate_json(text)
+
+
+def _locked(
+    session: Session, actor: Actor, request_id: UUID, version: int | None
+) -> Row[tuple[UUID, str, int, dict[str, Any]]]:
+    """The request, locked to be changed by someone who may."""
+    actor.require_firm_scope_or_staff(Scope.REQUESTS_WRITE, Role.AGENT)
+    row = session.execute(
+        select(
+            SpaceRequest.company_id, SpaceRequest.state, SpaceRequest.version, SpaceRequest.stated
+        )
+        .where(SpaceRequest.id == request_id)
+        .with_for_update()
+    ).one_or_none()
+    if row is None or (not actor.is_staff and row.company_id != actor.company_id):
+        raise _no_request()
+    if version is not None and version != row.version:
+        raise RequestChangedError(
+            f"version {row.version} is current; read it and try again",
+            detail_zh=f"当前版本为 {row.version}，请重新读取后再试",
+        )
+    return row
+
+
+def _write_state(session: Session, request_id: UUID, state: str, now: datetime) -> None:
+    session.execute(
+        update(SpaceRequest)
+        .where(SpaceRequest.id == request_id)
+        .values(state=state, version=SpaceRequest.version + 1, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _require_unused(session: Session, request_id: UUID, now: datetime) -> None:
+    """Refuse while space is held or let under the request, or will be."""
+    taken = (
+        select(Claim.id)
+        .where(
+            Claim.space_request_id == request_id,
+            Claim.kind.in_([ClaimKind.HOLD.value, ClaimKind.LEASE.value]),
+            Claim.live.contains(func.statement_timestamp()),
+            func.coalesce(func.upper(Claim.period) > civil_day(now), True),
+        )
+        .limit(1)
+    )
+    if session.scalar(taken) is not None:
+        raise RequestClosedError(
+            "space is held or let for this request; release the hold or end the lease first",
+            detail_zh="该需求名下仍有预留或租约；请先释放预留或终止租约",
+        )
+
+
 def _no_request() -> NotFoundError:
     return NotFoundError(
         "no such space request, or it is not yours to see", detail_zh="没有该空间需求，或无权查看"
@@ -191,11 +293,12 @@ def _company(session: Session, actor: Actor, body: SpaceRequestIn) -> UUID:
     return company_id
 
 
-def _subject(session: Session, actor: Actor, company_id: UUID, body: SpaceRequestIn) -> Subject:
+def _subject(session: Session, company_id: UUID, body: SpaceRequestIn) -> Subject:
     """The product and stage: as given, and from the asset's history where not."""
     if body.pipeline_asset_id is None:
         return Subject(body.modality, body.stage, body.stage_on)
-    asset = get_asset(session, actor, company_id, body.pipeline_asset_id)
+    # No read scope is asked for: whoever may file the firm's requests may say what they are about.
+    asset = asset_of(session, company_id, body.pipeline_asset_id)
     history = history_of(asset)
     about = upcoming(history) or current(history)
     if body.stage is not None:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.demand import requests
 from app.demand.request_schemas import NeedsIn, SpaceRequestIn, SpaceRequestOut, SpaceRequestPage
-from app.demand.requests import RequestChangedError, RequestClosedError
+from app.demand.requests import RequestChangedError, RequestClosedError, RequestOpenError
 from app.demand.rules import Rules, load_rules
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.routers.dependencies import (
@@ -33,6 +33,8 @@ def get_rules(request: Request) -> Rules:
     return load_rules(request.app.state.settings.data_dir)
 
 
+_VERSION_DIGITS = 18
+
 RulesDep = Annotated[Rules, Depends(get_rules)]
 
 
@@ -46,10 +48,19 @@ def if_match(
     if value is None or value == "*":
         return None
     plain = value.removeprefix("W/").strip('"')
-    if not plain.isascii() or not plain.isdigit():
+    # A version is a bigint; Python would refuse to read thousands of digits.
+    if not plain.isascii() or not plain.isdigit() or len(plain) > _VERSION_DIGITS:
         raise InvalidInputError(
             "If-Match is not a version of a request",
-            [Fault("If-Match", 'send the ETag of the request, e.g. "3"', "header")],
+            [
+                Fault(
+                    "If-Match",
+                    'send the ETag of the request, e.g. "3"',
+                    "header",
+                    detail_zh='请发送该需求的 ETag，例如 "3"',
+                )
+            ],
+            detail_zh="If-Match 不是需求的版本号",
         )
     return int(plain)
 
@@ -143,6 +154,74 @@ def replace_needs(
         write(
             lambda: requests.replace_needs(
                 session, actor, request_id, body, rules=rules, now=clock.now(), version=version
+            ),
+            status=200,
+        )
+    )
+
+
+@router.post(
+    "/{request_id}/withdraw",
+    status_code=200,
+    response_model=SpaceRequestOut,
+    responses=problems(
+        NotSignedInError, NotAllowedError, NotFoundError, RequestChangedError, RequestClosedError
+    ),
+)
+def withdraw_request(
+    request_id: IdPath,
+    *,
+    session: SessionDep,
+    actor: ActorDep,
+    clock: ClockDep,
+    write: WriterDep,
+    version: Annotated[int | None, Depends(if_match)],
+) -> Response:
+    """Withdraw a request (撤回需求). Refused while space is held or let for it.
+
+    A placed request whose lease was cancelled or is over may be withdrawn too.
+    """
+    return _tagged(
+        write(
+            lambda: requests.withdraw_request(
+                session, actor, request_id, now=clock.now(), version=version
+            ),
+            status=200,
+        )
+    )
+
+
+@router.post(
+    "/{request_id}/reopen",
+    status_code=200,
+    response_model=SpaceRequestOut,
+    responses=problems(
+        NotSignedInError,
+        NotAllowedError,
+        NotFoundError,
+        RequestChangedError,
+        RequestClosedError,
+        RequestOpenError,
+    ),
+)
+def reopen_request(
+    request_id: IdPath,
+    *,
+    session: SessionDep,
+    actor: ActorDep,
+    clock: ClockDep,
+    write: WriterDep,
+    version: Annotated[int | None, Depends(if_match)],
+) -> Response:
+    """Open a withdrawn request again (重新开启), or a placed one whose lease is cancelled or over.
+
+    Its needs stay as they are. If its window has passed by then, the matches say so; PUT …/needs
+    gives it another.
+    """
+    return _tagged(
+        write(
+            lambda: requests.reopen_request(
+                session, actor, request_id, now=clock.now(), version=version
             ),
             status=200,
         )

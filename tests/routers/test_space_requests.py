@@ -1,18 +1,26 @@
 """Space requests over HTTP: derived needs, overruling them, and whose they are."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
+from app.models.claim import Claim
 from app.models.company import SpaceRequest
-from app.security.actors import Role
-from tests.factories import firm_headers, make_company, make_park, staff_headers
+from app.security.actors import Role, Scope
+from tests.factories import (
+    firm_headers,
+    make_claim,
+    make_company,
+    make_park,
+    make_unit,
+    staff_headers,
+)
 
 REQUESTS = "/api/v1/space-requests"
 CAR_T = {"modality": "car_t", "stage": "phase_1", "from": "2027-01-01"}
@@ -298,3 +306,102 @@ def test_the_same_key_files_one_request(client: TestClient, session: Session) ->
     assert first.json() == second.json()
     assert second.headers["etag"] == '"0"'
     assert second.headers["idempotency-replayed"] == "true"
+
+
+def test_a_key_that_may_only_write_gets_what_it_wrote(client: TestClient, session: Session) -> None:
+    company = make_company(session)
+    writer = firm_headers(session, company, (Scope.REQUESTS_WRITE,))
+    assets = f"/api/v1/companies/{company.id}/pipeline-assets"
+
+    asset = client.post(assets, headers=writer, json={"name": "CT-1", "modality": "car_t"})
+    entry = {"stage": "phase_1", "entered_on": "2028-06-01", "expected": True}
+    staged = client.post(f"{assets}/{asset.json()['id']}/stages", headers=writer, json=entry)
+    made = client.post(REQUESTS, headers=writer, json={"pipeline_asset_id": asset.json()["id"]})
+    changed = client.put(f"{made.headers['location']}/needs", headers=writer, json={})
+
+    assert [asset.status_code, staged.status_code] == [201, 201]
+    assert (made.status_code, changed.status_code) == (201, 200)
+    assert client.get(made.headers["location"], headers=writer).status_code == 403
+
+
+@pytest.mark.parametrize("version", ["9" * 19, "9" * 5_000])
+def test_a_version_of_too_many_digits_is_refused(
+    client: TestClient, session: Session, version: str
+) -> None:
+    firm = firm_headers(session, make_company(session))
+    made = client.post(REQUESTS, headers=firm, json=CAR_T)
+
+    answer = client.put(
+        f"{made.headers['location']}/needs", headers=firm | {"If-Match": f'"{version}"'}, json={}
+    )
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "If-Match"
+
+
+def test_a_request_is_withdrawn_and_reopened(client: TestClient, session: Session) -> None:
+    firm = firm_headers(session, make_company(session))
+    made = client.post(REQUESTS, headers=firm, json=CAR_T)
+    path = made.headers["location"]
+
+    withdrawn = client.post(f"{path}/withdraw", headers=firm | {"If-Match": '"0"'})
+    assert withdrawn.status_code == 200, withdrawn.text
+    assert (withdrawn.json()["state"], withdrawn.headers["etag"]) == ("withdrawn", '"1"')
+    session.commit()  # a refused write rolls back to here
+    again = client.post(f"{path}/withdraw", headers=firm)
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/request-closed")
+    assert client.put(f"{path}/needs", headers=firm, json={}).status_code == 409
+    stale = client.post(f"{path}/reopen", headers=firm | {"If-Match": '"0"'})
+    assert (stale.status_code, stale.json()["type"]) == (412, "/problems/request-changed")
+
+    reopened = client.post(f"{path}/reopen", headers=firm)
+    assert reopened.status_code == 200, reopened.text
+    assert (reopened.json()["state"], reopened.headers["etag"]) == ("open", '"2"')
+    assert reopened.json()["needs"] == made.json()["needs"]
+    session.commit()
+    again = client.post(f"{path}/reopen", headers=firm)
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/request-open")
+
+
+def test_a_request_that_space_is_let_for_stays_placed(client: TestClient, session: Session) -> None:
+    company = make_company(session)
+    firm = firm_headers(session, company)
+    path = client.post(REQUESTS, headers=firm, json=CAR_T).headers["location"]
+    request_id = path.rsplit("/", 1)[1]
+    session.execute(
+        update(SpaceRequest).where(SpaceRequest.id == request_id).values(state="placed")
+    )
+    unit = make_unit(session)
+    lease = make_claim(
+        session, unit, date(2027, 1, 1), None, company_id=company.id, space_request_id=request_id
+    )
+    session.commit()  # a refused write rolls back to here
+
+    for verb in ("withdraw", "reopen"):
+        refused = client.post(f"{path}/{verb}", headers=firm)
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/request-closed")
+        assert "租约" in refused.json()["detail_zh"]
+    cancelled = func.tstzrange(func.lower(Claim.live), func.statement_timestamp())
+    session.execute(
+        update(Claim).where(Claim.id == lease.id).values(live=cancelled, closed_by="tests")
+    )
+    session.commit()
+
+    assert client.post(f"{path}/reopen", headers=firm).json()["state"] == "open"
+
+
+def test_who_may_not_withdraw(client: TestClient, session: Session) -> None:
+    own, other = make_company(session), make_company(session)
+    firm, foreign = firm_headers(session, own), firm_headers(session, other)
+    reader = firm_headers(session, own, (Scope.REQUESTS_READ,))
+    viewer, agent = staff_headers(session, Role.VIEWER), staff_headers(session, Role.AGENT)
+    path = client.post(REQUESTS, headers=firm, json=CAR_T).headers["location"]
+    session.commit()  # a refused write rolls back to here
+
+    for verb in ("withdraw", "reopen"):
+        assert client.post(f"{path}/{verb}").status_code == 401
+        assert client.post(f"{path}/{verb}", headers=foreign).status_code == 404
+        assert client.post(f"{path}/{verb}", headers=reader).status_code == 403
+        assert client.post(f"{path}/{verb}", headers=viewer).status_code == 403
+    for verb in ("withdraw", "reopen"):
+        assert client.post(f"{path}/{verb}", headers=agent).status_code == 200
