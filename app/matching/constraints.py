@@ -1,8 +1,9 @@
 """What a constraint is, and the families that most constraints belong to. Pure.
 
-A constraint is judged twice by one definition: ``holds`` on numpy columns in the search, ``sql`` on
-one row of ``load.candidates`` in the database (a hold re-checks it there). Tests hold both equal on
-random units. Unknown values never satisfy a constraint.
+A constraint has one meaning and two forms: ``holds`` judges numpy columns and is what the search
+runs; ``sql`` judges one row of ``load.CANDIDATES`` and is run by the tests alone, which hold both
+equal on random units. A hold checks that the space is free, not this table: a firm may hold what
+its request refuses. Unknown values never satisfy a constraint.
 """
 
 from collections.abc import Callable

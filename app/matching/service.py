@@ -1,6 +1,7 @@
 """Matches for a space request: loads, asks the pure core, and puts the answer together.
 
-Search is advisory: nothing is written, and a hold decides anew under its lock.
+Search is advisory: nothing is written, and a hold decides anew, under its lock, whether the space
+is free.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The one declared table of constraints: search, refusals, holds and documentation read it. Pure.
+"""The one declared table of constraints: search, refusals and wishes read it. Pure.
 
 A constraint's bit is its place here. Rows are only added at the end: a bit keeps its meaning.
 """
