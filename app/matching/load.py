@@ -22,7 +22,9 @@ _DISTANCES = ",\n        ".join(
 
 #: One row per unit that may be used on some day from ``:start`` on. Distances are metres on the
 #: ellipsoid from the centre of the building. A unit's own service counts before its building's; a
-#: building's waste water is not a unit's. Rents by the place are turned into rents by the m².
+#: building's waste water is not a unit's. Rents by the place are turned into rents by the m². Of a
+#: room let by the place, the year's rent, power, cold storage and waste water are those of the
+#: places asked for: their share of the room's.
 _CTES = f"""
 RECURSIVE around AS (
     SELECT id AS park_id, code, parent_park_id, zone_id, special_goods_import_pilot FROM parks
@@ -66,11 +68,11 @@ _COLUMNS = """
     coalesce(u.clear_height_m, f.clear_height_m)::float8 AS clear_height_m,
     coalesce(u.power_density_w_m2, round(u.power_kva * 1000 / u.leasable_area_m2, 1))::float8
         AS power_density_w_m2,
-    coalesce(u.power_kva, round(u.power_density_w_m2 * u.leasable_area_m2 / 1000, 1))::float8
-        AS power_kva,
+    round(coalesce(u.power_kva, u.power_density_w_m2 * u.leasable_area_m2 / 1000) * q.share, 1)
+        ::float8 AS power_kva,
     u.cleanroom_grade, u.biosafety_level::float8 AS biosafety_level, u.animal_facility,
-    u.cold_storage_m2::float8 AS cold_storage_m2,
-    u.waste_water_t_per_day::float8 AS waste_water_t_per_day,
+    round(u.cold_storage_m2 * q.share, 2)::float8 AS cold_storage_m2,
+    round(u.waste_water_t_per_day * q.share, 2)::float8 AS waste_water_t_per_day,
     coalesce(u.freight_lift_t, b.freight_lift_t)::float8 AS freight_lift_t,
     coalesce(u.hoist_opening, b.hoist_opening) AS hoist_opening, u.is_ground_floor,
     coalesce(u.steam, b.steam) AS steam, coalesce(u.gas, b.gas) AS gas,
@@ -81,7 +83,9 @@ _COLUMNS = """
         ST_SetSRID(ST_MakePoint(CAST(:lon AS float8), CAST(:lat AS float8)), 4326)::geography)
     END AS near_distance_m,
     r.rent::float8 AS rent_cny_per_m2_day,
-    round(r.rent * u.leasable_area_m2 * 365, 2)::float8 AS rent_cny_per_year"""
+    -- By the place where it is let so: a rent by the m² made of it is rounded already.
+    round(coalesce(u.rent_cny_per_m2_day * u.leasable_area_m2 * 365 * q.share,
+        u.rent_cny_per_place_month * q.quantity * 12), 2)::float8 AS rent_cny_per_year"""
 
 _FROM = """
 FROM units u
@@ -98,10 +102,11 @@ CROSS JOIN LATERAL (
         round(u.rent_cny_per_place_month * u.capacity * 12 / 365 / u.leasable_area_m2, 4)) AS rent
 ) r
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN CAST(:places_wanted AS numeric) IS NOT NULL
+    SELECT asked.quantity, asked.quantity / u.capacity AS share
+    FROM (SELECT CASE WHEN CAST(:places_wanted AS numeric) IS NOT NULL
             AND u.divisible AND u.capacity_measure = 'place'
         THEN least(u.capacity, greatest(u.min_part, CAST(:places_wanted AS numeric)))
-        ELSE u.capacity END AS quantity
+        ELSE u.capacity END AS quantity) AS asked
 ) q
 LEFT JOIN LATERAL (
     SELECT lower(stretch) AS free_from, upper(stretch) AS free_until

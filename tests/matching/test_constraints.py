@@ -34,6 +34,7 @@ from tests.matching.worlds import (
     satisfies,
     seeded,
     units_of,
+    with_hard,
 )
 
 SQL_TYPES = {Kind.NUMBER: "float8", Kind.RANK: "text", Kind.FLAG: "boolean", Kind.DAY: "date"}
@@ -173,6 +174,44 @@ def test_a_window_is_the_first_free_stretch_that_holds_the_whole_term(session: S
 
     assert stretch(6) == (date(2027, 2, 1), date(2027, 8, 1))
     assert stretch(7) == (date(2028, 1, 1), None)
+
+
+def test_places_have_their_share_of_the_room(session: Session) -> None:
+    room = make_unit(
+        session,
+        unit_type="incubation",
+        capacity_measure="place",
+        capacity=Decimal(20),
+        divisible=True,
+        min_part=Decimal(1),
+        area_m2="233.00",
+        rent_cny_per_m2_day=None,
+        rent_cny_per_place_month=Decimal("1682.00"),
+        power_kva=Decimal("60.0"),
+        cold_storage_m2=Decimal("10.00"),
+        waste_water_t_per_day=Decimal("5.00"),
+    )
+    demand = make_demand(1, hard=0)
+
+    def of(places: int | None) -> dict[str, Any]:
+        hard = {} if places is None else {"places": places, "max_rent_cny_per_year": 40_368.0}
+        asked = with_hard(demand, hard)
+        units = load_units(session, asked, datetime(2026, 11, 1, tzinfo=UTC))
+        assert units.ids == (str(room.id),)
+        if places is not None:
+            fits = bool(BY_KEY["max_rent_cny_per_year"].holds(units, 40_368.0)[0])
+            statement, values = twins_over(f"({CANDIDATES}) AS c", dict(hard))
+            values |= parameters(asked, datetime(2026, 11, 1, tzinfo=UTC))
+            answer = session.execute(text(statement), values).mappings().one()
+            assert fits == answer["v_max_rent_cny_per_year"] == (places <= 2)
+        return {name: units.value(name, 0) for name in SHARED}
+
+    assert of(2) == dict(zip(SHARED, (40_368.0, 6.0, 1.0, 0.5), strict=True))
+    assert of(20) == of(None) == dict(zip(SHARED, (403_680.0, 60.0, 10.0, 5.0), strict=True))
+    assert of(3)["rent_cny_per_year"] == 60_552.0
+
+
+SHARED = ("rent_cny_per_year", "power_kva", "cold_storage_m2", "waste_water_t_per_day")
 
 
 def test_a_unit_that_no_longer_exists_is_not_judged(session: Session) -> None:
