@@ -32,17 +32,10 @@ class RequestChangedError(SpaceRelayError):
 
 
 class RequestClosedError(SpaceRelayError):
-    """The request is placed or withdrawn, or space is held or let for it: not now."""
+    """The request's state, or space held or let for it, does not allow that."""
 
-    slug, title, kind = "request-closed", "The request is closed", Kind.CONFLICT
-    title_zh = "需求已关闭"
-
-
-class RequestOpenError(SpaceRelayError):
-    """The request is open: there is nothing to reopen."""
-
-    slug, title, kind = "request-open", "The request is open", Kind.CONFLICT
-    title_zh = "需求未关闭"
+    slug, title, kind = "request-closed", "The request's state does not allow that", Kind.CONFLICT
+    title_zh = "需求当前状态不允许此操作"
 
 
 _STATE_ZH = {"placed": "需求已落位", "withdrawn": "需求已撤回"}
@@ -168,13 +161,12 @@ def reopen_request(
 
     Raises:
         RequestChangedError: the request has another version by now.
-        RequestOpenError: it is open.
-        RequestClosedError: space is held or let for it.
+        RequestClosedError: it is open already, or space is held or let for it.
         NotFoundError: there is no such request, or it is not the caller's to see.
     """
     row = _locked(session, actor, request_id, version)
     if row.state == "open":
-        raise RequestOpenError("the request is open; nothing to reopen", detail_zh="需求未关闭")
+        raise RequestClosedError("the request is open already", detail_zh="需求已经是待匹配状态")
     _require_unused(session, request_id, now)
     _write_state(session, request_id, "open", now)
     return _read(session, actor, request_id)

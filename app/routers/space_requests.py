@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.demand import requests
 from app.demand.request_schemas import NeedsIn, SpaceRequestIn, SpaceRequestOut, SpaceRequestPage
-from app.demand.requests import RequestChangedError, RequestClosedError, RequestOpenError
+from app.demand.requests import RequestChangedError, RequestClosedError
 from app.demand.rules import Rules, load_rules
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.routers.dependencies import (
@@ -201,7 +201,6 @@ def withdraw_request(
         NotFoundError,
         RequestChangedError,
         RequestClosedError,
-        RequestOpenError,
     ),
 )
 def reopen_request(

@@ -360,7 +360,7 @@ def test_a_request_is_withdrawn_and_reopened(client: TestClient, session: Sessio
     assert reopened.json()["needs"] == made.json()["needs"]
     session.commit()
     again = client.post(f"{path}/reopen", headers=firm)
-    assert (again.status_code, again.json()["type"]) == (409, "/problems/request-open")
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/request-closed")
 
 
 def test_a_request_that_space_is_let_for_stays_placed(client: TestClient, session: Session) -> None:
