@@ -40,8 +40,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="largest request body")
     hold_hours_default: int = Field(default=72, ge=1, description="how long a hold lasts, hours")
     hold_hours_max: int = Field(default=24 * 30, ge=1, description="longest hold, hours")
-    live_holds_per_company_max: int = Field(
-        default=20, ge=1, description="live holds one company may have, against hoarding"
+    held_units_per_company_max: int = Field(
+        default=20, ge=1, description="units one company may hold at a time, against hoarding"
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_json: bool = Field(default=False, description="logs as JSON lines instead of coloured text")

@@ -48,3 +48,15 @@ class Period:
 
     def __str__(self) -> str:
         return f"[{self.start}, {self.end or '∞'})"
+
+
+def months_after(day: date, months: int) -> date:
+    """The same day of the month, ``months`` later (or earlier), clipped to the month's length.
+
+    >>> months_after(date(2027, 1, 31), 1), months_after(date(2027, 3, 31), -13)
+    (datetime.date(2027, 2, 28), datetime.date(2026, 2, 28))
+    """
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    next_year, next_month = divmod(year * 12 + month + 1, 12)
+    length = (date(next_year, next_month + 1, 1) - date(year, month + 1, 1)).days
+    return date(year, month + 1, min(day.day, length))

@@ -149,12 +149,12 @@ def read_commitment(session: Session, commitment_id: UUID) -> Commitment:
     ).all()
     if not found:
         raise no_such_commitment(commitment_id)
-    # A later lease row, or a lease closed with none after it, is a lease cut short.
+    # A lease closed with no row after it was undone; one with a later row was cut short.
     newest = max(found, key=lambda row: row.live.lower)
     terminated_at = None
     if newest.leased_at is not None:
-        later = newest.live.lower > newest.leased_at
-        terminated_at = newest.live.lower if later else newest.live.upper
+        later = newest.live.lower if newest.live.lower > newest.leased_at else None
+        terminated_at = newest.live.upper or later
     fields = tuple(CommitmentLine.__dataclass_fields__)
     return Commitment(
         id=commitment_id,

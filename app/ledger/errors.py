@@ -25,6 +25,13 @@ class QuantityNotAllowedError(InvalidInputError):
     title_zh = "该单元不可按此数量出租"
 
 
+class TermNotOfferedError(InvalidInputError):
+    """The landlord does not let the unit for this term; staff may still agree to it."""
+
+    slug, title = "term-not-offered", "The unit is not let for this term"
+    title_zh = "该单元不提供此租期"
+
+
 class UnknownUnitError(InvalidInputError):
     """A unit that does not exist was named."""
 

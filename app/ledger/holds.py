@@ -17,7 +17,13 @@ from app.ledger.errors import (
     HoldLimitReachedError,
     HoldReleasedError,
 )
-from app.ledger.orders import Order, company_of, database_now, locked_units
+from app.ledger.orders import (
+    Order,
+    company_of,
+    database_now,
+    locked_units,
+    require_offered_term,
+)
 from app.ledger.writing import (
     close,
     insert_claims,
@@ -33,11 +39,11 @@ from app.security.actors import Actor, Role, Scope
 
 @dataclass(frozen=True, slots=True)
 class HoldLimits:
-    """How long a hold lasts, and how many a company may have at a time."""
+    """How long a hold lasts, and how many units a company may hold at a time."""
 
     hours_default: int
     hours_max: int
-    live_per_company_max: int
+    held_units_max: int
 
 
 def hold_units(
@@ -63,9 +69,11 @@ def hold_units(
         select(Company.id).where(Company.id == company_id).with_for_update(key_share=True)
     )
     units = locked_units(session, actor, order)
+    if not actor.is_staff:
+        require_offered_term(units, order.period)
     now = database_now(session)
     live = Range(now, now + timedelta(hours=lasts_hours))
-    _require_fewer_holds(session, company_id, now, limits.live_per_company_max)
+    _require_fewer_held(session, company_id, len(units), now, limits.held_units_max)
     return promise(session, actor, order, company_id=company_id, units=units, live=live)
 
 
@@ -127,18 +135,21 @@ def _require_live_hold(held: Commitment, now: datetime) -> None:
         )
 
 
-def _require_fewer_holds(session: Session, company_id: UUID, now: datetime, most: int) -> None:
-    live = session.execute(
-        select(func.count(Claim.commitment_id.distinct())).where(
+def _require_fewer_held(
+    session: Session, company_id: UUID, more: int, now: datetime, most: int
+) -> None:
+    # Units are counted, not holds: one hold may take many.
+    held = session.execute(
+        select(func.count()).where(
             Claim.company_id == company_id,
             Claim.kind == ClaimKind.HOLD.value,
             Claim.live.contains(now),
         )
     ).scalar_one()
-    if live >= most:
+    if held + more > most:
         raise HoldLimitReachedError(
-            f"the company has {live} live holds, and may have {most}; confirm or release some",
-            detail_zh=f"该企业已有 {live} 个有效锁定，上限 {most} 个；请先确认或释放",
-            live_holds=live,
-            live_holds_max=most,
+            f"the company holds {held} units and may hold {most}; confirm or release some",
+            detail_zh=f"该企业已锁定 {held} 个房源，上限 {most} 个；请先确认或释放",
+            held_units=held,
+            held_units_max=most,
         )

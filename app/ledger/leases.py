@@ -15,6 +15,7 @@ from app.ledger.writing import (
     close,
     insert_claims,
     locked_commitment,
+    note_open_again,
     note_placed,
     promise,
     superseding,
@@ -85,4 +86,6 @@ def terminate_lease(session: Session, actor: Actor, commitment_id: UUID, on: dat
             if line.period.lower is not None and line.period.lower < on
         ],
     )
+    if on == starts:
+        note_open_again(session, {line.space_request_id for line in leased}, now)
     return read_commitment(session, commitment_id)

@@ -12,10 +12,11 @@ from sqlalchemy.dialects.postgresql import DATERANGE, Range
 from sqlalchemy.orm import Session
 
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
-from app.kernel.period import Period
+from app.kernel.period import Period, months_after
 from app.ledger.errors import (
     OutsideUsableDaysError,
     QuantityNotAllowedError,
+    TermNotOfferedError,
     UnitOccupiedError,
     UnknownUnitError,
 )
@@ -53,20 +54,31 @@ class LockedUnit(NamedTuple):
     divisible: bool
     min_part: Decimal | None
     usable: Range[date]
+    min_term_months: int | None
+    max_term_months: int | None
 
 
 def company_of(session: Session, actor: Actor, order: Order) -> UUID:
     """Whom the promise is for: a firm itself, or the company that staff name."""
     company_id = order.company_id if order.company_id is not None else actor.company_id
     if order.space_request_id is not None:
-        asker = session.scalar(
-            select(SpaceRequest.company_id).where(SpaceRequest.id == order.space_request_id)
-        )
-        company_id = asker if company_id is None else company_id
-        if asker is None or asker != company_id:
+        asker = session.execute(
+            select(SpaceRequest.company_id, SpaceRequest.state).where(
+                SpaceRequest.id == order.space_request_id
+            )
+        ).one_or_none()
+        if company_id is None and asker is not None:
+            company_id = asker.company_id
+        if asker is None or asker.company_id != company_id:
             raise NotFoundError(
                 f"the company has no space request {order.space_request_id}",
                 detail_zh=f"该企业没有编号为 {order.space_request_id} 的空间需求",
+            )
+        if asker.state != "open":
+            raise InvalidInputError(
+                f"the space request is {asker.state}; file a new one, or leave it out",
+                [Fault("/space_request_id", "names a request that is not open")],
+                detail_zh="该空间需求已落位或撤回，请提交新的需求",
             )
     if company_id is None:
         raise InvalidInputError(
@@ -172,6 +184,35 @@ def require_usable(units: Sequence[tuple[Wanted, LockedUnit]], period: Range[dat
                 usable_until=str(row.usable.upper) if row.usable.upper else None,
                 detail_zh=f"房源 {row.code} 自 {row.usable.lower} 起方可使用"
                 + (f"，至 {row.usable.upper} 前" if row.usable.upper else ""),
+            )
+
+
+def require_offered_term(units: Sequence[tuple[Wanted, LockedUnit]], period: Period) -> None:
+    """Refuse a term that the landlord does not offer for a unit.
+
+    Raises:
+        TermNotOfferedError: the first such unit.
+    """
+    for place, (_, row) in enumerate(units):
+        least, most = row.min_term_months, row.max_term_months
+        too_short = (
+            least is not None
+            and period.end is not None
+            and period.end < months_after(period.start, least)
+        )
+        too_long = most is not None and (
+            period.end is None or period.end > months_after(period.start, most)
+        )
+        if too_short or too_long:
+            raise TermNotOfferedError(
+                f"unit {row.code} is let for {least or 1} to {most or 'any number of'} months;"
+                " ask the park for another term",
+                [Fault(f"/units/{place}/unit_id", "not let for this term")],
+                detail_zh=f"房源 {row.code} 租期为 {least or 1} 至 {most or '不限'} 个月，"
+                "其他租期请与园区商议",
+                unit_id=str(row.id),
+                min_term_months=least,
+                max_term_months=most,
             )
 
 

@@ -140,12 +140,23 @@ def insert_claims(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def note_placed(session: Session, request_ids: Collection[UUID | None], now: datetime) -> None:
     """Requests that space was leased for are no longer open."""
+    _move_requests(session, request_ids, now, before="open", after="placed")
+
+
+def note_open_again(session: Session, request_ids: Collection[UUID | None], now: datetime) -> None:
+    """Requests whose lease was undone are open once more."""
+    _move_requests(session, request_ids, now, before="placed", after="open")
+
+
+def _move_requests(
+    session: Session, request_ids: Collection[UUID | None], now: datetime, before: str, after: str
+) -> None:
     session.execute(
         update(SpaceRequest)
         .where(
             SpaceRequest.id.in_([one for one in request_ids if one is not None]),
-            SpaceRequest.state == "open",
+            SpaceRequest.state == before,
         )
-        .values(state="placed", version=SpaceRequest.version + 1, updated_at=now)
+        .values(state=after, version=SpaceRequest.version + 1, updated_at=now)
         .execution_options(synchronize_session=False)
     )

@@ -105,7 +105,7 @@ def create_hold(
     the days in `conflicts`.
     """
     of = request.app.state.settings
-    limits = HoldLimits(of.hold_hours_default, of.hold_hours_max, of.live_holds_per_company_max)
+    limits = HoldLimits(of.hold_hours_default, of.hold_hours_max, of.held_units_per_company_max)
     return write(
         lambda: hold_out(
             ledger.hold_units(session, actor, body.order(), limits, body.expires_in_hours)

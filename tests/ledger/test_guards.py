@@ -171,10 +171,10 @@ def test_copy_cannot_overbook_either(session: Session) -> None:
         cursor = session.connection().connection.cursor()
         with cursor.copy(
             "COPY claims (commitment_id, park_id, unit_id, company_id, kind, quantity, whole,"
-            " period, live, placed_by) FROM STDIN"
+            " period, live, placed_by, synthetic) FROM STDIN"
         ) as copy:
             for _ in range(2):
-                copy.write_row((*row, "[2027-01-01,2028-01-01)", "[2026-01-01,)", "x"))
+                copy.write_row((*row, "[2027-01-01,2028-01-01)", "[2026-01-01,)", "x", True))
 
     with pytest.raises(driver_errors.ExclusionViolation) as caught:
         copied()
@@ -269,6 +269,7 @@ def test_a_claim_without_sense_is_refused(
         "period": Range(START, END),
         "live": Range(datetime(2026, 1, 1, tzinfo=UTC), None),
         "placed_by": "tests",
+        "synthetic": True,
     }
 
     refused(session, name, make.add, session, Claim(**(whole | values)))
@@ -287,6 +288,35 @@ def test_nobody_believes_a_claim_before_it_is_made(session: Session) -> None:
         START,
         END,
         live=Range(later, None),
+    )
+
+
+def test_nothing_real_was_believed_before_it_was_written(session: Session) -> None:
+    unit = make.make_unit(session)
+    yesterday = Range(datetime.now(UTC) - timedelta(days=1), None)
+
+    refused(
+        session,
+        "claims_believed_now",
+        make.make_claim,
+        session,
+        unit,
+        START,
+        END,
+        live=yesterday,
+        synthetic=False,
+    )
+
+
+def test_nothing_is_closed_as_of_a_far_day(session: Session) -> None:
+    make.make_claim(session, make.make_unit(session), START, END)
+
+    refused(
+        session,
+        "claims_only_close",
+        sql,
+        session,
+        "UPDATE claims SET closed_by = 'x', live = tstzrange(lower(live), '2999-01-01')",
     )
 
 

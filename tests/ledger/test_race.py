@@ -99,7 +99,7 @@ def test_of_32_racing_holds_exactly_one_wins_and_the_rest_learn_which_days(
         body = {"units": [{"unit_id": str(unit)}], **year(number % 900)}
         return [Call(HOLDS, body, firm) for firm in firms]
 
-    with serving(own_engine, live_holds_per_company_max=10_000) as port:
+    with serving(own_engine, held_units_per_company_max=10_000) as port:
         replies = run(port, rounds, calls)
 
     for number, answers in enumerate(replies):
@@ -123,7 +123,7 @@ def test_32_racing_parts_fill_a_divisible_unit_and_no_more(
         body = {"units": [{"unit_id": str(unit), "quantity": 400}], **year(number)}
         return [Call(HOLDS, body, firm) for firm in firms]
 
-    with serving(own_engine, live_holds_per_company_max=10_000) as port:
+    with serving(own_engine, held_units_per_company_max=10_000) as port:
         replies = run(port, rounds, calls)
 
     for number, answers in enumerate(replies):
@@ -155,7 +155,7 @@ def test_bundles_in_any_order_are_whole_and_never_deadlock(own_engine: Engine, r
             for firm in firms
         ]
 
-    with serving(own_engine, live_holds_per_company_max=10_000) as port:
+    with serving(own_engine, held_units_per_company_max=10_000) as port:
         replies = run(port, rounds, calls)
 
     won = 0

@@ -1,6 +1,7 @@
 """Holds over HTTP: who may, what comes back, what is refused, and what is left behind."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -347,7 +348,7 @@ def test_a_hold_lapses_at_its_instant_without_any_sweeper(
 
 
 def test_a_company_may_not_hoard(session: Session, make_client: Any) -> None:
-    client = make_client(session, live_holds_per_company_max=2)
+    client = make_client(session, held_units_per_company_max=2)
     floor = make.make_floor(session)
     units = [make.make_unit(session, floor=floor, slot=n, slots=4) for n in range(4)]
     firm = make.firm_headers(session, make.make_company(session))
@@ -358,7 +359,7 @@ def test_a_company_may_not_hoard(session: Session, make_client: Any) -> None:
     answer = client.post(HOLDS, json=order(units[2]), headers=firm)
 
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/hold-limit-reached")
-    assert answer.json()["live_holds_max"] == 2
+    assert answer.json()["held_units_max"] == 2
     client.post(f"{paths[0]}/release", headers=firm)
     assert client.post(HOLDS, json=order(units[2]), headers=firm).status_code == 201
 
@@ -449,3 +450,70 @@ def test_null_is_the_same_as_not_said(client: TestClient, session: Session, memb
     answer = client.post(HOLDS, json={**order(unit), member: None}, headers=firm)
 
     assert answer.status_code == 201, answer.text
+
+
+def test_a_firm_holds_only_for_a_term_that_is_offered_and_staff_may_agree_to_another(
+    client: TestClient, session: Session
+) -> None:
+    unit = make.make_unit(session, min_term_months=36, max_term_months=60)
+    company = make.make_company(session)
+    firm, staff = make.firm_headers(session, company), make.staff_headers(session)
+    session.commit()
+
+    def hold(until: str, headers: dict[str, str]) -> int:
+        body = {"units": [{"unit_id": str(unit.id)}], "from": "2027-01-01", "until": until}
+        if headers is staff:
+            body["company_id"] = str(company.id)
+        answer = client.post(HOLDS, json=body, headers=headers)
+        if answer.status_code == 422:
+            assert answer.json()["type"] == "/problems/term-not-offered"
+        elif answer.status_code == 201:
+            path = answer.headers["location"]
+            assert client.post(f"{path}/release", headers=headers).status_code == 200
+        return answer.status_code
+
+    assert hold("2029-12-31", firm) == 422
+    assert hold("2030-01-01", firm) == 201
+    assert hold("2032-01-01", firm) == 201
+    assert hold("2032-01-02", firm) == 422
+    assert hold("2027-02-01", staff) == 201
+
+
+def test_the_limit_counts_units_however_few_the_holds(
+    session: Session, make_client: Callable[..., TestClient]
+) -> None:
+    floor = make.make_floor(session)
+    units = [make.make_unit(session, floor=floor, slot=n, slots=3) for n in range(3)]
+    firm = make.firm_headers(session, make.make_company(session))
+    session.commit()
+    client = make_client(session, held_units_per_company_max=2)
+    body = {"units": [{"unit_id": str(unit.id)} for unit in units], **YEAR}
+
+    answer = client.post(HOLDS, json=body, headers=firm)
+
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/hold-limit-reached")
+
+
+def test_a_request_is_placed_by_a_lease_and_open_again_when_that_is_undone(
+    client: TestClient, session: Session
+) -> None:
+    units = [make.make_unit(session) for _ in range(2)]
+    company = make.make_company(session)
+    firm, staff = make.firm_headers(session, company), make.staff_headers(session)
+    request = make_request(session, company)
+    session.commit()
+    bodies = [
+        {"units": [{"unit_id": str(unit.id)}], **YEAR, "space_request_id": str(request.id)}
+        for unit in units
+    ]
+    path = client.post(HOLDS, json=bodies[0], headers=firm).headers["location"]
+    lease = client.post(f"{path}/confirm", headers=staff).json()
+
+    refused = client.post(HOLDS, json=bodies[1], headers=firm)
+    assert refused.json()["errors"][0]["pointer"] == "/space_request_id"
+    undone = client.post(
+        f"/api/v1/leases/{lease['id']}/terminate", json={"on": YEAR["from"]}, headers=staff
+    )
+    assert undone.json()["state"] == "cancelled"
+
+    assert client.post(HOLDS, json=bodies[1], headers=firm).status_code == 201
