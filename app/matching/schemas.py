@@ -114,7 +114,10 @@ class BlockerOut(BaseModel):
     name_zh: str
     name_en: str
     need: Any
-    blocks: int = Field(description="units that break it")
+    blocks: int = Field(description="units that break it, of all there are")
+    blocks_in_place: int = Field(
+        description="of these, units of the kind asked for in the wished place (zones, parks, near)"
+    )
     blocks_alone: int = Field(description="units that break nothing else")
     left: int = Field(description="units left after this and all constraints above it")
     never_relax: bool
@@ -133,6 +136,27 @@ class UncheckedOut(BaseModel):
     words_en: str
 
 
+class RelaxationOut(BaseModel):
+    """Needs that free units when given up together, and none when any of them is kept."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    needs: list[str] = Field(description="constraints as in `blocked_by`, two or three")
+    units_freed: int = Field(description="units that would fit then")
+    words_zh: str
+    words_en: str
+
+
+class NoteOut(BaseModel):
+    """Something to know before reading the rest."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    key: str = Field(description="`window_passed`: the latest start of the request has passed")
+    words_zh: str
+    words_en: str
+
+
 class MatchesOut(BaseModel):
     """The best units for a request, or what stands in the way."""
 
@@ -144,10 +168,17 @@ class MatchesOut(BaseModel):
     feasible_units: int
     items: list[MatchOut]
     blocked_by: list[BlockerOut] = Field(
-        description="when fewer than k fit: what each constraint blocks, in the funnel's order"
+        description="when fewer than k fit: what each constraint blocks, in the funnel's order:"
+        " the wished place first, then the rest; constraints that block nothing are left out"
+    )
+    relaxations: list[RelaxationOut] = Field(
+        description="when fewer than k fit and no single need frees a unit: at most five of the"
+        " smallest sets, up to three needs, that together free some, the least painful first;"
+        " law and safety are never among them"
     )
     near_misses: list[RefusedOut] = Field(
         description="when fewer than k units fit: the refused units with the fewest reasons"
     )
     refused: list[RefusedOut] = Field(description="as many as `include_refused` asked for")
     unchecked: list[UncheckedOut]
+    notes: list[NoteOut]

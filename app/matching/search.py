@@ -14,6 +14,21 @@ from app.matching.table import BITS, CONSTRAINTS
 
 Violations = NDArray[np.int64]
 
+#: Where the space is wanted; the funnel begins with these.
+PLACE = ("zones", "parks", "near")
+#: What and where: the units of the kind asked for in the wished place.
+_FRAME = (*PLACE, "unit_type")
+#: Sets of needs up to this size are tried together.
+TOGETHER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """Needs that free units when given up together, and none when any of them is kept."""
+
+    constraints: tuple[Constraint, ...]
+    units_freed: int
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -40,14 +55,53 @@ class Evaluation:
         """Rows of the units that only this constraint refuses."""
         return np.flatnonzero(self.masks == np.int64(1) << BITS[constraint.key])
 
+    def blocked_in_place_by(self, constraint: Constraint) -> int:
+        """How many units of the kind asked for in the wished place a constraint refuses.
+
+        The kind, or a wish for a place, is itself counted over the units that meet the others.
+        """
+        others = sum(
+            1 << BITS[one.key] for one in self.active if one.key in _FRAME and one != constraint
+        )
+        broken = self.masks >> BITS[constraint.key] & 1
+        return int(np.count_nonzero(broken[(self.masks & others) == 0]))
+
     def funnel(self) -> tuple[tuple[Constraint, int], ...]:
-        """How many units are left after each constraint, applied in the table's order."""
+        """How many units are left after each constraint: places first, then in table order."""
         steps = []
         seen = np.int64(0)
-        for constraint in self.active:
+        for constraint in sorted(self.active, key=lambda one: one.key not in PLACE):
             seen |= np.int64(1) << BITS[constraint.key]
             steps.append((constraint, int(np.count_nonzero((self.masks & seen) == 0))))
         return tuple(steps)
+
+    def relaxations(self, count: int) -> list[Relaxation]:
+        """The smallest sets of needs that free a unit when given up together, cheapest first.
+
+        Exact: a set frees the units whose broken constraints all lie in it, so every smallest set
+        is what some unit breaks, and the distinct masks with their counts say it all. Sets with a
+        constraint that no firm may wave, or with more than ``TOGETHER`` of them, are left out.
+        """
+        distinct, counts = np.unique(self.masks, return_counts=True)
+        never = sum(1 << BITS[one.key] for one in self.active if one.never_relax)
+        open_to_it = [
+            int(mask)
+            for mask in distinct
+            if mask and not mask & never and int(mask).bit_count() <= TOGETHER
+        ]
+        found = []
+        for mask in open_to_it:
+            if any(other != mask and other & mask == other for other in open_to_it):
+                continue
+            inside = (distinct != 0) & (distinct & ~np.int64(mask) == 0)
+            found.append(
+                Relaxation(
+                    tuple(one for one in self.active if mask >> BITS[one.key] & 1),
+                    int(counts[inside].sum()),
+                )
+            )
+        found.sort(key=_least_given_up)
+        return found[:count]
 
     def nearest_misses(self, count: int) -> list[int]:
         """Rows of refused units, fewest broken constraints first, then cheapest, then by code."""
@@ -60,6 +114,12 @@ class Evaluation:
             cost += hit * constraint.relax_cost
         order = np.lexsort((refused, cost[refused], broken[refused]))
         return [int(row) for row in refused[order][:count]]
+
+
+def _least_given_up(one: Relaxation) -> tuple[int, int, int, list[int]]:
+    cost = sum(constraint.relax_cost for constraint in one.constraints)
+    bits = [BITS[constraint.key] for constraint in one.constraints]
+    return cost, len(one.constraints), -one.units_freed, bits
 
 
 def evaluate(units: Units, demand: Demand, table: Sequence[Constraint] = CONSTRAINTS) -> Evaluation:

@@ -15,7 +15,14 @@ from app.demand.requests import get_request
 from app.demand.rules import Rules
 from app.kernel.clock import civil_day
 from app.matching.demand import Demand, compile_demand
-from app.matching.explain import Blocker, blockers, contributions, verdicts
+from app.matching.explain import (
+    Blocker,
+    blockers,
+    contributions,
+    verdicts,
+    ways_out,
+    window_note,
+)
 from app.matching.load import database_now, load_summaries, load_units
 from app.matching.schemas import (
     BlockerOut,
@@ -23,7 +30,9 @@ from app.matching.schemas import (
     MatchesOut,
     MatchIn,
     MatchOut,
+    NoteOut,
     RefusedOut,
+    RelaxationOut,
     UncheckedOut,
     UnitOut,
     VerdictOut,
@@ -62,6 +71,7 @@ def find_matches(
     best = top_k(units, demand, evaluation, asked.k)
     short = len(best) < asked.k
     found = blockers(evaluation) if short else []
+    note = window_note(demand)
     nearest = evaluation.nearest_misses(max(NEAR_MISSES * short, asked.include_refused))
     examples = [one.example_row for one in found if one.example_row is not None]
     answer = _Answer(
@@ -76,9 +86,14 @@ def find_matches(
         feasible_units=len(evaluation.feasible),
         items=[answer.match(rank, row, score) for rank, (row, score) in enumerate(best, start=1)],
         blocked_by=[answer.blocker(one) for one in found],
+        relaxations=[
+            RelaxationOut.model_validate(one)
+            for one in (ways_out(evaluation, found) if short else [])
+        ],
         near_misses=[answer.refused(row) for row in nearest[:NEAR_MISSES]] if short else [],
         refused=[answer.refused(row) for row in nearest[: asked.include_refused]],
         unchecked=_unchecked(needs, demand),
+        notes=[] if note is None else [NoteOut.model_validate(note)],
     )
 
 
@@ -130,6 +145,7 @@ class _Answer:
             name_en=constraint.name_en,
             need=need,
             blocks=one.blocks,
+            blocks_in_place=one.blocks_in_place,
             blocks_alone=one.blocks_alone,
             left=one.left,
             never_relax=constraint.never_relax,

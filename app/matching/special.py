@@ -133,6 +133,11 @@ def availability_rule() -> Constraint:
         return result
 
     def says(have: Any, need: Any, fits: bool) -> Words:
+        if need.latest < need.start:
+            return (
+                f"最晚起租日 {need.latest} 已过",
+                f"the latest start, {need.latest}, has passed",
+            )
         if have is None:
             return (
                 f"自 {need.start} 起没有连续 {need.term_months} 个月的空档",

@@ -27,8 +27,10 @@ def match(
 ) -> MatchesOut:
     """The best units for a request, each with what it scores and why it fits.
 
-    Where fewer than `k` units fit, `blocked_by` says how many units each need blocks, and
-    `near_misses` which units came closest. Nothing is written and nobody's tenants are named.
+    Where fewer than `k` units fit, `blocked_by` says how many units each need blocks,
+    `relaxations` which needs would have to give way together where no single one is enough, and
+    `near_misses` which units came closest. `notes` says so when the request's latest start has
+    passed. Nothing is written and nobody's tenants are named.
     """
     asked = body or MatchIn()
     return find_matches(session, actor, request_id, asked, rules=rules, now=clock.now())

@@ -1,14 +1,15 @@
 """Properties of the search: exact, monotone, and the same for the same input."""
 
 from decimal import Decimal
+from itertools import combinations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.demand.rules import SpaceTerms
-from app.matching.explain import blockers, contributions, verdicts
+from app.matching.explain import blockers, contributions, verdicts, ways_out
 from app.matching.scoring import CRITERIA, SCALE, exact
-from app.matching.search import evaluate, top_k
+from app.matching.search import PLACE, evaluate, top_k
 from app.matching.snapshot import COLUMNS, Kind
 from app.matching.table import BY_KEY
 from tests.matching.worlds import (
@@ -180,17 +181,59 @@ def test_what_blocks_is_counted_truly(world: int, asked: int) -> None:
 
     found = blockers(evaluation)
 
-    assert [one.constraint.key for one in found] == [key for key in BY_KEY if key in demand.hard]
+    order = sorted((key for key in BY_KEY if key in demand.hard), key=lambda key: key not in PLACE)
+    blocking = [key for key in order if any(key in each for each in reasons)]
+    assert [one.constraint.key for one in found] == blocking
     applied: set[str] = set()
     for one in found:
         key = one.constraint.key
         applied.add(key)
+        frame = {*PLACE, "unit_type"} - {key}
         assert one.blocks == sum(key in each for each in reasons)
+        assert one.blocks_in_place == sum(key in each and not each & frame for each in reasons)
         assert one.blocks_alone == sum({key} == each for each in reasons)
         assert one.left == sum(not each & applied for each in reasons)
         if one.example_row is not None:
             assert reasons[one.example_row] == {key}
-    assert found[-1].left == len(evaluation.feasible)
+    feasible = len(evaluation.feasible)
+    assert (found[-1].left if found else len(rows)) == feasible
+
+
+@PROPERTY
+@given(world=SEEDS, asked=SEEDS)
+def test_needs_that_together_free_a_unit_are_found_exactly(world: int, asked: int) -> None:
+    rows, demand = make_world(world, size=12), make_demand(asked, hard=6)
+    evaluation = evaluate(units_of(rows), demand)
+    reasons = [oracle_reasons(row, dict(demand.hard)) for row in rows]
+    free = sorted(key for key in demand.hard if not BY_KEY[key].never_relax)
+    slow: dict[frozenset[str], int] = {}
+    for size in (1, 2, 3):
+        for chosen in combinations(free, size):
+            freed = sum(bool(each) and each <= set(chosen) for each in reasons)
+            if freed and not any(smaller < set(chosen) for smaller in slow):
+                slow[frozenset(chosen)] = freed
+
+    quick = evaluation.relaxations(1_000)
+
+    assert {frozenset(one.key for one in way.constraints): way.units_freed for way in quick} == slow
+    costs = [sum(one.relax_cost for one in way.constraints) for way in quick]
+    assert costs == sorted(costs)
+    assert evaluation.relaxations(5) == quick[:5]
+
+
+def test_ways_out_are_named_where_no_single_need_frees_a_unit() -> None:
+    row = make_world(1, size=1)[0] | {"steam": False, "gas": False, "biosafety_level": 1.0}
+    demand = with_hard(make_demand(1), {"steam": True, "gas": True})
+    for hard, said in (
+        ({"steam": True, "gas": True}, ["giving way on steam and gas together frees 1 unit"]),
+        ({"steam": True}, []),
+        ({"steam": True, "biosafety_level": 2}, []),
+    ):
+        evaluation = evaluate(units_of([row]), with_hard(demand, hard))
+        ways = ways_out(evaluation, blockers(evaluation))
+        assert [one.words_en for one in ways] == said
+        assert all(one.needs == ("steam", "gas") for one in ways)
+        assert all(one.words_zh == "同时放宽“蒸汽”“燃气”，可多出 1 个单元" for one in ways)
 
 
 @PROPERTY
@@ -216,5 +259,6 @@ def test_no_units_at_all_is_an_answer() -> None:
     evaluation = evaluate(units, demand)
 
     assert top_k(units, demand, evaluation, 3) == []
-    assert [one.left for one in blockers(evaluation)] == [0] * len(demand.hard)
+    assert blockers(evaluation) == []
+    assert evaluation.relaxations(5) == []
     assert isinstance(demand.terms, SpaceTerms)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.demand.needs import NEEDS
 from app.kernel.terms import Modality, PipelineStage, UnitType
+from app.models.space import Park
 from tests.factories import (
     firm_headers,
     make_claim,
@@ -40,6 +41,13 @@ class FixedClock:
 
     def now(self) -> datetime:
         return datetime(2026, 11, 1, 4, tzinfo=UTC)
+
+
+class LaterClock:
+    """Noon in Shanghai on 1 February 2027."""
+
+    def now(self) -> datetime:
+        return datetime(2027, 2, 1, 4, tzinfo=UTC)
 
 
 def at_fixed_day(client: TestClient) -> TestClient:
@@ -168,6 +176,66 @@ def test_places_of_a_bench_room_are_asked_for_by_number(
     assert three["items"][0]["unit"]["quantity"] == 3
     assert four["items"] == []
     assert four["refused"][0]["reasons"][0]["constraint"] == "availability"
+
+
+def test_the_funnel_begins_with_the_wished_place(client: TestClient, session: Session) -> None:
+    firm = firm_headers(session, make_company(session))
+    here = make_unit(session, **(FIT | {"biosafety_level": 1}))
+    make_unit(session, **(FIT | {"biosafety_level": 1}))
+    park = session.get(Park, here.park_id)
+    assert park is not None
+
+    answer = ask(client, firm, CAR_T | {"parks": [park.code]})
+
+    assert [
+        (one["constraint"], one["blocks"], one["blocks_in_place"], one["left"])
+        for one in answer["blocked_by"]
+    ] == [("parks", 1, 1, 1), ("biosafety_level", 2, 1, 0)]
+
+
+def test_needs_that_only_together_free_a_unit_are_named(
+    client: TestClient, session: Session
+) -> None:
+    firm = firm_headers(session, make_company(session))
+    make_unit(session, **FIT, steam=False, gas=False)
+
+    answer = ask(client, firm, CAR_T | {"steam": True, "gas": True})
+
+    assert answer["relaxations"] == [
+        {
+            "needs": ["steam", "gas"],
+            "units_freed": 1,
+            "words_zh": "同时放宽“蒸汽”“燃气”，可多出 1 个单元",
+            "words_en": "giving way on steam and gas together frees 1 unit",
+        }
+    ]
+
+
+def test_a_request_whose_window_has_passed_says_so(client: TestClient, session: Session) -> None:
+    firm = firm_headers(session, make_company(session))
+    make_unit(session, **FIT)
+    made = at_fixed_day(client).post(
+        REQUESTS, headers=firm, json=CAR_T | {"latest_from": "2027-01-31"}
+    )
+    path = f"{made.headers['location']}/matches"
+    assert client.post(path, headers=firm).json()["notes"] == []
+
+    app = client.app
+    assert isinstance(app, FastAPI)
+    app.state.clock = LaterClock()
+    answer = client.post(path, headers=firm).json()
+
+    assert answer["items"] == []
+    assert answer["notes"] == [
+        {
+            "key": "window_passed",
+            "words_zh": "该需求的最晚起租日 2027-01-31 已过，因此没有可匹配的单元；请更新起租时间",
+            "words_en": "the latest start of this request, 2027-01-31, has passed, so nothing can"
+            " match; give it new dates",
+        }
+    ]
+    reasons = answer["near_misses"][0]["reasons"]
+    assert [one["words_zh"] for one in reasons] == ["最晚起租日 2027-01-31 已过"]
 
 
 def test_who_may_not(client: TestClient, session: Session) -> None:
