@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from app.database.checks import free_port
+from app.database.cluster import Cluster
 from tests.conftest import Databases
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,3 +83,23 @@ def test_the_api_document_needs_no_database() -> None:
         check=True,
     )
     assert '"openapi": "3.1.0"' in done.stdout
+
+
+def test_a_second_server_on_one_private_postgis_is_refused(tmp_path: Path) -> None:
+    with Cluster(tmp_path, durable=False):
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "serve", "--port", str(free_port(20_000))],
+            cwd=ROOT,
+            env={
+                **{k: v for k, v in os.environ.items() if k != "SPACE_RELAY_DATABASE_URL"},
+                "SPACE_RELAY_HOME": str(tmp_path),
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert "Another Space Relay is running" in done.stderr
+    assert "SPACE_RELAY_HOME" in done.stderr
