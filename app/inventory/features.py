@@ -86,6 +86,7 @@ class Totals(Shown):
     floors_count: Count
     units_count: Count
     gross_floor_area_m2: AreaM2
+    synthetic_floor_area_m2: float = Field(description="其中演示数据, m² of the gross floor area")
     leasable_area_m2: AreaM2
 
 
@@ -247,4 +248,5 @@ class ProgrammeProperties(Coded):
     units_count: Count
     modelled_floor_area_m2: AreaM2
     started_floor_area_m2: AreaM2
+    synthetic_floor_area_m2: float = Field(description="其中演示数据, m² of the modelled area")
     leasable_area_m2: AreaM2

@@ -135,6 +135,9 @@ class ParkTotals(Shown):
     floors: Count
     units: Count
     gross_floor_area_m2: Metres2
+    synthetic_floor_area_m2: float = Field(
+        description="其中演示数据: of the gross floor area, in made-up buildings, m²"
+    )
     leasable_area_m2: Metres2
 
 
@@ -399,6 +402,9 @@ class ProgrammeTotals(Shown):
     modelled_floor_area_m2: float = Field(description="gross floor area of its buildings, m²")
     started_floor_area_m2: float = Field(
         description="of that, in buildings that are no longer only planned, m²"
+    )
+    synthetic_floor_area_m2: float = Field(
+        description="其中演示数据: of the modelled area, in made-up buildings, m²"
     )
     started_by_year: list[YearStarted] = Field(
         description="the same by the year that the innermost project of each building was started"

@@ -16,14 +16,16 @@ from sqlalchemy import (
 from app.inventory.columns import Columns
 
 _COUNTS = ("parks", "buildings", "floors", "units")
-_AREAS = ("gross_floor_area_m2", "leasable_area_m2")
+#: What is made up is counted apart too, so that no sum of it reads as published.
+_AREAS = ("gross_floor_area_m2", "synthetic_floor_area_m2", "leasable_area_m2")
 
 _OVER_PARKS = """
 SELECT cardinality(these.ids) AS parks, b.buildings, f.floors, u.units,
-    b.gross_floor_area_m2, u.leasable_area_m2
+    b.gross_floor_area_m2, b.synthetic_floor_area_m2, u.leasable_area_m2
 FROM (SELECT ARRAY({park_ids}) AS ids) these
 CROSS JOIN LATERAL (
-    SELECT count(*) AS buildings, coalesce(sum(gross_floor_area_m2), 0) AS gross_floor_area_m2
+    SELECT count(*) AS buildings, coalesce(sum(gross_floor_area_m2), 0) AS gross_floor_area_m2,
+        coalesce(sum(gross_floor_area_m2) FILTER (WHERE synthetic), 0) AS synthetic_floor_area_m2
     FROM buildings WHERE park_id = ANY (these.ids)
 ) b
 CROSS JOIN LATERAL (SELECT count(*) AS floors FROM floors WHERE park_id = ANY (these.ids)) f
@@ -41,7 +43,8 @@ WITH RECURSIVE within (id) AS (
     UNION
     SELECT p.id FROM programmes p JOIN within ON p.parent_programme_id = within.id
 ), counted AS MATERIALIZED (
-    SELECT b.id, b.gross_floor_area_m2, b.physical_state <> 'planned' AS started FROM buildings b
+    SELECT b.id, b.gross_floor_area_m2, b.synthetic, b.physical_state <> 'planned' AS started
+    FROM buildings b
     WHERE b.id IN (
         SELECT m.building_id FROM programme_buildings m JOIN within ON within.id = m.programme_id
     )
@@ -64,6 +67,8 @@ FROM (
         coalesce(sum(u.units), 0) AS units,
         coalesce(sum(c.gross_floor_area_m2), 0) AS modelled_floor_area_m2,
         coalesce(sum(c.gross_floor_area_m2) FILTER (WHERE c.started), 0) AS started_floor_area_m2,
+        coalesce(sum(c.gross_floor_area_m2) FILTER (WHERE c.synthetic), 0)
+            AS synthetic_floor_area_m2,
         coalesce(sum(u.leasable_area_m2), 0) AS leasable_area_m2
     FROM counted c
     CROSS JOIN LATERAL (SELECT count(*) AS floors FROM floors WHERE building_id = c.id) f
@@ -79,7 +84,12 @@ CROSS JOIN (
     FROM (SELECT year, sum(gross_floor_area_m2) AS area FROM starts GROUP BY year) of_year
 ) years"""
 _PROGRAMME_COUNTS = ("buildings", "floors", "units")
-_PROGRAMME_AREAS = ("modelled_floor_area_m2", "started_floor_area_m2", "leasable_area_m2")
+_PROGRAMME_AREAS = (
+    "modelled_floor_area_m2",
+    "started_floor_area_m2",
+    "synthetic_floor_area_m2",
+    "leasable_area_m2",
+)
 
 
 def _members(names: tuple[str, ...]) -> str:

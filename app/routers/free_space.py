@@ -140,8 +140,10 @@ class FreeSpaceFilters(Paging):
         description="an instant in the past: what was known then; now unless told",
         examples=["2026-11-01T00:00:00Z"],
     )
-    sort: FreeSpaceSort = Field(
-        default=FreeSpaceSort.CODE, description="`-` is descending; `distance` needs `near`"
+    sort: FreeSpaceSort | None = Field(
+        default=None,
+        description="`-` is descending; `distance` needs `near`, and is the usual order with it;"
+        " else it is `code`",
     )
     totals: bool = Field(
         default=False, description="true: also totals of all that is found, by type and by park"
@@ -152,10 +154,15 @@ class FreeSpaceFilters(Paging):
         own = {
             name: getattr(self, name)
             for name in FreeSpaceSearch.__dataclass_fields__
-            if name not in {"start", "unit_types", "bbox", "polygon", "near"}
+            if name not in {"start", "unit_types", "bbox", "polygon", "near", "sort"}
         }
+        usual = FreeSpaceSort.CODE if places.get("near") is None else FreeSpaceSort.DISTANCE
         return FreeSpaceSearch(
-            start=self.start or civil_day(clock.now()), unit_types=tuple(self.type), **own, **places
+            start=self.start or civil_day(clock.now()),
+            unit_types=tuple(self.type),
+            sort=self.sort or usual,
+            **own,
+            **places,
         )
 
 

@@ -209,6 +209,7 @@ def test_totals_of_parks_and_zones_include_what_is_nested(reader: TestClient) ->
         "floors": 3,
         "units": 3,
         "gross_floor_area_m2": 25_000.0,
+        "synthetic_floor_area_m2": 25_000.0,
         "leasable_area_m2": 6_600.0,
     }
 
@@ -227,6 +228,7 @@ def test_a_programme_counts_each_building_once(reader: TestClient) -> None:
         "units": 3,
         "modelled_floor_area_m2": 25_000.0,
         "started_floor_area_m2": 20_000.0,
+        "synthetic_floor_area_m2": 25_000.0,
         "started_by_year": [{"year": None, "floor_area_m2": 20_000.0}],
         "leasable_area_m2": 6_600.0,
     }

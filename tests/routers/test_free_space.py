@@ -679,3 +679,15 @@ def test_the_examples_in_the_schema_work_when_pasted(client: TestClient, session
 
     for example in schema["examples"]:
         assert len(items(client.post(SEARCH, json=example))) == 1, json.dumps(example)
+
+
+def test_near_puts_the_nearest_first_unless_told_otherwise(seeded_client: TestClient) -> None:
+    asked = {"from": "2027-01-01", "near": "121.60,31.20", "limit": "20"}
+
+    nearest = seeded_client.get("/api/v1/free-space", params=asked).json()["items"]
+    by_code = seeded_client.get("/api/v1/free-space", params=asked | {"sort": "code"}).json()
+
+    distances = [item["distance_m"] for item in nearest]
+    assert distances == sorted(distances)
+    codes = [item["code"] for item in by_code["items"]]
+    assert codes == sorted(codes)
