@@ -12,13 +12,13 @@ from typing import Any
 from app.demand.needs import NEEDS, Hardness, Need, Origin, in_order, named
 from app.demand.rules import Rules, StageNeed
 from app.kernel.errors import Fault, InvalidInputError
+from app.kernel.period import months_after
 from app.kernel.terms import Modality, PipelineStage, UnitType
 
 #: Area of a space in which places are let is the building's business, not the firm's.
 _AREAS = frozenset({"min_area_m2", "max_area_m2", "target_area_m2"})
 #: Without these there is no request: "not needed" leaves them to the rules.
 _ALWAYS = frozenset({"unit_type", "from", "latest_from", "term_months"})
-_DECEMBER = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,6 @@ class Ask:
     programmes: int = 1
     soft: frozenset[str] = field(default_factory=frozenset)
     hard: frozenset[str] = field(default_factory=frozenset)
-
-
-def months_after(day: date, months: int) -> date:
-    """The same day of the month, ``months`` later (or earlier), clipped to the month's length.
-
-    >>> months_after(date(2027, 1, 31), 1), months_after(date(2027, 3, 31), -13)
-    (datetime.date(2027, 2, 28), datetime.date(2026, 2, 28))
-    """
-    index = day.year * _DECEMBER + day.month - 1 + months
-    year, month = index // _DECEMBER, index % _DECEMBER + 1
-    following = date(year + month // _DECEMBER, month % _DECEMBER + 1, 1)
-    length = (following - date(year, month, 1)).days
-    return date(year, month, min(day.day, length))
 
 
 def derive_needs(ask: Ask, rules: Rules) -> tuple[Need, ...]:

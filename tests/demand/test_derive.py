@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.demand.derive import Ask, derive_needs, months_after
+from app.demand.derive import Ask, derive_needs
 from app.demand.needs import NEEDS, Hardness, Need, Origin, from_json, named
 from app.demand.rules import load_rules
 from app.kernel.errors import InvalidInputError
+from app.kernel.period import months_after
 from app.kernel.terms import PIPELINE_LADDER, Modality, PipelineStage, UnitType
 
 RULES = load_rules(Path(__file__).resolve().parents[2] / "data")
