@@ -5,7 +5,7 @@ A key means the same in the firm's form, in the table of needs by stage, and in 
 stricter"; a flag means "must have".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -23,6 +23,17 @@ from app.kernel.terms import (
 )
 
 _Named = TypeVar("_Named", bound=Term)
+
+#: Names of zones and parks in Chinese and English: by need key, then by code.
+PlaceNames = Mapping[str, Mapping[str, tuple[str, str]]]
+NO_NAMES: PlaceNames = {}
+
+
+class Holding(Term):
+    """Whether a firm means to rent or to buy."""
+
+    LEASE = "lease", "租赁", "lease"
+    PURCHASE = "purchase", "购买", "purchase"
 
 
 def named(terms: type[_Named], value: str) -> _Named:
@@ -69,8 +80,8 @@ class NeedKind:
     terms: type[Term] | None = None
     fixed: Hardness | None = None
 
-    def words(self, value: Any) -> tuple[str, str]:
-        """The need as a phrase in Chinese and in English.
+    def words(self, value: Any, names: PlaceNames = NO_NAMES) -> tuple[str, str]:
+        """The need as a phrase in Chinese and in English; ``names`` are those of its codes.
 
         >>> NEEDS["biosafety_level"].words(2)
         ('生物安全等级：2', 'biosafety level (BSL): 2')
@@ -85,8 +96,8 @@ class NeedKind:
             within = number_text(value["within_m"])
             return f"{self.zh}：({place}) {within} m 内", f"{self.en}: within {within} m of {place}"
         if isinstance(value, (list, tuple)):
-            listed = ", ".join(str(one) for one in value)
-            return f"{self.zh}：{listed}", f"{self.en}: {listed}"
+            listed_zh, listed_en = listed(value, names.get(self.key, {}))
+            return f"{self.zh}：{listed_zh}", f"{self.en}: {listed_en}"
         shown = number_text(value) if isinstance(value, (int, float)) else str(value)
         unit_zh, unit_en = unit_words(self.unit)
         return f"{self.zh}：{shown} {unit_zh}".rstrip(), f"{self.en}: {shown} {unit_en}".rstrip()
@@ -112,6 +123,25 @@ def unit_words(unit: str) -> tuple[str, str]:
     return _UNIT_WORDS.get(unit, (unit, unit))
 
 
+def listed(codes: Iterable[str], names: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+    """Places by their names in Chinese and in English; a code without a name stays.
+
+    >>> listed(["core", "x"], {"core": ("核心区", "the core")})
+    ('核心区、x', 'the core, x')
+    """
+    known = [names.get(code, (code, code)) for code in codes]
+    return "、".join(zh for zh, _ in known), ", ".join(en for _, en in known)
+
+
+def within_a_sentence(phrase: str) -> str:
+    """An English phrase as it stands inside a sentence; abbreviations keep their capitals.
+
+    >>> within_a_sentence("Metro station"), within_a_sentence("CMO/CDMO line")
+    ('metro station', 'CMO/CDMO line')
+    """
+    return phrase if phrase[1:2].isupper() else phrase[:1].lower() + phrase[1:]
+
+
 def number_text(value: float) -> str:
     """A number as people write it: no needless decimals, thousands set apart.
 
@@ -132,7 +162,7 @@ _KINDS = (
     NeedKind("whole_floor", "整层", "a whole floor"),
     NeedKind("whole_building", "整栋", "a whole building"),
     NeedKind("from", "需要自", "needed from", fixed=HARD),
-    NeedKind("latest_from", "最晚交付", "latest start", fixed=HARD),
+    NeedKind("latest_from", "最晚起租日", "latest start", fixed=HARD),
     NeedKind("term_months", "租期", "term", "months", fixed=HARD),
     NeedKind(
         "process", "工艺排放类别", "emission class of the process", terms=ProcessClass, fixed=HARD
@@ -171,14 +201,14 @@ _KINDS = (
         NeedKind(
             f"max_{facility.value}_distance_m",
             f"距{facility.zh}不超过",
-            f"{facility.en.lower()} within",
+            f"{within_a_sentence(facility.en)} within",
             "m",
         )
         for facility in FacilityType
     ),
     NeedKind("max_rent_cny_per_m2_day", "租金不高于", "rent at most", "元/㎡·天"),
     NeedKind("max_rent_cny_per_year", "年租金预算", "rent a year at most", "元"),
-    NeedKind("tenure", "租/购", "lease or purchase", fixed=SOFT),
+    NeedKind("tenure", "租购方式", "lease or purchase", terms=Holding, fixed=SOFT),
     NeedKind("investment_cny", "计划投资", "planned investment", "元", fixed=SOFT),
     NeedKind("remarks", "备注", "remarks", fixed=SOFT),
 )
@@ -201,10 +231,10 @@ class Need:
     source: str
     confidence: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, names: PlaceNames = NO_NAMES) -> dict[str, Any]:
         """The need with its words, as it is stored and shown."""
         kind = NEEDS[self.key]
-        words_zh, words_en = kind.words(self.value)
+        words_zh, words_en = kind.words(self.value, names)
         return {
             "key": self.key,
             "value": self.value,

@@ -60,7 +60,7 @@ class NeedsIn(In):
         default=None, alias="from", description="first day the space is wanted"
     )
     latest_from: Day | None = Field(
-        default=None, description="the lease starts on this day at the latest"
+        default=None, description="最晚起租日: the lease starts on this day at the latest"
     )
     term_months: Annotated[int, Field(ge=1, le=600)] | None = Field(
         default=None, description="租期, months"

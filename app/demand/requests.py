@@ -1,5 +1,6 @@
 """Space requests: what a firm asks for, and what follows from its pipeline."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
 from app.demand.companies import asset_of, history_of
 from app.demand.derive import Ask, derive_needs
-from app.demand.needs import Need, named
+from app.demand.needs import NO_NAMES, Need, PlaceNames, named
 from app.demand.pipeline import current, standing, upcoming
 from app.demand.request_schemas import NeedsIn, SpaceRequestIn, SpaceRequestOut
 from app.demand.rules import Rules
@@ -38,6 +39,7 @@ class RequestClosedError(SpaceRelayError):
     title_zh = "需求当前状态不允许此操作"
 
 
+_TABLES: Mapping[str, type[Zone | Park]] = {"zones": Zone, "parks": Park}
 _STATE_ZH = {"placed": "需求已落位", "withdrawn": "需求已撤回"}
 
 
@@ -71,7 +73,7 @@ def create_request(
             pipeline_asset_id=body.pipeline_asset_id,
             unit_type=_value(needs, "unit_type"),
             stated=body.model_dump(mode="json", by_alias=True, exclude_unset=True),
-            needs=[need.as_json() for need in needs],
+            needs=_as_json(session, needs),
             rules_version=rules.version,
             created_at=now,
             updated_at=now,
@@ -123,7 +125,7 @@ def replace_needs(
         .values(
             unit_type=_value(needs, "unit_type"),
             stated={**about, **given},
-            needs=[need.as_json() for need in needs],
+            needs=_as_json(session, needs),
             rules_version=rules.version,
             version=SpaceRequest.version + 1,
             updated_at=now,
@@ -339,6 +341,23 @@ def _unknown_codes(session: Session, stated: dict[str, Any], rules: Rules) -> li
     if process is not None and process not in rules.land.processes:
         found.append(Fault("/process", f"one of {', '.join(rules.land.processes)}"))
     return found
+
+
+def place_names(session: Session) -> PlaceNames:
+    """The names of all zones and parks, by the key of the need that wishes for them."""
+    return {
+        key: {
+            code: (zh, en)
+            for code, zh, en in session.execute(select(table.code, table.name_zh, table.name_en))
+        }
+        for key, table in _TABLES.items()
+    }
+
+
+def _as_json(session: Session, needs: tuple[Need, ...]) -> list[dict[str, Any]]:
+    named_by_code = any(need.key in _TABLES for need in needs)
+    names = place_names(session) if named_by_code else NO_NAMES
+    return [need.as_json(names) for need in needs]
 
 
 def _value(needs: tuple[Need, ...], key: str) -> Any:

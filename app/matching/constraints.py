@@ -121,6 +121,7 @@ def _bound(key: str, column: str, name: Words, extra: Extra, *, upwards: bool) -
     unit = NEEDS[key].unit
     zh, en = name
     rule_zh, rule_en = ("不低于", "at least") if upwards else ("不高于", "at most")
+    off_zh, off_en = ("相差", "short") if upwards else ("超出", "over")
 
     title_zh, title_en = extra.title or name
 
@@ -142,11 +143,13 @@ def _bound(key: str, column: str, name: Words, extra: Extra, *, upwards: bool) -
             )
         by_zh, by_en = shown(abs(margin(have, need)), unit)
         verdict_zh, verdict_en = (
-            (f"余量 {by_zh}", f"{by_en} to spare") if fits else (f"相差 {by_zh}", f"{by_en} off")
+            (f"余量 {by_zh}", f"{by_en} to spare")
+            if fits
+            else (f"{off_zh} {by_zh}", f"{off_en} by {by_en}")
         )
         return (
             f"{zh} {have_zh}，要求{rule_zh} {want_zh}，{verdict_zh}",
-            f"{en} {have_en}, {rule_en} {want_en} asked, {verdict_en}",
+            f"{en} is {have_en}; {rule_en} {want_en} is needed: {verdict_en}",
         )
 
     return Constraint(
@@ -196,7 +199,7 @@ def class_at_least(key: str, column: str, zh: str, en: str, extra: Extra = _PLAI
         verdict_zh, verdict_en = ("满足", "meets") if fits else ("达不到", "falls short of")
         return (
             f"{zh}为{have_zh}，{verdict_zh}所需的{want_zh}",
-            f"{en} is {have_en}, which {verdict_en} the {want_en} asked",
+            f"{en} is {have_en}, which {verdict_en} the {want_en} needed",
         )
 
     return Constraint(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from app.demand.needs import Hardness, Need, named
+from app.demand.needs import NO_NAMES, Hardness, Need, PlaceNames, named
 from app.demand.rules import LandUseRules, Rules, SpaceTerms
 from app.kernel.terms import FacilityType, FireHazardClass, UnitType
-from app.matching.special import LandNeed, Window
+from app.matching.special import LandNeed, PlacesNeed, Window
 from app.matching.table import BY_KEY, TABLE_VERSION
 
 #: Needs that other members of ``Demand`` carry.
@@ -42,7 +42,9 @@ class Demand:
         return [one for one in FacilityType if f"max_{one.value}_distance_m" in self.asked]
 
 
-def compile_demand(needs: Sequence[Need], rules: Rules, today: date) -> Demand:
+def compile_demand(
+    needs: Sequence[Need], rules: Rules, today: date, names: PlaceNames = NO_NAMES
+) -> Demand:
     """The needs as one demand on units that are free from today on.
 
     Args:
@@ -50,9 +52,14 @@ def compile_demand(needs: Sequence[Need], rules: Rules, today: date) -> Demand:
             ``term_months``.
         rules: for land use, and the usual terms of the type of unit.
         today: the civil day in Shanghai; a window that began before it begins today.
+        names: of zones and parks, for the words.
     """
     hard = {need.key: need.value for need in needs if need.hardness is Hardness.HARD}
     soft = {need.key: need.value for need in needs if need.hardness is Hardness.SOFT}
+    for values in (hard, soft):
+        for key in ("zones", "parks"):
+            if key in values:
+                values[key] = PlacesNeed(tuple(values[key]), names.get(key, {}))
     unit_type = named(UnitType, hard["unit_type"])
     window = Window(
         start=max(today, date.fromisoformat(hard["from"])),
@@ -65,7 +72,7 @@ def compile_demand(needs: Sequence[Need], rules: Rules, today: date) -> Demand:
         compiled["fire_storey"] = hard["fire_hazard_class"]
     if "process" in hard:
         compiled["land_use"] = _land_need(
-            rules.land, hard["process"], hard.get("fire_hazard_class"), unit_type
+            rules.land, hard["process"], hard.get("fire_hazard_class"), unit_type, names
         )
     return Demand(
         hard=compiled,
@@ -86,7 +93,11 @@ def compile_demand(needs: Sequence[Need], rules: Rules, today: date) -> Demand:
 
 
 def _land_need(
-    land: LandUseRules, process: str, fire_hazard_class: str | None, unit_type: UnitType
+    land: LandUseRules,
+    process: str,
+    fire_hazard_class: str | None,
+    unit_type: UnitType,
+    names: PlaceNames,
 ) -> LandNeed:
     rule = land.processes[process]
     fire_zh = fire_en = ""
@@ -98,4 +109,5 @@ def _land_need(
         process_en=f"{unit_type.en}: {rule.name_en}{fire_en}",
         codes=frozenset(land.codes_for(process, fire_hazard_class, unit_type)),
         only_parks=land.chemical_zone_parks if rule.chemical_zone_only else None,
+        park_names=names.get("parks", {}),
     )

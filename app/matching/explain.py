@@ -199,8 +199,8 @@ def _verdict(constraint: Constraint, units: Units, need: Any, row: int, *, fits:
         name_zh=constraint.name_zh,
         name_en=constraint.name_en,
         fits=fits,
-        need=_plain(constraint.wants(need)),
-        have=_plain(have),
+        need=plain(constraint.wants(need)),
+        have=plain(have),
         margin=None if have is None else constraint.margin(have, need),
         unit=constraint.unit or None,
         never_relax=constraint.never_relax,
@@ -209,5 +209,12 @@ def _verdict(constraint: Constraint, units: Units, need: Any, row: int, *, fits:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value for the wire: days as text, whole numbers without decimals.
+
+    >>> plain(2.0), plain(2.5), plain(date(2027, 1, 1))
+    (2, 2.5, '2027-01-01')
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value.isoformat() if isinstance(value, date) else value

@@ -152,7 +152,8 @@ def _rent_said(units: Units, demand: Demand, row: int) -> Words:
     if rent is None:
         return "租金未记录", "the rent is not recorded"
     zh = f"租金 {rent:g} 元/㎡·天，同类常见 {band.low:g}–{band.high:g}"
-    return zh, f"rent {rent:g} 元/㎡·天, usually {band.low:g}–{band.high:g} for such space"
+    en = f"rent is {rent:g} CNY/m²·day, usually {band.low:g}–{band.high:g} for such space"
+    return zh, en
 
 
 def _start(units: Units, demand: Demand, rows: Rows) -> Points:
@@ -198,7 +199,9 @@ def _headroom_said(units: Units, demand: Demand, row: int) -> Words:
     for key, column in asked:
         spare: Any = BY_KEY[key].margin(units.value(column, row), demand.hard[key])
         text = f"{number_text(spare)} {BY_KEY[key].unit}"
-        said.append((f"{BY_KEY[key].name_zh}富余 {text}", f"{text} spare {BY_KEY[key].name_en}"))
+        said.append(
+            (f"{BY_KEY[key].name_zh}富余 {text}", f"{text} of {BY_KEY[key].name_en} to spare")
+        )
     return "；".join(zh for zh, _ in said), "; ".join(en for _, en in said)
 
 
@@ -207,7 +210,7 @@ CRITERIA: tuple[Criterion, ...] = (
     Criterion("wishes", "可选需求", "Wishes met", 30, _wishes, _wishes_said),
     Criterion("area_fit", "面积贴合", "Area fit", 20, _area_fit, _area_said),
     Criterion("rent", "租金", "Rent", 20, _rent, _rent_said),
-    Criterion("start", "交付时间", "Start", 15, _start, _start_said),
+    Criterion("start", "起租时间", "Start", 15, _start, _start_said),
     Criterion("readiness", "交付状态", "Readiness", 10, _readiness, _readiness_said),
     Criterion("headroom", "技术富余", "Headroom", 5, _headroom, _headroom_said),
 )

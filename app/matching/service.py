@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.demand.needs import Need, from_json
-from app.demand.requests import get_request
+from app.demand.requests import get_request, place_names
 from app.demand.rules import Rules
 from app.kernel.clock import civil_day
 from app.matching.demand import Demand, compile_demand
@@ -19,6 +19,7 @@ from app.matching.explain import (
     Blocker,
     blockers,
     contributions,
+    plain,
     verdicts,
     ways_out,
     window_note,
@@ -64,7 +65,7 @@ def find_matches(
     """
     request = get_request(session, actor, request_id)
     needs = [from_json(need.model_dump()) for need in request.needs]
-    demand = compile_demand(needs, rules, civil_day(now))
+    demand = compile_demand(needs, rules, civil_day(now), place_names(session))
     as_of = database_now(session)
     units = load_units(session, demand, as_of)
     evaluation = evaluate(units, demand)
@@ -138,7 +139,7 @@ class _Answer:
 
     def blocker(self, one: Blocker) -> BlockerOut:
         constraint = one.constraint
-        need = constraint.wants(self._demand.hard[constraint.key])
+        need = plain(constraint.wants(self._demand.hard[constraint.key]))
         return BlockerOut(
             constraint=constraint.key,
             name_zh=constraint.name_zh,

@@ -1,12 +1,13 @@
 """Constraints that are rules of their own, in no family. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import numpy as np
 
-from app.demand.needs import named
+from app.demand.needs import listed, named, within_a_sentence
 from app.kernel.terms import FireHazardClass, UnitType
 from app.matching.constraints import (
     GB50016,
@@ -41,6 +42,15 @@ class LandNeed:
     process_en: str
     codes: frozenset[str]
     only_parks: frozenset[str] | None
+    park_names: Mapping[str, Words] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesNeed:
+    """Codes of zones or parks of which any will do, and the names of all that may be spoken of."""
+
+    codes: tuple[str, ...]
+    names: Mapping[str, Words] = field(default_factory=dict)
 
 
 def land_use_parts(code: str) -> frozenset[str]:
@@ -52,16 +62,20 @@ def land_use_parts(code: str) -> frozenset[str]:
     return frozenset(code.replace("+", "/").split("/"))
 
 
+def _space(unit_type: UnitType) -> str:
+    return f"{within_a_sentence(unit_type.en).replace(' scale', '-scale')} space"
+
+
 def unit_type_rule() -> Constraint:
     """The unit is of the type asked for."""
 
     def says(have: Any, need: Any, fits: bool) -> Words:
         has, wants = named(UnitType, have), named(UnitType, need)
         if fits:
-            return f"空间类型为{has.zh}", f"the kind of space is {has.en}"
+            return f"空间类型为{has.zh}", f"this is {_space(has)}, as needed"
         return (
             f"空间类型为{has.zh}，需要{wants.zh}",
-            f"the kind of space is {has.en}, {wants.en} is needed",
+            f"this is {_space(has)}; {_space(wants)} is needed",
         )
 
     def holds(units: Units, need: Any) -> Mask:
@@ -145,8 +159,11 @@ def availability_rule() -> Constraint:
             )
         if fits:
             return (
-                f"{have} 起可用，最晚需 {need.latest}，租期 {need.term_months} 个月可满足",
-                f"free from {have}, wanted by {need.latest} for {need.term_months} months",
+                f"{have} 起可用，最晚起租日 {need.latest}，租期 {need.term_months} 个月可满足",
+                (
+                    f"free from {have}, in time for the latest start, {need.latest},"
+                    f" for {need.term_months} months"
+                ),
             )
         return (
             f"最早 {have} 起可用，晚于最晚起租日 {need.latest}",
@@ -241,8 +258,9 @@ def land_use_rule() -> Constraint:
             verdict_zh, verdict_en = "在本园不允许", "in this park does not allow"
         only_zh = only_en = ""
         if need.only_parks is not None:
-            only_zh = f"（仅限化工集中区 {'、'.join(sorted(need.only_parks))}）"
-            only_en = f" (only in the chemical zones {', '.join(sorted(need.only_parks))})"
+            parks_zh, parks_en = listed(sorted(need.only_parks), need.park_names)
+            only_zh = f"（仅限化工集中区：{parks_zh}）"
+            only_en = f" (only in the chemical zones: {parks_en})"
         return (
             f"地块规划用地 {have} {verdict_zh}{need.process_zh}{only_zh}",
             f"the plot's land use {have} {verdict_en} {need.process_en}{only_en}",
@@ -289,12 +307,21 @@ def fire_storey_rule() -> Constraint:
 
     def says(have: Any, need: Any, fits: bool) -> Words:
         zh, en = named(FireHazardClass, need).zh, named(FireHazardClass, need).en
-        at_zh, at_en = shown(have)
+        at_zh, at_en = "楼层或建筑高度未记录", "floor or building height not recorded"
+        if have is not None:
+            storey, height = have.split(" / ")
+            at_zh, at_en = f"{storey}，建筑高度 {height}", f"{storey}, building height {height}"
         if fits:
-            return f"{zh}生产可设于本层（{at_zh}）", f"{en} may stand on this floor ({at_en})"
+            return (
+                f"{zh}生产可设于本层（{at_zh}）",
+                f"production of {within_a_sentence(en)} may stand on this floor ({at_en})",
+            )
         return (
             f"{zh}生产不得设于地下，甲类不得设于高层厂房（本层 {at_zh}）",
-            f"{en} must not stand below ground, nor class A in a high-rise plant ({at_en})",
+            (
+                f"production of {within_a_sentence(en)} must not stand below ground, nor class A"
+                f" in a high-rise plant (here: {at_en})"
+            ),
         )
 
     return Constraint(
@@ -324,7 +351,7 @@ def in_places_rule(key: str, zh: str, en: str) -> Constraint:
     column = f"{key[:-1]}_codes"
 
     def holds(units: Units, need: Any) -> Mask:
-        wanted = frozenset(need)
+        wanted = frozenset(need.codes)
         inside = np.array(
             [bool(getattr(park, column) & wanted) for park in units.parks], dtype=bool
         )
@@ -336,12 +363,12 @@ def in_places_rule(key: str, zh: str, en: str) -> Constraint:
         return ", ".join(sorted(getattr(park, column))) or None
 
     def says(have: Any, need: Any, fits: bool) -> Words:
-        has_zh, has_en = shown(have)
-        wants = ", ".join(need)
-        verdict_zh, verdict_en = ("属于", "is one of") if fits else ("不在", "is none of")
+        has_zh, has_en = shown(None) if have is None else listed(have.split(", "), need.names)
+        wants_zh, wants_en = listed(need.codes, need.names)
+        verdict_zh, verdict_en = ("属于", "within") if fits else ("不属于", "outside")
         return (
-            f"所在{zh}（{has_zh}）{verdict_zh}意向{zh}：{wants}",
-            f"its {en} ({has_en}) {verdict_en} those wanted: {wants}",
+            f"所在{zh}（{has_zh}）{verdict_zh}意向{zh}：{wants_zh}",
+            f"it lies in {has_en}, {verdict_en} the {en} wanted: {wants_en}",
         )
 
     return Constraint(
@@ -352,11 +379,11 @@ def in_places_rule(key: str, zh: str, en: str) -> Constraint:
         combining=Combining.PER_UNIT,
         holds=holds,
         sql=f"c.{column} && CAST(:{key} AS text[])",
-        params=lambda need: {key: list(need)},
+        params=lambda need: {key: list(need.codes)},
         have=have,
         margin=no_margin,
         says=says,
-        wants=", ".join,
+        wants=lambda need: ", ".join(need.codes),
         relax_cost=3,
     )
 
@@ -371,8 +398,10 @@ def only_one_rule(key: str, column: str, zh: str, en: str) -> Constraint:
     def says(have: Any, _need: Any, fits: bool) -> Words:
         count = shown(have)[0]
         if fits:
-            return f"独立使用{zh}", f"takes {en} alone"
-        return f"{zh}共有 {count} 个单元", f"{en} has {count} units"
+            return f"独立使用{zh}", f"has {en} to itself"
+        if have is None:
+            return f"{zh}单元数未记录", f"how many units {en} has is not recorded"
+        return f"{zh}共有 {count} 个单元", f"{en} has {count} units in all"
 
     return Constraint(
         key=key,
@@ -392,7 +421,9 @@ def only_one_rule(key: str, column: str, zh: str, en: str) -> Constraint:
 
 def near_rule() -> Constraint:
     """Within a distance of a point."""
-    plain = at_most("max_hospital_distance_m", "near_distance_m", "距意向位置", "distance")
+    plain = at_most(
+        "max_hospital_distance_m", "near_distance_m", "距意向位置", "distance from the point wanted"
+    )
 
     def holds(units: Units, need: Any) -> Mask:
         return plain.holds(units, need["within_m"])

@@ -5,6 +5,7 @@ A constraint's bit is its place here. Rows are only added at the end: a bit keep
 
 from collections.abc import Mapping
 
+from app.demand.needs import within_a_sentence
 from app.kernel.terms import FacilityType
 from app.matching.constraints import (
     GB50016,
@@ -117,7 +118,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
             f"max_{facility.value}_distance_m",
             FACILITY_COLUMNS[facility],
             f"距最近{facility.zh}",
-            f"distance to the nearest {facility.en.lower()}",
+            f"distance to the nearest {within_a_sentence(facility.en)}",
         )
         for facility in FacilityType
     ),

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.matching.load import CANDIDATES, load_units, parameters
 from app.matching.snapshot import COLUMNS, Kind
-from app.matching.special import Window
+from app.matching.special import PlacesNeed, Window
 from app.matching.table import BITS, BY_KEY, CONSTRAINTS
 from tests.factories import (
     make_building,
@@ -271,8 +271,75 @@ def test_gene_island_upper_floors_are_refused_for_their_load() -> None:
     assert constraint.margin(3.43, 7.5) == -4.07
     assert constraint.says(3.43, 7.5, False) == (
         "楼面荷载 3.43 kN/m²，要求不低于 7.5 kN/m²，相差 4.07 kN/m²",
-        "floor load 3.43 kN/m², at least 7.5 kN/m² asked, 4.07 kN/m² off",
+        "floor load is 3.43 kN/m²; at least 7.5 kN/m² is needed: short by 4.07 kN/m²",
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "have", "need", "fits", "zh", "en"),
+    [
+        (
+            "unit_type",
+            "hq_rd",
+            "pilot",
+            False,
+            "空间类型为总部+研发，需要中试",
+            "this is HQ + R&D space; pilot-scale space is needed",
+        ),
+        (
+            "biosafety_level",
+            1.0,
+            3,
+            False,
+            "生物安全等级 1，要求不低于 3，相差 2",
+            "biosafety level (BSL) is 1; at least 3 is needed: short by 2",
+        ),
+        (
+            "max_rent_cny_per_m2_day",
+            4.5,
+            4.0,
+            False,
+            "租金 4.5 元/㎡·天，要求不高于 4 元/㎡·天，超出 0.5 元/㎡·天",
+            "rent is 4.5 CNY/m²·day; at most 4 CNY/m²·day is needed: over by 0.5 CNY/m²·day",
+        ),
+        (
+            "fire_storey",
+            "1F / 24.5 m",
+            "bing",
+            True,
+            "丙类生产可设于本层（1F，建筑高度 24.5 m）",
+            "production of class C (bing) may stand on this floor (1F, building height 24.5 m)",
+        ),
+        (
+            "zones",
+            "core, x",
+            PlacesNeed(("core",), {"core": ("张江", "Zhangjiang")}),
+            True,
+            "所在区域（张江、x）属于意向区域：张江",
+            "it lies in Zhangjiang, x, within the zones wanted: Zhangjiang",
+        ),
+        (
+            "places",
+            20.0,
+            2,
+            True,
+            "共有工位 20 个，需要 2 个",
+            "20 places in all, 2 needed",
+        ),
+        (
+            "availability",
+            date(2027, 1, 1),
+            Window(DAY, date(2027, 6, 1), 12),
+            True,
+            "2027-01-01 起可用，最晚起租日 2027-06-01，租期 12 个月可满足",
+            "free from 2027-01-01, in time for the latest start, 2027-06-01, for 12 months",
+        ),
+    ],
+)
+def test_the_words_are_those_of_people(
+    key: str, have: Any, need: Any, *, fits: bool, zh: str, en: str
+) -> None:
+    assert BY_KEY[key].says(have, need, fits) == (zh, en)
 
 
 def test_the_window_of_the_strategies_starts_where_the_units_do() -> None:

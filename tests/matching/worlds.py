@@ -8,7 +8,7 @@ from typing import Any
 from app.demand.rules import SpaceTerms, Spread
 from app.matching.demand import Demand
 from app.matching.snapshot import COLUMNS, Kind, ParkInfo, Units, build
-from app.matching.special import LandNeed, Window
+from app.matching.special import LandNeed, PlacesNeed, Window
 from app.matching.table import BY_KEY
 
 Row = dict[str, Any]
@@ -86,8 +86,10 @@ def make_need(rng: Random, key: str) -> Any:
             frozenset({"alpha"}) if rng.random() < 0.3 else None,
         ),
         "fire_storey": lambda: rng.choice(("jia", "yi", "bing")),
-        "zones": lambda: rng.sample(("core", "north", "south"), rng.randint(1, 2)),
-        "parks": lambda: rng.sample(sorted(PARKS), rng.randint(1, 2)),
+        "zones": lambda: PlacesNeed(
+            tuple(rng.sample(("core", "north", "south"), rng.randint(1, 2)))
+        ),
+        "parks": lambda: PlacesNeed(tuple(rng.sample(sorted(PARKS), rng.randint(1, 2)))),
         "near": lambda: {"lon": 121.6, "lat": 31.2, "within_m": rng.choice(GRID[1:])},
     }
     if key in special:
@@ -212,8 +214,8 @@ _SPECIAL: dict[str, Callable[[Row, Any], bool]] = {
     "term_months": _term,
     "land_use": _land,
     "fire_storey": _storey,
-    "zones": lambda row, need: bool(set(row["zone_codes"]) & set(need)),
-    "parks": lambda row, need: bool(set(row["park_codes"]) & set(need)),
+    "zones": lambda row, need: bool(set(row["zone_codes"]) & set(need.codes)),
+    "parks": lambda row, need: bool(set(row["park_codes"]) & set(need.codes)),
     "near": lambda row, need: (
         row["near_distance_m"] is not None and row["near_distance_m"] <= need["within_m"]
     ),

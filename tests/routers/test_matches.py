@@ -116,7 +116,7 @@ def test_when_too_few_fit_the_answer_says_what_stands_in_the_way(
     load = blocked["min_floor_load_kn_m2"]
     assert (load["blocks"], load["blocks_alone"]) == (1, 1)
     assert load["example"]["reasons"][0]["words_en"] == (
-        "floor load 3.43 kN/m², at least 7.5 kN/m² asked, 4.07 kN/m² off"
+        "floor load is 3.43 kN/m²; at least 7.5 kN/m² is needed: short by 4.07 kN/m²"
     )
     assert blocked["unit_type"]["blocks_alone"] == 0
     assert [one["left"] for one in answer["blocked_by"]][-1] == 0
@@ -191,6 +191,14 @@ def test_the_funnel_begins_with_the_wished_place(client: TestClient, session: Se
         (one["constraint"], one["blocks"], one["blocks_in_place"], one["left"])
         for one in answer["blocked_by"]
     ] == [("parks", 1, 1, 1), ("biosafety_level", 2, 1, 0)]
+    example = answer["blocked_by"][0]["need"], answer["near_misses"][0]["reasons"]
+    assert example[0] == park.code
+    assert (example[1][0]["have"], example[1][0]["need"]) == (1, 2)
+    elsewhere = ask(client, firm, CAR_T | {"parks": [park.code]}, include_refused=2)["refused"][1]
+    words = {one["constraint"]: one for one in elsewhere["reasons"]}["parks"]
+    assert words["words_zh"].endswith(f"不属于意向园区：{park.name_zh}")
+    assert words["words_en"].endswith(f"outside the parks wanted: {park.name_en}")
+    assert elsewhere["unit"]["park"]["name_zh"] in words["words_zh"]
 
 
 def test_needs_that_only_together_free_a_unit_are_named(
@@ -428,8 +436,9 @@ def test_a_match_takes_a_fixed_number_of_statements(
             seeded_client.post(path, headers=zhangjiang, json={"k": k, "include_refused": 50})
         counts.append(len(seen))
 
-    # The caller's credential, the request, the clock, the units, and those shown in full.
-    assert counts == [5, 5]
+    # The caller's credential, the request, the names of zones and of parks, the clock, the units,
+    # and those shown in full.
+    assert counts == [7, 7]
 
 
 def test_the_same_question_has_the_same_answer(

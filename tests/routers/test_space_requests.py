@@ -294,6 +294,10 @@ def test_the_whole_form_is_taken(client: TestClient, session: Session) -> None:
     assert "whole_building" not in needs
     assert needs["gas"]["hardness"] == "soft"
     assert needs["tenure"]["hardness"] == "soft"
+    assert needs["tenure"]["words_zh"] == "租购方式：租赁"
+    assert needs["parks"]["words_zh"] == f"意向园区：{park.name_zh}"
+    assert needs["parks"]["words_en"] == f"parks: {park.name_en}"
+    assert needs["latest_from"]["words_zh"] == "最晚起租日：2027-12-31"
     assert all(need["origin"] == "stated" for need in needs.values())
 
 
