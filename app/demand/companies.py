@@ -72,7 +72,9 @@ def get_company(session: Session, actor: Actor, company_id: UUID) -> CompanyOut:
     actor.require_company(company_id)
     text = fetch_one(session, _companies().where(Company.id == company_id))
     if text is None:
-        raise NotFoundError("no such company, or it is not yours to see")
+        raise NotFoundError(
+            "no such company, or it is not yours to see", detail_zh="没有该企业，或无权查看"
+        )
     return CompanyOut.model_validate_json(text)
 
 
@@ -106,7 +108,11 @@ def create_asset(
     added = [_entry(one) for one in body.stages]
     wrong = faults([], added, today, "/stages")
     if wrong:
-        raise InvalidInputError(f"the stage history does not hold: {wrong[0].detail}", wrong)
+        raise InvalidInputError(
+            f"the stage history does not hold: {wrong[0].detail}",
+            wrong,
+            detail_zh=f"管线阶段前后不符：{wrong[0].detail_zh}",
+        )
     asset_id = uuid4()
     session.execute(
         insert(PipelineAsset).values(
@@ -145,7 +151,11 @@ def add_stage(
     added = _entry(body)
     wrong = faults(history_of(asset), [added], today)
     if wrong:
-        raise InvalidInputError(f"the stage history does not hold: {wrong[0].detail}", wrong)
+        raise InvalidInputError(
+            f"the stage history does not hold: {wrong[0].detail}",
+            wrong,
+            detail_zh=f"管线阶段前后不符：{wrong[0].detail_zh}",
+        )
     _record(session, asset_id, [added])
     return asset_of(session, company_id, asset_id)
 
@@ -172,7 +182,9 @@ def asset_of(session: Session, company_id: UUID, asset_id: UUID) -> AssetOut:
         _assets().where(PipelineAsset.company_id == company_id, PipelineAsset.id == asset_id),
     )
     if text is None:
-        raise NotFoundError("no such pipeline asset, or it is not yours to see")
+        raise NotFoundError(
+            "no such pipeline asset, or it is not yours to see", detail_zh="没有该管线，或无权查看"
+        )
     return _asset(text)
 
 
@@ -219,7 +231,9 @@ def _require_write(session: Session, actor: Actor, company_id: UUID) -> None:
     actor.require_firm_scope_or_staff(Scope.REQUESTS_WRITE, Role.AGENT)
     actor.require_company(company_id)
     if session.scalar(select(Company.id).where(Company.id == company_id)) is None:
-        raise NotFoundError("no such company, or it is not yours to see")
+        raise NotFoundError(
+            "no such company, or it is not yours to see", detail_zh="没有该企业，或无权查看"
+        )
 
 
 def _entry(body: StageEntryIn) -> StageEntry:

@@ -213,10 +213,22 @@ def _check(needs: list[Need], today: date) -> None:
     faults = []
     low, high = values.get("min_area_m2"), values.get("max_area_m2")
     if low is not None and high is not None and low > high:
-        faults.append(Fault("/max_area_m2", f"the largest area is below the smallest, {low} m²"))
+        faults.append(
+            Fault(
+                "/max_area_m2",
+                f"the largest area is below the smallest, {low} m²",
+                detail_zh=f"面积上限小于下限 {low} m²",
+            )
+        )
     start, latest = values.get("from"), values.get("latest_from")
     if start is not None and latest is not None and latest < start:
-        faults.append(Fault("/latest_from", f"the latest start is before the first day, {start}"))
+        faults.append(
+            Fault(
+                "/latest_from",
+                f"the latest start is before the first day, {start}",
+                detail_zh=f"最晚起租日早于需要日 {start}",
+            )
+        )
     if latest is not None and latest < today.isoformat():
         # A first wished day in the past is taken as "as soon as possible", a last one is no use.
         faults.append(
@@ -238,11 +250,25 @@ def _with_choices(needs: list[Need], ask: Ask) -> list[Need]:
     for name, chosen in (("soft", ask.soft), ("hard", ask.hard)):
         for key in sorted(chosen):
             if key not in known:
-                faults.append(Fault(f"/{name}", f"{key} is neither stated nor derived here"))
+                faults.append(
+                    Fault(
+                        f"/{name}",
+                        f"{key} is neither stated nor derived here",
+                        detail_zh=f"本需求中没有 {key}",
+                    )
+                )
             elif NEEDS[key].fixed not in (None, Hardness(name)):
-                faults.append(Fault(f"/{name}", f"{key} is always {NEEDS[key].fixed}"))
+                faults.append(
+                    Fault(
+                        f"/{name}",
+                        f"{key} is always {NEEDS[key].fixed}",
+                        detail_zh=f"{NEEDS[key].zh}不可更改软硬",
+                    )
+                )
             elif key in ask.soft & ask.hard:
-                faults.append(Fault(f"/{name}", f"{key} is in both lists"))
+                faults.append(
+                    Fault(f"/{name}", f"{key} is in both lists", detail_zh=f"{key} 同时列在两处")
+                )
     if faults:
         raise InvalidInputError(
             "soft and hard name needs of this request",

@@ -80,23 +80,28 @@ def _fault(history: list[StageEntry], entry: StageEntry, today: date, here: str)
         return Fault(
             f"{here}/entered_on",
             f"a target date lies on or after {today}; state a past day as fact",
+            detail_zh=f"目标日期不得早于今天 {today}；已发生的请按事实填写",
         )
     if not entry.expected and entry.entered_on > today:
         return Fault(
             f"{here}/entered_on",
             f"{entry.entered_on} is after {today}; add `expected: true` for a target date",
+            detail_zh=f"{entry.entered_on} 晚于今天 {today}；目标日期请加 expected: true",
         )
     now = current(history)
     if now is not None and RANK[entry.stage] <= RANK[now.stage]:
         return Fault(
             f"{here}/stage",
             f"the asset entered {now.stage} on {now.entered_on}; a history only moves on from it",
+            detail_zh=f"该管线已于 {now.entered_on} 进入{now.stage.zh}，只能继续向前",
         )
     if now is not None and entry.entered_on < now.entered_on:
         # Checked apart, because an overtaken target date may stand between the two below.
         return Fault(
             f"{here}/entered_on",
             f"{entry.stage} cannot come ({entry.entered_on}) before {now.stage} ({now.entered_on})",
+            detail_zh=f"{entry.stage.zh}（{entry.entered_on}）不能早于"
+            f"{now.stage.zh}（{now.entered_on}）",
         )
     # A fact may come earlier than a target date said; facts and other targets keep their order.
     after = standing([*(one for one in history if one.stage != entry.stage), entry])
@@ -107,5 +112,7 @@ def _fault(history: list[StageEntry], entry: StageEntry, today: date, here: str)
                 f"{here}/entered_on",
                 f"{behind.stage} cannot come ({behind.entered_on}) before {before.stage}"
                 f" ({before.entered_on})",
+                detail_zh=f"{behind.stage.zh}（{behind.entered_on}）不能早于"
+                f"{before.stage.zh}（{before.entered_on}）",
             )
     return None

@@ -283,7 +283,9 @@ def _company(session: Session, actor: Actor, body: SpaceRequestIn) -> UUID:
         )
     actor.require_company(company_id)
     if session.scalar(select(Company.id).where(Company.id == company_id)) is None:
-        raise NotFoundError("no such company, or it is not yours to see")
+        raise NotFoundError(
+            "no such company, or it is not yours to see", detail_zh="没有该企业，或无权查看"
+        )
     return company_id
 
 
@@ -308,9 +310,11 @@ def _needs(
     session: Session, body: NeedsIn, subject: Subject, rules: Rules, today: date
 ) -> tuple[Need, ...]:
     stated = body.stated()
-    faults = _unknown_codes(session, stated, rules)
+    faults = _unknown_codes(session, stated)
     if faults:
-        raise InvalidInputError(f"{faults[0].pointer}: {faults[0].detail}", faults)
+        raise InvalidInputError(
+            f"{faults[0].pointer}: {faults[0].detail}", faults, detail_zh=faults[0].detail_zh
+        )
     return derive_needs(
         Ask(
             stated=stated,
@@ -326,20 +330,21 @@ def _needs(
     )
 
 
-def _unknown_codes(session: Session, stated: dict[str, Any], rules: Rules) -> list[Fault]:
+def _unknown_codes(session: Session, stated: dict[str, Any]) -> list[Fault]:
     found: list[Fault] = []
     for key, column in (("zones", Zone.code), ("parks", Park.code)):
         asked = stated.get(key)
         if asked:
             known = set(session.scalars(select(column).where(column.in_(asked))))
             found += [
-                Fault(f"/{key}/{place}", f"there is no {key[:-1]} with the code {code!r}")
+                Fault(
+                    f"/{key}/{place}",
+                    f"there is no {key[:-1]} with the code {code!r}",
+                    detail_zh=f"没有代码为 {code} 的{'区' if key == 'zones' else '园区'}",
+                )
                 for place, code in enumerate(asked)
                 if code not in known
             ]
-    process = stated.get("process")
-    if process is not None and process not in rules.land.processes:
-        found.append(Fault("/process", f"one of {', '.join(rules.land.processes)}"))
     return found
 
 

@@ -46,7 +46,7 @@ def credit_code(number: int) -> str:
     """A fictitious 统一社会信用代码 with valid check digits (GB 11714 and GB 32100).
 
     >>> credit_code(1)
-    '91999999DEM000014C'
+    '91999999DEM000014G'
     """
     organisation = f"DEM{number:05}"
     body = _FICTITIOUS_REGISTRATION + organisation + _organisation_check(organisation)
