@@ -53,7 +53,7 @@ class Evaluation:
 
     def blocked_alone_by(self, constraint: Constraint) -> Rows:
         """Rows of the units that only this constraint refuses."""
-        return np.flatnonzero(self.masks == np.int64(1) << BITS[constraint.key])
+        return np.flatnonzero(self.masks == 1 << BITS[constraint.key])
 
     def blocked_in_place_by(self, constraint: Constraint) -> int:
         """How many units of the kind asked for in the wished place a constraint refuses.
@@ -69,9 +69,9 @@ class Evaluation:
     def funnel(self) -> tuple[tuple[Constraint, int], ...]:
         """How many units are left after each constraint: places first, then in table order."""
         steps = []
-        seen = np.int64(0)
+        seen = 0
         for constraint in sorted(self.active, key=lambda one: one.key not in PLACE):
-            seen |= np.int64(1) << BITS[constraint.key]
+            seen |= 1 << BITS[constraint.key]
             steps.append((constraint, int(np.count_nonzero((self.masks & seen) == 0))))
         return tuple(steps)
 

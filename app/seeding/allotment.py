@@ -63,7 +63,7 @@ def allot_within(
             f"{total} cannot be shared between {int(lowest.sum())} and {int(highest.sum())}"
         )
     # The shares grow with the scale, so the scale that meets the total is found by halving.
-    small, large = 0.0, float(highest.max()) / float(weights.min())
+    small, large = 0.0, float(np.max(highest)) / float(np.min(weights))
     for _ in range(_HALVINGS):
         middle = (small + large) / 2
         if np.clip(weights * middle, lowest, highest).sum() < total:
