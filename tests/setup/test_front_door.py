@@ -327,7 +327,7 @@ def test_no_lock_or_setting_of_this_repository_names_a_registry() -> None:
     [
         ("requirements.lock", "--index-url https://mirror.example/simple"),
         ("runtime.lock", "numpy @ https://mirror.example/numpy.whl"),
-        ("runtime.lock", "--find-links /opt/wheels"),
+        ("runtime.lock", "--find-links ./wheels"),
         ("uv.lock", 'source = { registry = "https://mirror.example/simple" }'),
         ("pylock.toml", 'index = "https://mirror.example/simple"'),
         ("pyproject.toml", "[[tool.uv.index]]"),
