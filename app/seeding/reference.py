@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.kernel.quantities import kn_m2_from_kg_m2
 from app.kernel.terms import (
     CarrierType,
     CleanroomGrade,
@@ -192,6 +193,19 @@ class BuildingTypeRow(SourcedRow):
     dual_feed_pct: Percent
     fitted_pct: Percent
     basement_levels: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _loads_as_published(self) -> Self:
+        for published_kg_m2, load in (
+            (self.published_ground_load_kg_m2, self.ground_load_kn_m2),
+            (self.published_upper_load_kg_m2, self.upper_load_kn_m2),
+        ):
+            if published_kg_m2 is None:
+                continue
+            load_kn_m2 = kn_m2_from_kg_m2(published_kg_m2)
+            if not load.low <= load_kn_m2 <= load.high:
+                raise ValueError(f"{published_kg_m2} kg/m² are {load_kn_m2} kN/m², not {load}")
+        return self
 
 
 class UnitTypeRow(SourcedRow):

@@ -68,6 +68,8 @@ def test_gene_island_lies_in_the_medical_zone_and_not_in_medicine_valley(
         # One square metre more, and the programme no longer sums to its target.
         ("sites.toml", "floor_area_m2 = 141401", "floor_area_m2 = 141402", "5000001"),
         ("sites.toml", 'type = "plant_large"', 'type = "plant_huge"', "unknown building type"),
+        # The load in kN/m² that does not follow from the published kg/m².
+        ("building_types.toml", "low = 3.43, high = 3.43", "low = 3.5, high = 3.5", "3.43 kN/m²"),
         # Swapped edges of a span.
         ("unit_types.toml", "low = 2.0, high = 4.0", "low = 4.0, high = 2.0", "more than high"),
     ],
