@@ -1,7 +1,7 @@
 """Half-open ranges of civil days in Asia/Shanghai."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,6 @@ class Period:
     def days(self) -> int | None:
         """Number of days, or None when open-ended."""
         return None if self.end is None else (self.end - self.start).days
-
-    @property
-    def last_day(self) -> date | None:
-        """The last day inside, which is what people write on contracts."""
-        return None if self.end is None else self.end - timedelta(days=1)
-
-    def overlaps(self, other: "Period") -> bool:
-        """Whether the two share at least one day."""
-        return (self.end is None or other.start < self.end) and (
-            other.end is None or self.start < other.end
-        )
-
-    def contains(self, other: "Period") -> bool:
-        """Whether every day of ``other`` lies inside."""
-        ends_inside = self.end is None or (other.end is not None and other.end <= self.end)
-        return self.start <= other.start and ends_inside
 
     def __str__(self) -> str:
         return f"[{self.start}, {self.end or '∞'})"

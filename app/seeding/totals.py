@@ -31,13 +31,6 @@ JOIN floors f ON f.building_id = started.building_id
 _UNITS = """
 SELECT unit_type, count(*), sum(leasable_area_m2) FROM units GROUP BY unit_type
 """
-#: Share of the lettable area, in places or m², that nobody has on a day, as free_days() sees it.
-_VACANCY = """
-SELECT sum(u.leasable_area_m2) FILTER (
-        WHERE free_days(u.id, u.capacity, u.usable, u.capacity, %(known)s) @> %(day)s::date
-    ) / sum(u.leasable_area_m2)
-FROM units u WHERE u.usable @> %(day)s::date AND u.capacity_measure = 'm2'
-"""
 #: Units on which more is promised than there is on some day, counted once for all units.
 OVERPROMISED = """
 SELECT count(DISTINCT levels.unit_id) FROM (
@@ -65,13 +58,6 @@ def read_totals(cursor: Cursor[TupleRow]) -> dict[str, Any]:
         kind: {"count": count, "leasable_area_m2": str(area)} for kind, count, area in cursor
     }
     return totals
-
-
-def vacancy(cursor: Cursor[TupleRow], day: str, known: str) -> float:
-    """Share of the lettable area that is free on a day, as known at an instant."""
-    cursor.execute(_VACANCY, {"day": day, "known": known})
-    row = cursor.fetchone()
-    return float(row[0]) if row else 0.0
 
 
 def row_counts(dataset: Dataset) -> dict[str, int]:
