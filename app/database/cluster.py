@@ -16,6 +16,7 @@ import atexit
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import pwd
 import re
@@ -61,6 +62,11 @@ _NEEDED_FREE_BYTES = 200_000_000
 _START_SECONDS = 60
 _RECOVERY_SECONDS = 600
 _POLL_SECONDS = 0.02
+# Before a server that died is started anew: a short rest, and a longer one each time in vain.
+_REST_SECONDS = 0.2
+_LONGEST_REST_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
 
 # What the server may know of the caller's surroundings. Not its locale (initdb refuses
 # unknown ones), not PG* (they point elsewhere), not PROJ_* (another PROJ's data breaks
@@ -103,7 +109,9 @@ class Cluster:
 
     ``start`` makes the database files if there are none, starts the server as a child of
     this process, or attaches to the server that already runs on these files. The server
-    ends with ``stop``, at exit, and on Linux also when this process is killed.
+    ends with ``stop``, at exit, and on Linux also when this process is killed. Should it die
+    before that (killed for want of memory, a full disk), a thread starts it anew on the same
+    files and socket, so ``url`` stays good; its last clients lose their connections.
 
     Root must not run PostgreSQL, so then the server runs as the user ``postgres`` (or
     ``nobody``, or whoever owns the files already). Where that user cannot enter ``home``
@@ -111,12 +119,13 @@ class Cluster:
     ``location`` in ``home`` says where. No permission of an existing folder is changed.
 
     Linux sends the parent's death signal when the *thread* that started the child ends,
-    so ``start`` refuses to start a server from any thread but the main one.
+    so ``start`` refuses to start a server from any thread but the main one. The thread that
+    keeps the server up may, as it lasts as long as the process.
 
     Args:
         home: folder of the cluster; made when it does not exist.
         durable: False switches off everything that protects the data from a crash of
-            the machine. For tests only.
+            the machine, and leaves a server that died dead. For tests only.
     """
 
     def __init__(self, home: Path, *, durable: bool = True) -> None:
@@ -126,6 +135,10 @@ class Cluster:
         self._starter = 0
         self._record: _Record | None = None
         self._log: Path | None = None
+        # Held while the server is started or stopped: by the caller or by the keeper.
+        self._change = threading.RLock()
+        self._ending = threading.Event()
+        self._keeper: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -170,33 +183,78 @@ class Cluster:
         Raises:
             ClusterError: it cannot be done; says why and what to do.
         """
-        if self.is_running():
-            return
-        self._forget()
-        try:
-            _refuse_data_of_root(self.home)
-            self.home.mkdir(parents=True, exist_ok=True)
-            with _held(self.home / "start.lock"):
-                self._start()
-        except OSError as error:
-            raise _explain(error, self.home) from error
+        with self._change:
+            if self.is_running():
+                return
+            if self._keeper is None:
+                self._ending = threading.Event()
+            try:
+                self._bring_up()
+            except BaseException:
+                self.stop()
+                raise
+            if self.attached:
+                return
+            atexit.unregister(self.stop)
+            atexit.register(self.stop)
+            if self._durable and self._keeper is None:
+                self._keeper = threading.Thread(
+                    target=self._keep_up, args=(self._ending,), name="cluster-keeper", daemon=True
+                )
+                self._keeper.start()
 
     def stop(self) -> None:
         """End the server if this object started it, and wait until it is gone."""
-        process, record = self._process, self._record
-        if process is not None and self._starter == os.getpid():
-            # Fast, then immediate (recovery at the next start), then not to be refused.
-            for patience, signum in ((30, signal.SIGINT), (10, signal.SIGQUIT)):
-                process.send_signal(signum)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(patience)
-                    break
-            else:
-                process.kill()
-                process.wait()
-            if record is not None:
+        if self._starter != os.getpid():  # attached to all the time, or a fork: without the keeper
+            self._forget()
+            return
+        self._ending.set()
+        with self._change:
+            record = self._record
+            if not self.attached and record is not None:
+                self._end()
                 shutil.rmtree(record.sockets, ignore_errors=True)
-        self._forget()
+            self._forget()
+
+    def _end(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        # Fast, then immediate (recovery at the next start), then not to be refused.
+        for patience, signum in ((30, signal.SIGINT), (10, signal.SIGQUIT)):
+            process.send_signal(signum)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+                return
+        process.kill()
+        process.wait()
+
+    def _keep_up(self, ending: threading.Event) -> None:
+        """Start the server anew whenever it is gone, until ``ending``."""
+        rest = _REST_SECONDS
+        while not ending.is_set():
+            process = self._process
+            if process is not None:
+                process.wait()
+            elif self.is_running():  # another process was faster to start it
+                ending.wait(1)
+                continue
+            if ending.wait(rest):
+                return
+            with self._change:
+                if ending.is_set() or self.is_running():
+                    continue
+                if rest == _REST_SECONDS:
+                    _log.error("the private PostgreSQL died; starting it anew")
+                try:
+                    self._bring_up()
+                except ClusterError as error:
+                    if not ending.is_set():
+                        _log.error("%s", error)
+                    rest = min(rest * 2, _LONGEST_REST_SECONDS)
+                else:
+                    rest = _REST_SECONDS
+                    _log.warning("the private PostgreSQL is back")
 
     def destroy(self) -> None:
         """Stop the server and delete its data for good."""
@@ -245,7 +303,16 @@ class Cluster:
 
     def _forget(self) -> None:
         atexit.unregister(self.stop)
-        self._process = self._record = None
+        self._process = self._record = self._keeper = None
+
+    def _bring_up(self) -> None:
+        try:
+            _refuse_data_of_root(self.home)
+            self.home.mkdir(parents=True, exist_ok=True)
+            with _held(self.home / "start.lock"):
+                self._start()
+        except OSError as error:
+            raise _explain(error, self.home) from error
 
     def _start(self) -> None:
         base, account = _settle(self.home, durable=self._durable)
@@ -259,7 +326,7 @@ class Cluster:
             )
         record, alive = _running(base, data)
         if record is not None:
-            self._record = record
+            self._process, self._record = None, record
             return
         if alive is None:
             raise ClusterError(
@@ -274,7 +341,7 @@ class Cluster:
             self._await()
             self._fill(binaries)
         except BaseException:
-            self.stop()
+            self._end()
             raise
 
     def _spawn(
@@ -285,10 +352,11 @@ class Cluster:
         account: Account | None,
         alive: int,
     ) -> None:
-        if threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() not in (threading.main_thread(), self._keeper):
             message = "a cluster must be started from the main thread, see Cluster"
             raise RuntimeError(message)
-        sockets = _socket_folder(data, account)
+        before = None if self._record is None else self._record.sockets
+        sockets = _socket_folder(data, account, before)
         settings = _SETTINGS | {"unix_socket_directories": str(sockets)}
         if not self._durable:
             settings |= _CARELESS
@@ -318,7 +386,6 @@ class Cluster:
                 start_new_session=True,
             )
         self._record = _Record(self._process.pid, _PORT, sockets)
-        atexit.register(self.stop)
 
     def _await(self) -> None:
         process, record, log = self._process, self._record, self._log
@@ -328,7 +395,7 @@ class Cluster:
         begun = time.monotonic()
         while (code := _probe(record)) != "":
             waited = time.monotonic() - begun
-            if process.poll() is not None:
+            if process.poll() is not None or self._ending.is_set():
                 raise _explain_log(log)
             if waited > (_RECOVERY_SECONDS if code == "57P03" else _START_SECONDS):
                 raise ClusterError(
@@ -540,6 +607,8 @@ def _running(base: Path, data: Path) -> tuple[_Record | None, int | None]:
             return None, alive
         if alive is not None:
             os.close(alive)
+        elif record is not None and not _serves(record.pid, data):
+            _end_orphans(data)
         if time.monotonic() > deadline:
             return None, None
         time.sleep(_POLL_SECONDS)
@@ -565,6 +634,18 @@ def _serves(pid: int, data: Path) -> bool:
     except OSError as error:
         return error.errno == errno.EPERM
     return True
+
+
+def _end_orphans(data: Path) -> None:
+    """Kill what a server that died left busy: it would hold up the next one until it is done.
+
+    As the server is gone, nobody shares their memory, and what they wrote is as after any crash.
+    Elsewhere than on Linux they end by themselves, at their next wait.
+    """
+    for name in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):  # gone meanwhile, or another user's
+            if name.read_text("utf-8") == "postgres\n" and _serves(int(name.parent.name), data):
+                os.kill(int(name.parent.name), signal.SIGKILL)
 
 
 def _answers(record: _Record) -> bool:
@@ -629,8 +710,14 @@ def _initialise(
     fresh.rename(data)
 
 
-def _socket_folder(data: Path, account: Account | None) -> Path:
-    """A private folder with a path short enough for a socket; the same one each time."""
+def _socket_folder(data: Path, account: Account | None, before: Path | None) -> Path:
+    """A private folder with a path short enough for a socket; the same one each time.
+
+    ``before`` is the one that clients of a server that died know.
+    """
+    if before is not None:
+        with suppress(OSError):
+            return _private_folder(before.parent, before.name, account)
     name = f"space-relay-{hashlib.sha256(os.fsencode(data)).hexdigest()[:10]}"
     places = dict.fromkeys(Path(place) for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"))  # noqa: S108 - made 0700 below
     for place in places:
