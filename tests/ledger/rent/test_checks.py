@@ -34,8 +34,8 @@ SOUND = RentTerms(
     DayCount.ACTUAL,
     3,
     (STEP, RentStep(date(2028, 1, 1), Decimal("3.2960"))),
-    # Out of order, and the later one meets the end.
-    (RentFree(date(2029, 12, 1), END), FREE),
+    # Out of order, two of them meet, and the latest meets the end.
+    (RentFree(date(2029, 12, 1), END), RentFree(date(2027, 4, 1), date(2027, 4, 8)), FREE),
     (BREAK,),
     Deposit(months=Decimal(3)),
     15,
@@ -76,16 +76,16 @@ def test_sound_terms_pass() -> None:
             {"rent_free": (RentFree(date(2027, 3, 31), END), FREE)},
             ["/rent/rent_free/0/from"],
         ),
-        # The first of the three covers the last, which meets neither neighbour in order.
+        # The longest overlaps the last too, though the one between them in time does not.
         (
             {
                 "rent_free": (
-                    FREE,
-                    RentFree(START, date(2027, 1, 5)),
                     RentFree(date(2027, 2, 1), date(2027, 3, 1)),
+                    RentFree(date(2027, 1, 4), date(2027, 1, 9)),
+                    FREE,
                 )
             },
-            ["/rent/rent_free/0/from", "/rent/rent_free/2/from"],
+            ["/rent/rent_free/1/from", "/rent/rent_free/0/from"],
         ),
         ({"breaks": (replace(BREAK, on=START),)}, ["/rent/breaks/0/on"]),
         ({"breaks": (BREAK, replace(BREAK, on=END))}, ["/rent/breaks/1/on"]),

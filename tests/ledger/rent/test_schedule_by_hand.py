@@ -129,6 +129,15 @@ def test_a_new_measurement_in_the_middle_of_a_payment_bills_each_area_for_its_da
     assert amounts(made) == cny("26780.52")
 
 
+def test_days_outside_the_lease_are_not_billed() -> None:
+    before = let("7", date(2026, 1, 1), date(2026, 12, 1))
+    around = let("10", date(2026, 12, 1), date(2028, 1, 1))
+    after = let("9", date(2027, 2, 1))
+    made = cash_schedule(terms("1"), Period(START, date(2027, 2, 1)), [before, around, after])
+
+    assert amounts(made) == cny("310")
+
+
 def test_two_rooms_add_up_and_days_with_neither_are_shown_as_nothing() -> None:
     billed = [let("40", START, date(2027, 1, 21)), let("60", START, date(2027, 1, 11))]
     made = cash_schedule(terms("1"), Period(START, date(2027, 2, 1)), billed)
@@ -208,11 +217,17 @@ def test_a_lease_cut_short_keeps_terms_that_reach_past_its_end() -> None:
 
 def test_deposits() -> None:
     term = Period(START, date(2030, 1, 1))
-    billed = [let("1000", START, date(2028, 1, 1)), let("9", date(2028, 1, 1)), let("234.56")]
+    # The rooms of the first day, one handed back on it and one let later.
+    billed = [
+        *(let("1000", START, date(2028, 1, 1)), let("234.56")),
+        *(let("5", date(2026, 1, 1), START), let("9", date(2027, 1, 2))),
+    ]
     free = (RentFree(START, date(2027, 4, 1)),)
 
     def worth(deposit: Deposit | None, rate: str = "2.4", **changed: Any) -> Decimal:
-        return deposit_cny(terms(rate, deposit=deposit, rent_free=free, **changed), term, billed)
+        steps = (RentStep(START, Decimal(rate)), RentStep(date(2028, 1, 1), Decimal(9_999)))
+        agreed = terms(steps=steps, deposit=deposit, rent_free=free, **changed)
+        return deposit_cny(agreed, term, billed)
 
     assert worth(None) == 0
     assert str(worth(Deposit(amount_cny=Decimal(50_000)))) == "50000.00"
