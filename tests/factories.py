@@ -170,6 +170,7 @@ def make_unit(session: Session, **values: Any) -> Unit:
         "unit_type": "pilot",
         "physical_state": "shell",
         "usable": Range(date(2020, 1, 1), None),
+        "known_from": datetime(2000, 1, 1, tzinfo=UTC),
         "capacity_measure": "m2",
         "capacity": area,
         "leasable_area_m2": area,

@@ -1,8 +1,9 @@
 """What may be asked of a listing: query parameters, documented where they are declared."""
 
+from datetime import UTC, date, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.kernel.terms import GeometryQuality, LayoutRole
 
@@ -10,6 +11,12 @@ from app.kernel.terms import GeometryQuality, LayoutRole
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 #: Areas and other sizes as a caller writes them.
 Size = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+
+
+#: A civil day in Shanghai, in a range in which days can be counted on without overflow.
+Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
+#: An instant as of which something was known.
+Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))]
 
 
 class Wanted(BaseModel):
@@ -55,6 +62,28 @@ class AreaWanted(BaseModel):
 
     min_area_m2: Size | None = Field(default=None, description="smallest area, m²")
     max_area_m2: Size | None = Field(default=None, description="largest area, m²")
+
+
+class KnownWanted(BaseModel):
+    """For which days, and as known when."""
+
+    start: Day | None = Field(
+        default=None,
+        alias="from",
+        description="first day asked about; today unless told. Facts are those of the first day"
+        " on which the thing exists",
+        examples=["2027-01-01"],
+    )
+    until: Day | None = Field(
+        default=None,
+        description="first day not asked about; the day after `from` unless told",
+        examples=["2027-07-01"],
+    )
+    as_of: Instant | None = Field(
+        default=None,
+        description="as known at this instant; now unless told",
+        examples=["2026-11-01T00:00:00Z"],
+    )
 
 
 class InZone(BaseModel):

@@ -19,7 +19,8 @@ class Listing:
     """One kind of thing.
 
     ``members`` are what people get as JSON, ``properties`` what GIS tools get: one plain value
-    each. ``sorts`` are expressions that are never null.
+    each. ``sorts`` are expressions that are never null. ``key`` names the column that tells rows
+    of ``table`` apart.
     """
 
     singular: str
@@ -29,6 +30,7 @@ class Listing:
     properties: Columns
     outline: str
     sorts: Mapping[str, ColumnElement[Any]]
+    key: str = "id"
 
     def shown(self, *, geojson: bool) -> Select[Any]:
         """The SELECT of what is shown, without conditions."""
@@ -60,12 +62,13 @@ def list_page(
     asked = wanted.model_dump_json(exclude=paging, exclude_defaults=True)
 
     def details(found: Subquery) -> Select[Any]:
-        page_and_more = found.join(listing.joined, found.c.id == listing.table.c.id)
+        same = found.c[listing.key] == listing.table.c[listing.key]
+        page_and_more = found.join(listing.joined, same)
         return listing.shown(geojson=geojson).select_from(page_and_more)
 
     return fetch_page(
         session,
-        select(listing.table.c.id).where(*conditions),
+        select(listing.table.c[listing.key]).where(*conditions),
         order=order,
         page=page,
         scope=f"{listing.singular} {sort} {asked}",
@@ -74,8 +77,16 @@ def list_page(
     )
 
 
-def get_row(session: Session, listing: Listing, id_or_code: str, *, geojson: bool) -> str:
-    """The row with this id or code as JSON text.
+def get_row(
+    session: Session,
+    listing: Listing,
+    id_or_code: str,
+    *,
+    geojson: bool,
+    conditions: Sequence[ColumnElement[bool]] = (),
+    nearest: Sequence[ColumnElement[Any]] = (),
+) -> str:
+    """The row with this id or code as JSON text; of several, the first in the order ``nearest``.
 
     Raises:
         NotFoundError: there is none.
@@ -85,7 +96,8 @@ def get_row(session: Session, listing: Listing, id_or_code: str, *, geojson: boo
     same = columns.code == id_or_code if id_ is None else columns.id == id_
     row = None
     if "\0" not in id_or_code:
-        row = fetch_one(session, listing.shown(geojson=geojson).where(same), geojson=geojson)
+        found = listing.shown(geojson=geojson).where(same, *conditions).order_by(*nearest)
+        row = fetch_one(session, found, geojson=geojson)
     if row is None:
         shown = id_or_code.replace("\0", "")[:100]
         raise NotFoundError(f"no {listing.singular} has the code or id {shown!r}")

@@ -1,6 +1,6 @@
 """What people get as JSON. Rows are written by PostgreSQL; these models say what is in them."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -297,6 +297,16 @@ class Fittings(Shown):
     rent_cny_per_place_month: float | None = Field(description="工位租金 元/位·月, tax included")
     min_term_months: int | None = Field(description="最短租期, months")
     max_term_months: int | None = Field(description="最长租期, months")
+    valid_from: date | None = Field(
+        description="first day for which what is shown holds; null where it always has"
+    )
+    valid_until: date | None = Field(
+        description="first day for which other facts hold, or on which the unit is no more"
+    )
+    known_from: datetime = Field(description="since when this is known")
+    known_until: datetime | None = Field(
+        description="until when this was what was known; null where it still is"
+    )
     usable_from: date = Field(description="first day on which it may be used")
     usable_until: date | None = Field(description="first day on which it no longer may be used")
     is_ground_floor: bool = Field(description="on the ground floor")

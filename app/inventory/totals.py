@@ -19,6 +19,7 @@ _COUNTS = ("parks", "buildings", "floors", "units")
 #: What is made up is counted apart too, so that no sum of it reads as published.
 _AREAS = ("gross_floor_area_m2", "synthetic_floor_area_m2", "leasable_area_m2")
 
+#: Of units that were split, merged or measured anew, what holds today counts.
 _OVER_PARKS = """
 SELECT cardinality(these.ids) AS parks, b.buildings, f.floors, u.units,
     b.gross_floor_area_m2, b.synthetic_floor_area_m2, u.leasable_area_m2
@@ -31,7 +32,8 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (SELECT count(*) AS floors FROM floors WHERE park_id = ANY (these.ids)) f
 CROSS JOIN LATERAL (
     SELECT count(*) AS units, coalesce(sum(leasable_area_m2), 0) AS leasable_area_m2
-    FROM units WHERE park_id = ANY (these.ids)
+    FROM unit_terms WHERE park_id = ANY (these.ids) AND known_until IS NULL
+        AND valid @> (statement_timestamp() AT TIME ZONE 'Asia/Shanghai')::date
 ) u"""
 
 #: A building that counts towards a programme and one of its projects is counted once. When it was
@@ -74,7 +76,8 @@ FROM (
     CROSS JOIN LATERAL (SELECT count(*) AS floors FROM floors WHERE building_id = c.id) f
     CROSS JOIN LATERAL (
         SELECT count(*) AS units, sum(leasable_area_m2) AS leasable_area_m2
-        FROM units WHERE building_id = c.id
+        FROM unit_terms WHERE building_id = c.id AND known_until IS NULL
+        AND valid @> (statement_timestamp() AT TIME ZONE 'Asia/Shanghai')::date
     ) u
 ) sums
 CROSS JOIN (

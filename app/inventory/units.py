@@ -3,6 +3,7 @@
 from typing import Literal
 
 from pydantic import Field
+from sqlalchemy import Date, case, func, literal
 from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest
@@ -22,7 +23,8 @@ from app.inventory.columns import (
     position,
     words,
 )
-from app.inventory.filters import AreaWanted, InFloor, PlacedWanted, Word
+from app.inventory.filters import AreaWanted, InFloor, KnownWanted, PlacedWanted, Word
+from app.inventory.known import Window, in_force, known_at, known_units
 from app.inventory.listing import Listing, get_row, list_page
 from app.inventory.places import (
     exact_conditions,
@@ -51,9 +53,9 @@ from app.kernel.terms import (
     UnitType,
     VibrationClass,
 )
-from app.models.space import Building, Floor, Parcel, Park, Unit, Zone
+from app.models.space import Building, Floor, Parcel, Park, Zone
 
-_U = Unit.__table__
+_U = known_units
 _F = Floor.__table__
 _B = Building.__table__
 _P = Parcel.__table__
@@ -70,6 +72,12 @@ _TERMS = plain(
     "max_term_months",
 )
 _USABLE = {"usable_from": "lower(units.usable)", "usable_until": "upper(units.usable)"}
+_KNOWN = {
+    "valid_from": "lower(units.valid)",
+    "valid_until": "upper(units.valid)",
+    "known_from": "units.known_from",
+    "known_until": "units.known_until",
+}
 _BUILT = plain(
     "units",
     "is_ground_floor",
@@ -114,6 +122,7 @@ LISTING = Listing(
         **coded("units.carrier_type", CarrierType),
         **coded("units.physical_state", PhysicalState),
         **_USABLE,
+        **_KNOWN,
         "capacity": "units.capacity",
         **coded("units.capacity_measure", CapacityMeasure),
         **areas(
@@ -145,6 +154,7 @@ LISTING = Listing(
         **words("units.unit_type", UnitType),
         **plain("units", "carrier_type", "physical_state"),
         **_USABLE,
+        **_KNOWN,
         **plain("units", "capacity", "capacity_measure"),
         **plain("units", "leasable_area_m2", "internal_area_m2"),
         **drawn_area_flat("units"),
@@ -164,10 +174,11 @@ LISTING = Listing(
     },
     outline=outline("units"),
     sorts={"code": _U.c.code, "area": _U.c.leasable_area_m2, "capacity": _U.c.capacity},
+    key="terms_id",
 )
 
 
-class UnitsWanted(TechnicalMinima, AreaWanted, InFloor, PlacedWanted):
+class UnitsWanted(KnownWanted, TechnicalMinima, AreaWanted, InFloor, PlacedWanted):
     """Which units."""
 
     type: list[UnitType] = Field(default=[], description="kind of space; repeat for several")
@@ -193,10 +204,13 @@ class UnitsWanted(TechnicalMinima, AreaWanted, InFloor, PlacedWanted):
     )
 
 
-def list_units(session: Session, wanted: UnitsWanted, page: PageRequest, *, geojson: bool) -> Page:
-    """One page of units."""
+def list_units(
+    session: Session, wanted: UnitsWanted, window: Window, page: PageRequest, *, geojson: bool
+) -> Page:
+    """One page of the units that exist on some day of the window."""
     places = find_places(session, wanted)
     conditions = [
+        *in_force(window),
         *shared_conditions(_U, wanted),
         *park_conditions(_U.c.park_id, places),
         *programme_conditions(_U.c.building_id, places),
@@ -227,6 +241,25 @@ def list_units(session: Session, wanted: UnitsWanted, page: PageRequest, *, geoj
     )
 
 
-def get_unit(session: Session, id_or_code: str, *, geojson: bool) -> str:
-    """One unit as JSON text."""
-    return get_row(session, LISTING, id_or_code, geojson=geojson)
+def get_unit(session: Session, id_or_code: str, window: Window, *, geojson: bool) -> str:
+    """One unit as JSON text, with the facts of the window's first day.
+
+    A unit that does not exist on that day yet, or no more, is shown as it will be first, or as it
+    was last: its ``valid_from`` and ``valid_until`` say so.
+    """
+    day = literal(window.first, Date)
+    valid = _U.c.valid
+    nearest = (
+        valid.op("@>")(day).desc(),
+        (func.lower(valid) > day).desc().nulls_last(),
+        case((func.lower(valid) > day, func.lower(valid))),
+        func.lower(valid).desc().nulls_last(),
+    )
+    return get_row(
+        session,
+        LISTING,
+        id_or_code,
+        geojson=geojson,
+        conditions=[known_at(_U, window.as_of)],
+        nearest=nearest,
+    )

@@ -112,8 +112,60 @@ class ClaimKind(Term):
 
     HOLD = "hold", "锁定", "Hold"
     LEASE = "lease", "租约", "Lease"
-    WORKS = "works", "施工/停用", "Works"
+    WORKS = "works", "施工", "Works"
+    OUT_OF_SERVICE = "out_of_service", "停用", "Out of service"
+    CLEARING = "clearing", "清退", "Clearing after an exit"
     RESERVATION = "reservation", "预留", "Reservation"
+
+
+class RemainderRule(Term):
+    """What a partial letting may leave of a unit on any day."""
+
+    LETTABLE = "lettable", "余量须可再出租", "Nothing, or at least the smallest part"
+    ANY = "any", "余量不限", "Anything"
+
+
+class UnitEventKind(Term):
+    """What happened to a unit itself."""
+
+    TERMS_CHANGED = "terms_changed", "条件变更", "Terms changed"
+    REMEASURED = "remeasured", "面积重测", "Re-measured"
+    SPLIT = "split", "拆分", "Split"
+    MERGED = "merged", "合并", "Merged"
+
+
+class RightKind(Term):
+    """Rights that bind space and time; an offer waits until the senior ones are cleared."""
+
+    RENEWAL = "renewal", "优先承租", "Priority to renew"
+    EXPANSION = "expansion", "扩租", "Expansion"
+    FIRST_OFFER = "first_offer", "优先受邀", "First offer"
+    FIRST_REFUSAL = "first_refusal", "优先拒绝", "First refusal"
+    MUST_TAKE = "must_take", "到期必租", "Must take"
+
+
+class NoticeAnswer(Term):
+    """What the holder of a right said when asked."""
+
+    WAIVED = "waived", "放弃", "Waived"
+    EXERCISED = "exercised", "行使", "Exercised"
+
+
+class QueueOutcome(Term):
+    """How a company left the line for a space."""
+
+    TAKEN = "taken", "已锁定", "Took the space"
+    WITHDRAWN = "withdrawn", "已退出", "Withdrew"
+
+
+class LeaseEventKind(Term):
+    """What happened to a lease after it was signed."""
+
+    EXTENDED = "extended", "续租", "Extended"
+    TERMINATED = "terminated", "提前终止", "Ended early"
+    HANDED_OVER = "handed_over", "交付", "Handed over"
+    HANDED_BACK = "handed_back", "退租交还", "Handed back"
+    CLEARED = "cleared", "清退完成", "Cleared"
 
 
 class FireHazardClass(Term):

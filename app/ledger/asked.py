@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from shapely.geometry.base import BaseGeometry
 
+from app.inventory.known import NOT_YET_KNOWN, Window, is_future
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import CleanroomGrade, FireHazardClass, UnitType
 
@@ -70,6 +71,11 @@ class FreeSpaceSearch:
         latest = self.free_by or self.until or self.start
         return latest if self.until is None else min(latest, self.until - timedelta(days=1))
 
+    @property
+    def window(self) -> Window:
+        """The days on which a stretch may start, as known when."""
+        return Window(self.start, self.last_start, self.as_of)
+
     def require_sound(self, now: datetime, where: str = "query") -> None:
         """Refuse what contradicts itself.
 
@@ -88,9 +94,9 @@ class FreeSpaceSearch:
                 "must not be before from",
             ),
             (
-                self.as_of is not None and self.as_of > now + timedelta(minutes=1),
+                is_future(self.as_of, now),
                 "as_of",
-                "must not be in the future: what will be known then is not known now",
+                NOT_YET_KNOWN,
             ),
             (
                 None not in (self.min_area_m2, self.max_area_m2)

@@ -1,14 +1,15 @@
-"""Holds and leases as they are read: the last row of each unit of one promise."""
+"""Holds and leases as they are read: the rows of one promise that nothing took the place of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import Range, distinct_on
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session, aliased
 
 from app.kernel.terms import ClaimKind, Term
 from app.ledger.errors import (
@@ -38,7 +39,7 @@ class LeaseState(Term):
 
 @dataclass(frozen=True, slots=True)
 class CommitmentLine:
-    """One unit of a commitment, as it was last written."""
+    """One unit of a commitment, for days on which the unit is of one size."""
 
     claim_id: UUID
     unit_id: UUID
@@ -51,13 +52,16 @@ class CommitmentLine:
     period: Range[date]
     live: Range[datetime]
     closed_by: str | None
-    company_id: UUID
+    company_id: UUID | None
     space_request_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """One promise to one company, as it stood at ``as_of``."""
+    """One promise to one company, as it stood at ``as_of``.
+
+    ``clearing`` are the days after its own that nobody may use, until the space is clean.
+    """
 
     id: UUID
     as_of: datetime
@@ -66,6 +70,19 @@ class Commitment:
     leased_until: date | None
     terminated_at: datetime | None
     lines: tuple[CommitmentLine, ...]
+    clearing: tuple[CommitmentLine, ...] = ()
+
+    @property
+    def all_lines(self) -> tuple[CommitmentLine, ...]:
+        """Its own days and the clearing after them."""
+        return (*self.lines, *self.clearing)
+
+    @property
+    def period(self) -> Range[date]:
+        """From the first day of any unit to the last of any."""
+        starts = [line.period.lower for line in self.lines if line.period.lower is not None]
+        ends = [line.period.upper for line in self.lines]
+        return Range(min(starts), None if None in ends else max(end for end in ends if end))
 
     @property
     def hold_state(self) -> HoldState:
@@ -81,7 +98,9 @@ class Commitment:
         """Whether the lease stands."""
         if not any(is_live(line, self.as_of) for line in self.lines):
             return LeaseState.CANCELLED
-        return LeaseState.SIGNED if self.terminated_at is None else LeaseState.TERMINATED
+        ends, was_to_end = self.period.upper, self.leased_until
+        shorter = ends is not None and (was_to_end is None or ends < was_to_end)
+        return LeaseState.TERMINATED if shorter else LeaseState.SIGNED
 
 
 def get_commitment(
@@ -102,74 +121,73 @@ def get_commitment(
 
 
 def read_commitment(session: Session, commitment_id: UUID) -> Commitment:
-    """The last row written for each unit of a commitment.
+    """The rows of a commitment that nothing took the place of, and when it was held and leased.
 
     Raises:
         NoSuchCommitmentError: there is none.
     """
-    of_kind = {
-        kind: func.min(func.lower(Claim.live))
-        .filter(Claim.kind == kind.value)
-        .over(partition_by=Claim.unit_id)
-        for kind in (ClaimKind.HOLD, ClaimKind.LEASE)
-    }
-    # Ending a lease early only ever shortens it, so the longest row is the one that was signed.
-    leased = Claim.kind == ClaimKind.LEASE.value
+    later = aliased(Claim)
     found = session.execute(
-        select(
-            Claim.id.label("claim_id"),
-            Claim.unit_id,
-            Unit.code.label("unit_code"),
-            Claim.park_id,
-            Unit.capacity_measure,
-            Claim.quantity,
-            Claim.whole,
-            Claim.kind,
-            Claim.period,
-            Claim.live,
-            Claim.closed_by,
-            Claim.company_id,
-            Claim.space_request_id,
-            func.clock_timestamp().label("as_of"),
-            of_kind[ClaimKind.HOLD].label("held_at"),
-            of_kind[ClaimKind.LEASE].label("leased_at"),
-            func.max(func.upper(Claim.period))
-            .filter(leased)
-            .over(partition_by=Claim.unit_id)
-            .label("leased_until"),
-            func.bool_or(func.upper_inf(Claim.period))
-            .filter(leased)
-            .over(partition_by=Claim.unit_id)
-            .label("leased_openly"),
-        )
+        select(*_LINE)
         .join(Unit, Unit.id == Claim.unit_id)
-        .where(Claim.commitment_id == commitment_id)
-        .ext(distinct_on(Claim.unit_id))
-        .order_by(Claim.unit_id, func.lower(Claim.live).desc())
+        .where(
+            Claim.commitment_id == commitment_id,
+            ~select(later.id).where(later.supersedes_id == Claim.id).exists(),
+        )
+        .order_by(Unit.code, func.lower(Claim.period), Claim.id)
     ).all()
     if not found:
         raise no_such_commitment(commitment_id)
-    # A lease closed with no row after it was undone; one with a later row was cut short.
-    newest = max(found, key=lambda row: row.live.lower)
-    terminated_at = None
-    if newest.leased_at is not None:
-        later = newest.live.lower if newest.live.lower > newest.leased_at else None
-        terminated_at = newest.live.upper or later
-    fields = tuple(CommitmentLine.__dataclass_fields__)
+    lines = [CommitmentLine(*tuple(row)) for row in found]
+    # Where some rows stand, those that were closed for good are history.
+    as_of, held_at, leased_at, leased_until, leased_openly, terminated_at = session.execute(
+        _PAST, {"commitment_id": commitment_id}
+    ).one()
+    standing = [line for line in lines if is_live(line, as_of)] or lines
     return Commitment(
         id=commitment_id,
-        as_of=found[0].as_of,
-        held_at=found[0].held_at,
-        leased_at=found[0].leased_at,
-        leased_until=None if found[0].leased_openly else found[0].leased_until,
+        as_of=as_of,
+        held_at=held_at,
+        leased_at=leased_at,
+        leased_until=None if leased_openly else leased_until,
         terminated_at=terminated_at,
-        lines=tuple(
-            sorted(
-                (CommitmentLine(*(getattr(row, name) for name in fields)) for row in found),
-                key=lambda line: line.unit_code,
-            )
-        ),
+        lines=tuple(line for line in standing if line.kind != ClaimKind.CLEARING.value),
+        clearing=tuple(line for line in standing if line.kind == ClaimKind.CLEARING.value),
     )
+
+
+#: The columns of a ``CommitmentLine``, in its order.
+_ELSEWHERE = {
+    "claim_id": Claim.__table__.c.id,
+    "unit_code": Unit.__table__.c.code,
+    "capacity_measure": Unit.__table__.c.capacity_measure,
+}
+_LINE: tuple[ColumnElement[Any], ...] = tuple(
+    _ELSEWHERE[name] if name in _ELSEWHERE else Claim.__table__.c[name]
+    for name in CommitmentLine.__dataclass_fields__
+)
+
+#: When a commitment was first held and leased, until when it was leased when it was signed, and
+#: when it was last ended early: by its event, or, closed with nothing after it, by its last row.
+_PAST = text("""
+    WITH rows AS (
+        SELECT kind, period, live, supersedes_id, id FROM claims
+        WHERE commitment_id = :commitment_id
+    ), firsts AS (
+        SELECT min(lower(live)) FILTER (WHERE kind = 'hold') AS held_at,
+            min(lower(live)) FILTER (WHERE kind = 'lease') AS leased_at
+        FROM rows
+    )
+    SELECT clock_timestamp(), held_at, leased_at,
+        (SELECT max(upper(period)) FROM rows WHERE kind = 'lease' AND lower(live) = leased_at),
+        (SELECT bool_or(upper_inf(period)) FROM rows
+            WHERE kind = 'lease' AND lower(live) = leased_at),
+        coalesce(
+            (SELECT max(recorded_at) FROM lease_events
+                WHERE commitment_id = :commitment_id AND kind = 'terminated'),
+            (SELECT max(upper(live)) FROM rows WHERE kind = 'lease'
+                HAVING NOT bool_or(upper_inf(live))))
+    FROM firsts""")
 
 
 def require_visible(actor: Actor, commitment_id: UUID, lines: Sequence[CommitmentLine]) -> None:

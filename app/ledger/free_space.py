@@ -14,7 +14,7 @@ in order in the hope of meeting it soon, as the planner would, can mean walking 
 """
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -40,13 +40,13 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from app.database.paging import Page, PageRequest, Sort, fetch_page, page_statement
 from app.inventory.columns import labelled, plain, words
+from app.inventory.known import believed, known_units
 from app.inventory.places import Places, find_places
 from app.inventory.predicates import metres_from
 from app.inventory.units import LISTING
 from app.kernel.terms import CapacityMeasure, CarrierType, PhysicalState
 from app.ledger.asked import FreeSpaceSearch, FreeSpaceSort, Near
 from app.ledger.unit_filters import place_filters, unit_filters
-from app.models.space import Unit
 
 #: Sorts after every rent there is; a unit without a rent per m² comes last, both ways.
 _RENT_UNKNOWN_ASCENDING = Decimal("9999.9999")
@@ -75,12 +75,14 @@ _TOTALS = """(
     )::text FROM counted WHERE level = 3
 )"""
 
-_unit = Unit.__table__.c
+_unit = known_units.c
 #: What the search itself needs of a unit.
 _CANDIDATE = (
+    "terms_id",
     "id",
     "code",
     "usable",
+    "valid",
     "capacity",
     "capacity_measure",
     "divisible",
@@ -161,7 +163,7 @@ def free_space_totals(session: Session, search: FreeSpaceSearch, places: Places)
             unit.capacity_measure,
             _free_quantity(search, unit, free).label("free_quantity"),
         )
-        .select_from(Unit.__table__.join(free, true()))
+        .select_from(known_units.join(free, true()))
         .where(*unit_filters(search, places))
         .cte("hits")
     )
@@ -175,7 +177,7 @@ def _found(search: FreeSpaceSearch, places: Places) -> tuple[Select[Any], list[S
     free = _first_stretch(search, candidates.c)
     free_from = _clipped_start(search, free.c.stretch)
     columns = (
-        candidates.c.id,
+        candidates.c.terms_id,
         free_from.label("free_from"),
         func.upper(free.c.stretch).label("free_until"),
         _free_quantity(search, candidates.c, free).label("free_quantity"),
@@ -198,7 +200,7 @@ def _details(*, geojson: bool) -> Callable[[Subquery], Select[Any]]:
         told = [found.c[name] for name in _TOLD if name in found.c]
         shown = LISTING.shown(geojson=geojson)
         return shown.add_columns(*told, *(_BESIDE_FLAT if geojson else _BESIDE)).select_from(
-            found.join(LISTING.joined, found.c.id == _unit.id)
+            found.join(LISTING.joined, found.c.terms_id == _unit.terms_id)
         )
 
     return details
@@ -206,7 +208,7 @@ def _details(*, geojson: bool) -> Callable[[Subquery], Select[Any]]:
 
 def _candidates(search: FreeSpaceSearch, places: Places) -> Subquery:
     """The units that meet all conditions on their own columns, in order, with what is needed."""
-    columns = [_unit[name] for name in _CANDIDATE]
+    columns: list[ColumnElement[Any]] = [_unit[name] for name in _CANDIDATE]
     key = _sort_key(search)
     if key is not None:
         columns.append(key.label("sort_key"))
@@ -256,11 +258,6 @@ def _descends(search: FreeSpaceSearch) -> bool:
     return search.sort.value.startswith("-")
 
 
-def _as_of(search: FreeSpaceSearch) -> ColumnElement[datetime]:
-    # The database's clock dates every belief, so it also says what "now" is.
-    return func.statement_timestamp() if search.as_of is None else literal(search.as_of)
-
-
 def _need(search: FreeSpaceSearch, unit: Columns) -> ColumnElement[Decimal]:
     """How much of a unit must be free on a day for the day to count."""
     # min_part is null exactly where the unit is let only whole.
@@ -276,8 +273,11 @@ def _need(search: FreeSpaceSearch, unit: Columns) -> ColumnElement[Decimal]:
 
 
 def _first_stretch(search: FreeSpaceSearch, unit: Columns) -> FromClause:
+    instant = believed(search.as_of)
     stretch = func.unnest(
-        func.free_days(unit.id, unit.capacity, unit.usable, _need(search, unit), _as_of(search))
+        func.free_days(
+            unit.id, unit.capacity, unit.usable, unit.valid, _need(search, unit), instant
+        )
     ).column_valued("stretch")
     stretch.type = DATERANGE()
     start = _clipped_start(search, stretch)
@@ -301,6 +301,8 @@ def _free_quantity(
     search: FreeSpaceSearch, unit: Columns, free: FromClause
 ) -> ColumnElement[Decimal]:
     window = literal(Range(search.start, search.until), DATERANGE)
-    instant = func.tstzrange(_as_of(search), _as_of(search), "[]")
-    peak = func.peak_quantity(unit.id, free.c.stretch.op("*")(window), instant)
-    return case((~unit.divisible, unit.capacity), else_=unit.capacity - peak)
+    within = free.c.stretch.op("*")(window)
+    quantity = func.free_quantity(
+        unit.id, unit.capacity, unit.valid, within, believed(search.as_of), type_=Numeric()
+    )
+    return case((~unit.divisible, unit.capacity), else_=quantity)

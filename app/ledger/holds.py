@@ -86,16 +86,22 @@ def confirm_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitm
     actor.require_staff(Role.AGENT)
     held, now = locked_commitment(session, actor, commitment_id)
     _require_live_hold(held, now)
-    lines = held.lines
-    close(session, actor, lines, now)
+    close(session, actor, held.all_lines, now)
+    as_lease = {ClaimKind.HOLD.value: ClaimKind.LEASE.value}
     insert_claims(
         session,
         [
-            superseding(actor, commitment_id, line, kind=ClaimKind.LEASE, live=Range(now, None))
-            for line in lines
+            superseding(
+                actor,
+                commitment_id,
+                line,
+                kind=as_lease.get(line.kind, line.kind),
+                live=Range(now, None),
+            )
+            for line in held.all_lines
         ],
     )
-    note_placed(session, {line.space_request_id for line in lines}, now)
+    note_placed(session, {line.space_request_id for line in held.lines}, now)
     return read_commitment(session, commitment_id)
 
 
@@ -108,8 +114,7 @@ def release_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitm
     actor.require_firm_scope_or_staff(Scope.HOLDS_WRITE)
     held, now = locked_commitment(session, actor, commitment_id)
     _require_live_hold(held, now)
-    lines = held.lines
-    close(session, actor, lines, now)
+    close(session, actor, held.all_lines, now)
     return read_commitment(session, commitment_id)
 
 

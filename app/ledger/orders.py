@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import DateTime, bindparam, func, select, text
+from sqlalchemy import ARRAY, DateTime, bindparam, func, literal, select, text
 from sqlalchemy.dialects.postgresql import DATERANGE, Range
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,7 @@ from app.ledger.errors import (
     UnknownUnitError,
 )
 from app.models.company import Company, SpaceRequest
-from app.models.space import Unit
+from app.models.space import Unit, unit_terms
 from app.security.actors import Actor
 
 
@@ -41,6 +41,19 @@ class Order:
     period: Period
     company_id: UUID | None = None
     space_request_id: UUID | None = None
+    clearing_days: int = 0
+
+    @property
+    def clearing(self) -> Range[date] | None:
+        """The days after the period on which the space is cleared for whoever comes next."""
+        if not self.clearing_days or self.period.end is None:
+            return None
+        return Range(self.period.end, self.period.end + timedelta(days=self.clearing_days))
+
+    @property
+    def last_day(self) -> date | None:
+        """The first day on which nothing of it is left; None is never."""
+        return self.period.end if self.clearing is None else self.clearing.upper
 
 
 class LockedUnit(NamedTuple):
@@ -53,9 +66,24 @@ class LockedUnit(NamedTuple):
     capacity_measure: str
     divisible: bool
     min_part: Decimal | None
+    remainder_rule: str
     usable: Range[date]
+    valid: Range[date]
     min_term_months: int | None
     max_term_months: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What is asked of one unit on days on which it is of one size.
+
+    ``place`` is the unit's in the order.
+    """
+
+    place: int
+    unit: LockedUnit
+    period: Range[date]
+    quantity: Decimal
 
 
 def company_of(session: Session, actor: Actor, order: Order) -> UUID:
@@ -140,31 +168,69 @@ def database_now(session: Session) -> datetime:
     return now
 
 
-def chosen_quantities(units: Sequence[tuple[Wanted, LockedUnit]]) -> list[Decimal]:
-    """How much of each unit is asked for.
+def sliced(
+    session: Session, units: Sequence[tuple[Wanted, LockedUnit]], period: Range[date]
+) -> list[Slice]:
+    """The period of each unit, cut where its size changes; mostly once.
 
     Raises:
         QuantityNotAllowedError: a unit is not let in this quantity.
     """
-    chosen = []
-    for place, (wanted, row) in enumerate(units):
-        quantity = row.capacity if wanted.quantity is None else wanted.quantity
-        least = row.capacity if row.min_part is None else row.min_part
-        if not least <= quantity <= row.capacity:
-            allowed = (
-                f"{least} to {row.capacity}" if row.divisible else f"{row.capacity}, all of it"
+    changing = [row.id for _, row in units if not row.valid.contains(period)]
+    pieces: dict[UUID, list[LockedUnit]] = {}
+    if changing:
+        columns = [unit_terms.c[name] for name in LockedUnit._fields]
+        found = session.execute(
+            select(*columns)
+            .where(
+                unit_terms.c.id.in_(changing),
+                unit_terms.c.known_until.is_(None),
+                unit_terms.c.valid.op("&&")(literal(period, DATERANGE)),
             )
-            raise QuantityNotAllowedError(
-                f"unit {row.code} cannot be taken in the quantity {quantity};"
-                f" {allowed} is possible",
-                [Fault(f"/units/{place}/quantity", f"{allowed} ({row.capacity_measure})")],
-                unit_id=str(row.id),
-                capacity=float(row.capacity),
-                smallest_part=float(least),
-                detail_zh=f"房源 {row.code} 不可按 {quantity} 出租，可租 {least} 至 {row.capacity}",
-            )
-        chosen.append(quantity)
-    return chosen
+            .order_by(func.lower(unit_terms.c.valid).nulls_first())
+        )
+        for piece in found:
+            pieces.setdefault(piece.id, []).append(LockedUnit(*piece))
+    return [
+        Slice(place, piece, days, _quantity(place, wanted, piece))
+        for place, (wanted, row) in enumerate(units)
+        for piece, days in _of_one_size(pieces.get(row.id, [row]), period)
+    ]
+
+
+def _of_one_size(
+    pieces: Sequence[LockedUnit], period: Range[date]
+) -> list[tuple[LockedUnit, Range[date]]]:
+    """Each piece with its days of the period; neighbours of one size are one."""
+    found: list[tuple[LockedUnit, Range[date]]] = []
+    for piece in pieces:
+        days = piece.valid.intersection(period)
+        if found and _size(found[-1][0]) == _size(piece):
+            before, so_far = found.pop()
+            found.append((before, so_far.union(days)))
+        else:
+            found.append((piece, days))
+    return found
+
+
+def _size(piece: LockedUnit) -> tuple[Decimal, bool, Decimal | None]:
+    return piece.capacity, piece.divisible, piece.min_part
+
+
+def _quantity(place: int, wanted: Wanted, row: LockedUnit) -> Decimal:
+    quantity = row.capacity if wanted.quantity is None else wanted.quantity
+    least = row.capacity if row.min_part is None else row.min_part
+    if not least <= quantity <= row.capacity:
+        allowed = f"{least} to {row.capacity}" if row.divisible else f"{row.capacity}, all of it"
+        raise QuantityNotAllowedError(
+            f"unit {row.code} cannot be taken in the quantity {quantity}; {allowed} is possible",
+            [Fault(f"/units/{place}/quantity", f"{allowed} ({row.capacity_measure})")],
+            unit_id=str(row.id),
+            capacity=float(row.capacity),
+            smallest_part=float(least),
+            detail_zh=f"房源 {row.code} 不可按 {quantity} 出租，可租 {least} 至 {row.capacity}",
+        )
+    return quantity
 
 
 def require_usable(units: Sequence[tuple[Wanted, LockedUnit]], period: Range[date]) -> None:
@@ -217,25 +283,23 @@ def require_offered_term(units: Sequence[tuple[Wanted, LockedUnit]], period: Per
 
 
 _CONFLICTS = text("""
-    SELECT units.id, units.code, wanted.quantity, lower(taken) AS start, upper(taken) AS until,
-        units.capacity - peak_quantity(units.id, taken, tstzrange(:now, :now, '[]')) AS free
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:quantities AS numeric[])) AS wanted (id, quantity)
+    SELECT wanted.id, units.code, wanted.quantity, lower(taken) AS start, upper(taken) AS until,
+        free_quantity(wanted.id, wanted.capacity, wanted.valid, taken, :now) AS free
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:capacities AS numeric[]), CAST(:valid AS daterange[]),
+        CAST(:quantities AS numeric[]), CAST(:periods AS daterange[])
+    ) AS wanted (id, capacity, valid, quantity, period)
     JOIN units USING (id),
-    unnest(datemultirange(CAST(:period AS daterange)) - free_days(
-        units.id, units.capacity, units.usable, wanted.quantity, :now)) AS taken
+    unnest(datemultirange(wanted.period) - free_days(
+        wanted.id, wanted.capacity, units.usable, wanted.valid, wanted.quantity, :now)) AS taken
     ORDER BY units.code, taken
 """).bindparams(
-    bindparam("now", type_=DateTime(timezone=True)), bindparam("period", type_=DATERANGE)
+    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("valid", type_=ARRAY(DATERANGE)),
+    bindparam("periods", type_=ARRAY(DATERANGE)),
 )
 
 
-def require_free(
-    session: Session,
-    units: Sequence[tuple[Wanted, LockedUnit]],
-    quantities: Sequence[Decimal],
-    period: Range[date],
-    live: Range[datetime],
-) -> None:
+def require_free(session: Session, slices: Sequence[Slice], live: Range[datetime]) -> None:
     """Refuse what is taken, naming the days and how much is free on them.
 
     Raises:
@@ -244,9 +308,11 @@ def require_free(
     found = session.execute(
         _CONFLICTS,
         {
-            "ids": [row.id for _, row in units],
-            "quantities": list(quantities),
-            "period": period,
+            "ids": [part.unit.id for part in slices],
+            "capacities": [part.unit.capacity for part in slices],
+            "valid": [part.unit.valid for part in slices],
+            "quantities": [part.quantity for part in slices],
+            "periods": [part.period for part in slices],
             "now": live.lower,
         },
     ).all()

@@ -6,6 +6,7 @@ from geoalchemy2.shape import from_shape
 from sqlalchemy import ColumnElement, and_, func, literal, or_
 from sqlalchemy.dialects.postgresql import DATERANGE, Range
 
+from app.inventory.known import in_force, known_units
 from app.inventory.places import Places, park_conditions, programme_conditions
 from app.inventory.predicates import (
     Box,
@@ -18,19 +19,19 @@ from app.inventory.predicates import (
 )
 from app.inventory.technical import technical_conditions
 from app.ledger.asked import FreeSpaceSearch
-from app.models.space import Unit
 
-_unit = Unit.__table__.c
+_unit = known_units.c
 
 
 def unit_filters(search: FreeSpaceSearch, places: Places) -> list[ColumnElement[bool]]:
     """All conditions of a search that a unit's own row answers; ``places`` are those it names."""
     window = Range(search.start, search.last_start + timedelta(days=1))
     return [
+        *in_force(search.window),
         _unit.usable.op("&&")(literal(window, DATERANGE)),
         *_size_filters(search),
         *place_filters(search, places),
-        *technical_conditions(Unit.__table__, search),
+        *technical_conditions(known_units, search),
         *_lift_filters(search),
     ]
 

@@ -21,14 +21,16 @@ from app.ledger.commitments import (
     read_commitment,
     require_visible,
 )
+from app.ledger.errors import LedgerMovedOnError
 from app.ledger.orders import (
     LockedUnit,
     Order,
+    Slice,
     Wanted,
-    chosen_quantities,
     lock,
     require_free,
     require_usable,
+    sliced,
 )
 from app.models.claim import Claim
 from app.models.company import SpaceRequest
@@ -52,31 +54,40 @@ def promise(
     """
     kind = ClaimKind.LEASE if live.upper is None else ClaimKind.HOLD
     period = Range(order.period.start, order.period.end)
-    quantities = chosen_quantities(units)
-    require_usable(units, period)
-    require_free(session, units, quantities, period, live)
+    require_usable(units, Range(period.lower, order.last_day))
+    kinds = {kind: sliced(session, units, period)}
+    if order.clearing is not None:
+        kinds[ClaimKind.CLEARING] = sliced(session, units, order.clearing)
+    require_free(session, [part for slices in kinds.values() for part in slices], live)
     commitment_id = uuid4()
-    insert_claims(
-        session,
-        [
-            {
-                "commitment_id": commitment_id,
-                "park_id": row.park_id,
-                "unit_id": row.id,
-                "company_id": company_id,
-                "space_request_id": order.space_request_id,
-                "kind": kind.value,
-                "quantity": quantity,
-                "whole": quantity == row.capacity,
-                "period": period,
-                "live": live,
-                "supersedes_id": None,
-                "placed_by": actor.label,
-            }
-            for (_, row), quantity in zip(units, quantities, strict=True)
-        ],
-    )
+    rows = [
+        claim_row(actor, commitment_id, part, kind=of_kind, live=live)
+        | {"company_id": company_id, "space_request_id": order.space_request_id}
+        for of_kind, slices in kinds.items()
+        for part in slices
+    ]
+    insert_claims(session, rows)
     return read_commitment(session, commitment_id)
+
+
+def claim_row(
+    actor: Actor, commitment_id: UUID, part: Slice, *, kind: ClaimKind, live: Range[datetime]
+) -> dict[str, Any]:
+    """A row for what is asked of one unit; nobody's, and superseding none, unless set."""
+    return {
+        "commitment_id": commitment_id,
+        "park_id": part.unit.park_id,
+        "unit_id": part.unit.id,
+        "company_id": None,
+        "space_request_id": None,
+        "kind": kind.value,
+        "quantity": part.quantity,
+        "whole": part.quantity == part.unit.capacity,
+        "period": part.period,
+        "live": live,
+        "supersedes_id": None,
+        "placed_by": actor.label,
+    }
 
 
 def locked_commitment(
@@ -89,10 +100,17 @@ def locked_commitment(
     """
     before = read_commitment(session, commitment_id)
     require_visible(actor, commitment_id, before.lines)
-    lock(session, [line.unit_id for line in before.lines])
+    lock(session, [line.unit_id for line in before.all_lines])
     locked = read_commitment(session, commitment_id)
+    if not {line.unit_id for line in locked.all_lines} <= {
+        line.unit_id for line in before.all_lines
+    }:
+        raise LedgerMovedOnError(
+            "its units were split or merged at this moment; try again",
+            detail_zh="其房源此刻正被拆分或合并，请重试",
+        )
     # Should the clock have been set back, belief still moves forwards.
-    latest = max(line.live.lower for line in locked.lines if line.live.lower is not None)
+    latest = max(line.live.lower for line in locked.all_lines if line.live.lower is not None)
     return locked, max(locked.as_of, latest + _MICROSECOND)
 
 
@@ -111,7 +129,7 @@ def superseding(
     commitment_id: UUID,
     line: CommitmentLine,
     *,
-    kind: ClaimKind,
+    kind: str,
     live: Range[datetime],
     period: Range[date] | None = None,
 ) -> Mapping[str, Any]:
@@ -122,7 +140,7 @@ def superseding(
         "unit_id": line.unit_id,
         "company_id": line.company_id,
         "space_request_id": line.space_request_id,
-        "kind": kind.value,
+        "kind": kind,
         "quantity": line.quantity,
         "whole": line.whole,
         "period": line.period if period is None else period,

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.inventory.known import IN_FORCE_FROM
 from app.matching.demand import Demand
 from app.matching.snapshot import FACILITY_COLUMNS, ParkInfo, Units, build
 
@@ -50,7 +51,7 @@ RECURSIVE around AS (
 ), crowd AS (
     SELECT building_id, floor_id, count(*) AS on_floor,
         sum(count(*)) OVER (PARTITION BY building_id) AS in_building
-    FROM units WHERE usable && daterange(CAST(:start AS date), NULL)
+    FROM unit_terms u WHERE {IN_FORCE_FROM} AND usable && daterange(CAST(:start AS date), NULL)
     GROUP BY building_id, floor_id
 )"""  # noqa: S608  (names of our own columns)
 
@@ -87,8 +88,8 @@ _COLUMNS = """
     round(coalesce(u.rent_cny_per_m2_day * u.leasable_area_m2 * 365 * q.share,
         u.rent_cny_per_place_month * q.quantity * 12), 2)::float8 AS rent_cny_per_year"""
 
-_FROM = """
-FROM units u
+_FROM = f"""
+FROM unit_terms u
 JOIN floors f ON f.id = u.floor_id
 JOIN buildings b ON b.id = u.building_id
 JOIN parcels p ON p.id = b.parcel_id
@@ -110,13 +111,14 @@ CROSS JOIN LATERAL (
 ) q
 LEFT JOIN LATERAL (
     SELECT lower(stretch) AS free_from, upper(stretch) AS free_until
-    FROM unnest(free_days(u.id, u.capacity, u.usable, q.quantity, CAST(:as_of AS timestamptz))
+    FROM unnest(free_days(u.id, u.capacity, u.usable, u.valid, q.quantity,
+            CAST(:as_of AS timestamptz))
         * datemultirange(daterange(CAST(:start AS date), NULL))) AS stretch
     WHERE upper_inf(stretch)
         OR upper(stretch) >= lower(stretch) + make_interval(months => CAST(:term AS int))
     ORDER BY lower(stretch) LIMIT 1
 ) w ON true
-WHERE u.usable && daterange(CAST(:start AS date), NULL)"""
+WHERE {IN_FORCE_FROM} AND u.usable && daterange(CAST(:start AS date), NULL)"""  # noqa: S608
 
 CANDIDATES = (
     f"WITH {_CTES}\nSELECT {_COLUMNS},\n    "
@@ -124,7 +126,7 @@ CANDIDATES = (
     + _FROM
 )
 
-_SUMMARIES = """
+_SUMMARIES = f"""
 SELECT u.id, u.code, u.name_zh, u.name_en, u.unit_type, u.physical_state, u.capacity_measure,
     u.capacity::float8 AS capacity, u.leasable_area_m2::float8 AS leasable_area_m2,
     u.rent_cny_per_m2_day::float8 AS rent_cny_per_m2_day,
@@ -136,9 +138,9 @@ SELECT u.id, u.code, u.name_zh, u.name_en, u.unit_type, u.physical_state, u.capa
         AS park,
     json_build_object('id', z.id, 'code', z.code, 'name_zh', z.name_zh, 'name_en', z.name_en)
         AS zone
-FROM units u JOIN floors f ON f.id = u.floor_id JOIN buildings b ON b.id = u.building_id
+FROM unit_terms u JOIN floors f ON f.id = u.floor_id JOIN buildings b ON b.id = u.building_id
 JOIN parks k ON k.id = u.park_id JOIN zones z ON z.id = k.zone_id
-WHERE u.id = ANY (CAST(:ids AS uuid[]))"""
+WHERE {IN_FORCE_FROM} AND u.id = ANY (CAST(:ids AS uuid[]))"""  # noqa: S608
 
 
 def database_now(session: Session) -> datetime:
@@ -174,9 +176,18 @@ def load_units(session: Session, demand: Demand, as_of: datetime) -> Units:
     return build(rows, parks)
 
 
-def load_summaries(session: Session, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def load_summaries(
+    session: Session, ids: Sequence[str], demand: Demand, as_of: datetime
+) -> dict[str, dict[str, Any]]:
     """What people see of units, by id; nothing of who uses them."""
     if not ids:
         return {}
-    found = session.execute(text(_SUMMARIES), {"ids": [UUID(one) for one in ids]}).mappings()
+    found = session.execute(
+        text(_SUMMARIES),
+        {
+            "ids": [UUID(one) for one in ids],
+            "start": demand.window.start,
+            "as_of": as_of,
+        },
+    ).mappings()
     return {str(row["id"]): dict(row) for row in found}

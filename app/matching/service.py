@@ -75,9 +75,8 @@ def find_matches(
     note = window_note(demand)
     nearest = evaluation.nearest_misses(max(NEAR_MISSES * short, asked.include_refused))
     examples = [one.example_row for one in found if one.example_row is not None]
-    answer = _Answer(
-        session, units, demand, evaluation, [*(row for row, _ in best), *nearest, *examples]
-    )
+    shown = [*(row for row, _ in best), *nearest, *examples]
+    answer = _Answer(session, units, demand, evaluation, as_of=as_of, rows=shown)
     return MatchesOut(
         request_id=request_id,
         request_version=request.version,
@@ -118,11 +117,13 @@ class _Answer:
         units: Units,
         demand: Demand,
         evaluation: Evaluation,
+        *,
+        as_of: datetime,
         rows: list[int],
     ) -> None:
         self._units, self._demand, self._evaluation = units, demand, evaluation
         ids = sorted({units.ids[row] for row in rows})
-        self._summaries: dict[str, dict[str, Any]] = load_summaries(session, ids)
+        self._summaries: dict[str, dict[str, Any]] = load_summaries(session, ids, demand, as_of)
 
     def match(self, rank: int, row: int, score: int) -> MatchOut:
         parts = contributions(self._units, self._demand, row)

@@ -40,7 +40,9 @@ class Claim(Base):
     space_request_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("space_requests.id", ondelete="RESTRICT"), index=True
     )
-    kind: Mapped[str] = mapped_column(comment="hold | lease | works | reservation")
+    kind: Mapped[str] = mapped_column(
+        comment="hold | lease | works | out_of_service | clearing | reservation"
+    )
     quantity: Mapped[Decimal] = mapped_column(comment="in the unit's own measure")
     whole: Mapped[bool] = mapped_column(Boolean, comment="the unit's whole capacity")
     period: Mapped[Range[date]] = mapped_column(
@@ -50,7 +52,9 @@ class Claim(Base):
         TSTZRANGE,
         comment="when we believed it: [created, expiry) for a hold, [signed, ∞) for a lease",
     )
-    supersedes_id: Mapped[UUID | None] = mapped_column(ForeignKey("claims.id", ondelete="RESTRICT"))
+    supersedes_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("claims.id", ondelete="RESTRICT"), index=True
+    )
     placed_by: Mapped[str] = mapped_column(comment="the actor who placed it")
     closed_by: Mapped[str | None] = mapped_column(comment="the actor who closed it before its time")
     synthetic: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))

@@ -10,17 +10,21 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Column,
+    DateTime,
     ForeignKey,
     Identity,
     Index,
+    MetaData,
     Numeric,
     SmallInteger,
+    Table,
     Text,
     UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import DATERANGE, Range
+from sqlalchemy.dialects.postgresql import DATERANGE, TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base, one_of
@@ -34,6 +38,7 @@ from app.kernel.terms import (
     IsotopeClass,
     LayoutRole,
     PhysicalState,
+    RemainderRule,
     Tenure,
     UnitType,
     VibrationClass,
@@ -282,19 +287,9 @@ class Floor(Placed, Base):
     )
 
 
-class Unit(Placed, Base):
-    """房源单元: what is let. Who has it when is the ledger's to say, never a column here."""
+class UnitFacts(Placed):
+    """What is known of a unit: its terms, areas and technical values, for a range of days."""
 
-    __tablename__ = "units"
-
-    id: Mapped[UUID] = _id()
-    fid: Mapped[int] = _fid()
-    park_id: Mapped[UUID] = mapped_column(ForeignKey("parks.id", ondelete="RESTRICT"), index=True)
-    building_id: Mapped[UUID] = mapped_column(
-        ForeignKey("buildings.id", ondelete="RESTRICT"), index=True
-    )
-    floor_id: Mapped[UUID] = mapped_column(ForeignKey("floors.id", ondelete="RESTRICT"), index=True)
-    code: Mapped[str] = mapped_column(unique=True, comment="一房一码: never changes its meaning")
     name_zh: Mapped[str]
     name_en: Mapped[str]
     unit_type: Mapped[str]
@@ -309,10 +304,10 @@ class Unit(Placed, Base):
     min_part: Mapped[Decimal | None] = mapped_column(
         comment="smallest part that is let, in the unit's measure"
     )
-    version: Mapped[int] = mapped_column(
-        BigInteger, server_default=text("0"), comment="bumped by every claim and every edit"
+    remainder_rule: Mapped[str] = mapped_column(
+        server_default=text("'lettable'"),
+        comment="余量规则: what a part may leave behind: lettable | any",
     )
-
     leasable_area_m2: Mapped[Decimal] = mapped_column(comment="计租面积")
     internal_area_m2: Mapped[Decimal] = mapped_column(comment="套内建筑面积")
     area_method: Mapped[str] = mapped_column(comment="how the areas were got")
@@ -350,15 +345,21 @@ class Unit(Placed, Base):
 
     geom: Mapped[Any] = polygon()
     geometric_area_m2: Mapped[float] = geodesic_area()
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    valid: Mapped[Range[date]] = mapped_column(
+        DATERANGE,
+        server_default=text("'(,)'"),
+        comment="days for which these facts hold, half-open; unbounded where they never change",
+    )
 
-    __table_args__ = (
+
+def _unit_checks() -> tuple[CheckConstraint, ...]:
+    return (
         *placed_checks(),
-        UniqueConstraint("id", "park_id"),
         one_of("unit_type", UnitType),
         one_of("carrier_type", CarrierType),
         one_of("physical_state", PhysicalState),
         one_of("capacity_measure", CapacityMeasure),
+        one_of("remainder_rule", RemainderRule),
         one_of("cleanroom_grade", CleanroomGrade),
         one_of("fire_hazard_class", FireHazardClass),
         one_of("animal_facility", AnimalFacility),
@@ -392,10 +393,77 @@ class Unit(Placed, Base):
             " AND cold_storage_m2 >= 0",
             name="technical_values",
         ),
+        CheckConstraint("NOT isempty(valid)", name="valid_not_empty"),
+    )
+
+
+class Unit(UnitFacts, Base):
+    """房源单元: what is let. Who has it when is the ledger's to say, never a column here.
+
+    The row is what is believed now, for the last days that are planned. What was believed before,
+    and what is believed for other days, is in ``unit_versions``; the view ``unit_terms`` is both.
+    """
+
+    __tablename__ = "units"
+
+    id: Mapped[UUID] = _id()
+    fid: Mapped[int] = _fid()
+    park_id: Mapped[UUID] = mapped_column(ForeignKey("parks.id", ondelete="RESTRICT"), index=True)
+    building_id: Mapped[UUID] = mapped_column(
+        ForeignKey("buildings.id", ondelete="RESTRICT"), index=True
+    )
+    floor_id: Mapped[UUID] = mapped_column(ForeignKey("floors.id", ondelete="RESTRICT"), index=True)
+    code: Mapped[str] = mapped_column(unique=True, comment="一房一码: never changes its meaning")
+    version: Mapped[int] = mapped_column(
+        BigInteger, server_default=text("0"), comment="bumped by every claim and every edit"
+    )
+    known_from: Mapped[datetime] = mapped_column(
+        server_default=func.clock_timestamp(), comment="since when the row is believed"
+    )
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        *_unit_checks(),
+        UniqueConstraint("id", "park_id"),
         Index("ix_units_unit_type_leasable_area_m2", "unit_type", "leasable_area_m2"),
         Index("ix_units_leasable_area_m2_code", "leasable_area_m2", "code"),
         Index("ix_units_unit_type_geom", "unit_type", "geom", postgresql_using="gist"),
         {"postgresql_with": {"fillfactor": "80"}},
+    )
+
+
+class UnitVersion(UnitFacts, Base):
+    """What was believed of a unit before, or is believed of it for days before its row's.
+
+    ``known`` is when it was believed; rows are written once and closed, never edited.
+    """
+
+    __tablename__ = "unit_versions"
+
+    terms_id: Mapped[UUID] = _id()
+    id: Mapped[UUID] = mapped_column(
+        ForeignKey("units.id", ondelete="RESTRICT"), index=True, comment="the unit"
+    )
+    fid: Mapped[int] = mapped_column(BigInteger)
+    park_id: Mapped[UUID] = mapped_column(index=True)
+    building_id: Mapped[UUID] = mapped_column(index=True)
+    floor_id: Mapped[UUID] = mapped_column(index=True)
+    code: Mapped[str] = mapped_column(index=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    known: Mapped[Range[datetime]] = mapped_column(
+        TSTZRANGE, comment="when it was believed, half-open"
+    )
+
+    __table_args__ = (
+        *_unit_checks(),
+        CheckConstraint("NOT isempty(known) AND NOT lower_inf(known)", name="known_has_start"),
+        ExcludeConstraint(
+            ("id", "="),
+            ("valid", "&&"),
+            ("known", "&&"),
+            using="gist",
+            name="ex_unit_versions_one_truth",
+        ),
     )
 
 
@@ -427,3 +495,13 @@ class SharedFacility(Placed, Base):
         CheckConstraint("capacity > 0", name="capacity_positive"),
         CheckConstraint("biosafety_level BETWEEN 1 AND 4", name="biosafety_level_known"),
     )
+
+
+#: The view of all that was ever known of units: ``units`` and ``unit_versions`` as one.
+unit_terms = Table(
+    "unit_terms",
+    MetaData(),
+    *(Column(c.name, c.type) for c in UnitVersion.__table__.columns if c.name != "known"),
+    Column("known_from", DateTime(timezone=True)),
+    Column("known_until", DateTime(timezone=True)),
+)

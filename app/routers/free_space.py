@@ -1,15 +1,16 @@
 """Free space: which units can be had, from when to when, and how much of each."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.geo.shapes import polygon_from_geojson, require_position
+from app.inventory.filters import Day, Instant
 from app.inventory.places import Places
 from app.inventory.schemas import UnitOut
 from app.kernel.clock import Clock, civil_day
@@ -27,7 +28,6 @@ from app.routers.dependencies import (
     SessionDep,
     next_href,
 )
-from app.routers.leases import Day
 from app.routers.problems import problems
 from app.security.actors import NotSignedInError
 
@@ -134,9 +134,8 @@ class FreeSpaceFilters(Paging):
         " 生产的火灾危险性类别（甲最危险）",
     )
     max_rent_cny_per_m2_day: Amount | None = Field(default=None, description="租金 ≤, 元/㎡·天")
-    as_of: AwareDatetime | None = Field(
+    as_of: Instant | None = Field(
         default=None,
-        ge=datetime(2000, 1, 1, tzinfo=UTC),
         description="an instant in the past: what was known then; now unless told",
         examples=["2026-11-01T00:00:00Z"],
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.inventory.filters import Day
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.period import Period
 from app.kernel.terms import CapacityMeasure, ClaimKind
@@ -28,8 +29,6 @@ from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/leases", tags=["ledger 台账"])
 
-#: A civil day in Shanghai, in a range in which days can be counted on without overflow.
-Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
 #: Two units and a firm of the reference data, whose ids are the same everywhere.
 EXAMPLE_ID = "5c32360f-2e5b-55e8-bc19-cf20441a4609"
 OTHER_EXAMPLE_ID = "2a39b77a-d6b3-52ce-80ae-e46dd83bc7be"
@@ -87,6 +86,13 @@ class OrderIn(BaseModel):
         default=None,
         description="on whose behalf, for staff; a firm always acts for itself",
     )
+    clearing_days: int = Field(
+        default=0,
+        ge=0,
+        le=1_000,
+        description="清退期: days kept after `until` until the space is clean for whoever is next",
+        examples=[30],
+    )
 
     def order(self) -> Order:
         """What the ledger is asked.
@@ -104,6 +110,7 @@ class OrderIn(BaseModel):
             period=Period(self.start, self.until),
             company_id=self.company_id,
             space_request_id=self.space_request_id,
+            clearing_days=self.clearing_days,
         )
 
 
@@ -135,7 +142,9 @@ class TerminateIn(BaseModel):
 
 
 class ClaimLine(BaseModel):
-    """What the commitment takes of one unit."""
+    """What the commitment takes of one unit, on days on which the unit is of one size."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     id: UUID = Field(description="the row of /api/v1/claims")
     unit_id: UUID
@@ -144,6 +153,9 @@ class ClaimLine(BaseModel):
     quantity: float = Field(description="in the unit's own measure")
     capacity_measure: CapacityMeasure
     whole: bool = Field(description="all of the unit")
+    kind: ClaimKind
+    start: date = Field(alias="from")
+    until: date | None = Field(description="exclusive; null is open")
 
 
 class CommitmentOut(BaseModel):
@@ -178,8 +190,8 @@ def common(made: Commitment) -> dict[str, Any]:
         "id": made.id,
         "company_id": first.company_id,
         "space_request_id": first.space_request_id,
-        "from": first.period.lower,
-        "until": first.period.upper,
+        "from": made.period.lower,
+        "until": made.period.upper,
         "claims": [
             ClaimLine(
                 id=line.claim_id,
@@ -189,8 +201,11 @@ def common(made: Commitment) -> dict[str, Any]:
                 quantity=float(line.quantity),
                 capacity_measure=line.capacity_measure,
                 whole=line.whole,
+                kind=line.kind,
+                **{"from": line.period.lower},
+                until=line.period.upper,
             )
-            for line in made.lines
+            for line in made.all_lines
         ],
     }
 

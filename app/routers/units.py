@@ -5,12 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.inventory.features import UnitProperties
+from app.inventory.filters import KnownWanted
+from app.inventory.known import known_window
 from app.inventory.schemas import ItemPage, UnitOut
 from app.inventory.units import UnitsWanted, get_unit, list_units
-from app.routers.dependencies import GeoJsonDep, Paging, Query, SessionDep, get_actor
+from app.routers.dependencies import ClockDep, GeoJsonDep, Paging, Query, SessionDep, get_actor
 from app.routers.listings import (
     IdOrCode,
-    ItemQueryDep,
+    ItemQuery,
     answer_item,
     answer_page,
     item_responses,
@@ -24,10 +26,15 @@ class UnitsQuery(UnitsWanted, Paging):
     """What to list, and which page of it."""
 
 
+class UnitQuery(KnownWanted, ItemQuery):
+    """Of which day, as known when, and how to show it."""
+
+
 @router.get("", response_model=ItemPage[UnitOut], responses=page_responses(UnitProperties))
 def show_units(
     request: Request,
     session: SessionDep,
+    clock: ClockDep,
     asked: Annotated[UnitsQuery, Query()],
     geojson: GeoJsonDep,
 ) -> Response:
@@ -35,7 +42,13 @@ def show_units(
 
     Example: `GET /api/v1/units?zone=core_zhangjiang&type=pilot&min_area_m2=1500`
     """
-    page = list_units(session, asked, asked.page(geojson=geojson), geojson=geojson)
+    page = list_units(
+        session,
+        asked,
+        known_window(asked, clock.now()),
+        asked.page(geojson=geojson),
+        geojson=geojson,
+    )
     return answer_page(request, page, geojson=geojson)
 
 
@@ -43,10 +56,12 @@ def show_units(
 def show_unit(
     request: Request,
     session: SessionDep,
+    clock: ClockDep,
     id_or_code: IdOrCode,
-    _asked: ItemQueryDep,
+    *,
+    asked: Annotated[UnitQuery, Query()],
     geojson: GeoJsonDep,
 ) -> Response:
-    """One unit."""
-    row = get_unit(session, id_or_code, geojson=geojson)
+    """One unit, with the facts of the day `from` (today unless told) as known at `as_of`."""
+    row = get_unit(session, id_or_code, known_window(asked, clock.now()), geojson=geojson)
     return answer_item(request, row, geojson=geojson)

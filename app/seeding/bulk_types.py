@@ -9,6 +9,7 @@ from decimal import Decimal
 from app.kernel.period import Period
 from app.seeding.copying import encoded_values
 from app.seeding.plots import LETTABLE
+from app.seeding.records import KNOWN_SINCE
 
 _DELIVERED = date(2024, 1, 1)
 
@@ -194,6 +195,7 @@ def _pattern(
         "carrier_type": kind.carrier_type,
         "physical_state": "fitted" if grade or biosafety else "shell",
         "usable": Period(_DELIVERED),
+        "known_from": KNOWN_SINCE,
         "capacity_measure": "m2",
         "capacity": area,
         "leasable_area_m2": area,

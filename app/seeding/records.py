@@ -5,12 +5,15 @@ hexadecimal, EPSG:4326.
 """
 
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
 from app.kernel.period import Period
+
+#: A made-up park is known since ever: its made-up claims begin years before it is loaded.
+KNOWN_SINCE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,7 @@ class Unit(Placed):
     carrier_type: str
     physical_state: str
     usable: Period
+    known_from: datetime
     capacity_measure: str
     capacity: Decimal
     divisible: bool

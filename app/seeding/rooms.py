@@ -14,7 +14,7 @@ from app.seeding.draw import Draw, rounded
 from app.seeding.files import Reference
 from app.seeding.frames import Box
 from app.seeding.plots import units_on
-from app.seeding.records import Building, Floor, Unit
+from app.seeding.records import KNOWN_SINCE, Building, Floor, Unit
 from app.seeding.reference import SiteRow, UnitTypeRow
 from app.seeding.technical import BEAMS_AND_DUCTS_M, FitOut, Services, draw_fit_out
 
@@ -172,6 +172,7 @@ def _unit(
         carrier_type=building.carrier_type,
         physical_state="fitted" if fitted else shell,
         usable=Period(building.delivered_on),
+        known_from=KNOWN_SINCE,
         capacity_measure="place" if is_hall else "m2",
         capacity=places if is_hall else area_m2,
         divisible=is_hall or splits,

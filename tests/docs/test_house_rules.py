@@ -21,6 +21,9 @@ IN_THEIR_OWN_MEASURE = {
     ("units", "capacity"),
     ("units", "min_part"),
     ("claims", "quantity"),
+    ("queue_wants", "quantity"),
+    ("unit_versions", "capacity"),
+    ("unit_versions", "min_part"),
     ("shared_facilities", "capacity"),
 }
 

@@ -1,5 +1,6 @@
 """How PostgreSQL answers over many rows: by index, touching only what the page needs."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -121,5 +122,5 @@ def test_only_the_page_is_joined_with_its_parents(planned: Planned) -> None:
 
     # The sort works on the units alone; names of parents are looked up for what it leaves.
     below_the_limit = plan[plan.index("Limit") :]
-    assert "Sort Key: units_1.leasable_area_m2 DESC" in below_the_limit, plan
+    assert re.search(r"Sort Key: units_\d\.leasable_area_m2 DESC", below_the_limit), plan
     assert "rows=21" in plan[plan.index("Limit") - 40 : plan.index("Limit") + 60], plan
