@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -248,10 +248,6 @@ class _Place:
     expires_at: datetime | None = None
 
 
-#: Less than is free anywhere: who lacks no more than this may as well be looked at.
-_UNKNOWN: Final = -(2**63)
-
-
 class _Line:
     """The replay itself; its places are in the order of joining."""
 
@@ -283,11 +279,12 @@ class _Line:
             for entry, wish in zip(joined, wishes, strict=True)
         ]
         self._offered: set[int] = set()
-        # Of each waiting entry one piece is remembered on which it lacks space. Until that much is
-        # free there, nothing else need be looked at.
+        # Of each entry that waits, one piece is remembered on which it was found to lack space.
+        # Until that much is free there, nothing else need be looked at.
         self._waits = np.zeros(len(joined), dtype=np.bool_)
         self._piece = np.zeros(len(joined), dtype=np.intp)
-        self._needed = self._room.whole_numbers(len(joined), _UNKNOWN)
+        self._needed = self._room.zeros(len(joined))
+        self._found_lacking = np.zeros(len(joined), dtype=np.bool_)
         self._log: defaultdict[datetime, _Happenings] = defaultdict(_Happenings)
         for number, entry in enumerate(joined):
             self._log[entry.joined_at].joining.append(number)
@@ -341,7 +338,7 @@ class _Line:
         place = self._places[number]
         place.state, place.offered_at, place.expires_at = QueueState.WAITING, None, None
         self._waits[number] = True
-        self._needed[number] = _UNKNOWN
+        self._found_lacking[number] = False
 
     def _lapse(self, number: int, instant: datetime) -> None:
         place = self._places[number]
@@ -373,9 +370,11 @@ class _Line:
                 self._wait(number)
 
     def _offer_what_fits(self, instant: datetime) -> None:
-        enough = self._room.free_at(self._piece) >= self._needed
+        short = (self._room.free_at(self._piece) < self._needed).astype(np.bool_)
+        hopeful = np.flatnonzero(self._waits & ~(short & self._found_lacking))
+        self._found_lacking[hopeful] = True  # or else offered it, and no longer waiting
         full = -1
-        for number in np.flatnonzero(self._waits & enough.astype(np.bool_)).tolist():
+        for number in hopeful.tolist():
             # What one lacks, the next in line often lacks too.
             shortage = self._room.shortage(self._places[number].needs, full)
             if shortage is None:

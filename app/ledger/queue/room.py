@@ -92,7 +92,7 @@ class Room:
         fit.
         """
         for first, last, steps in stretches:
-            if first <= guess < last and self._free[guess] < steps:
+            if first <= guess < last and self._free.item(guess) < steps:
                 return Shortage(guess, steps)
         for first, last, steps in stretches:
             fullest = first + int(self._free[first:last].argmin())
@@ -104,9 +104,9 @@ class Room:
         """Whether more is taken than there is, somewhere in the stretch."""
         return bool(self._free[stretch.first : stretch.last].min() < 0)
 
-    def whole_numbers(self, size: int, value: int) -> NDArray[Any]:
-        """Numbers of steps, all of one value, that compare well with those of ``free_at``."""
-        return np.full(size, value, dtype=self._free.dtype)
+    def zeros(self, size: int) -> NDArray[Any]:
+        """Numbers of steps, to be compared with those of ``free_at``."""
+        return np.zeros(size, dtype=self._free.dtype)
 
     def free_at(self, pieces: NDArray[np.intp]) -> NDArray[Any]:
         """Steps free on each of some pieces."""

@@ -295,6 +295,16 @@ def test_claims_on_other_units_are_nothing_to_it() -> None:
     assert standings(2, [entry(1, 1)], elsewhere) == {1: offered(1)}
 
 
+def test_a_unit_overbooked_beyond_64_bits_holds_nobody_up_elsewhere() -> None:
+    huge = Decimal(10) ** 30
+    line = [entry(1, 1), entry(2, 2, Wanted(LAB))]
+    claims = [replace(HELD, quantity=number * huge) for number in (1, 2)]
+
+    found = replay(line, claims, {HALL: huge, LAB: huge}, now=at(3), offer_hours=OFFER_HOURS)
+
+    assert [one.state for one in found.values()] == [WAITING, OFFERED]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
