@@ -18,7 +18,7 @@ CLIENTS = 8
 #: Longer than the server lets any statement take, so that a call given up is really over.
 _PATIENCE_SECONDS = 30.0
 #: How often an answer is lost on its way, with no server at fault.
-_LOST_SHARE = 0.05
+_LOST_SHARE = 0.1
 _SUCCESSES = {200, 201}
 
 
