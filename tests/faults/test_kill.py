@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
 
 import psycopg
 import pytest
@@ -90,6 +91,7 @@ def test_what_was_acknowledged_survives_every_kill_and_service_comes_back_by_its
     assert journal.repeats, "no call was repeated"
     assert {booking.state for booking in journal.bookings} == {"held", "leased", "released"}
     for victim, seconds in back.items():
+        record_testsuite_property(f"back_after_{victim}_kill_seconds_median", median(seconds))
         record_testsuite_property(f"back_after_{victim}_kill_seconds_max", max(seconds))
         assert max(seconds) <= SECONDS_UNTIL_BACK_MAX
     record_testsuite_property("acknowledged_in_storm_of_kills", len(journal.answers))
