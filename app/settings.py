@@ -43,6 +43,21 @@ class Settings(BaseSettings):
     held_units_per_company_max: int = Field(
         default=20, ge=1, description="units one company may hold at a time, against hoarding"
     )
+    hold_total_hours_firm_max: int = Field(
+        default=24 * 7, ge=1, description="longest a firm may keep a hold by extending it, hours"
+    )
+    hold_total_hours_agent_max: int = Field(
+        default=24 * 14, ge=1, description="the same for agents, hours"
+    )
+    hold_total_hours_manager_max: int = Field(
+        default=24 * 30, ge=1, description="the same for managers, hours"
+    )
+    queue_offer_hours: int = Field(
+        default=48, ge=1, description="how long the next in line is offered free space, hours"
+    )
+    queue_entries_per_company_max: int = Field(
+        default=20, ge=1, description="lines one company may wait in at a time"
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_json: bool = Field(default=False, description="logs as JSON lines instead of coloured text")
 

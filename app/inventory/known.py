@@ -78,6 +78,19 @@ def is_future(as_of: datetime | None, now: datetime) -> bool:
     return as_of is not None and as_of > now + timedelta(minutes=1)
 
 
+def require_past(as_of: datetime | None, now: datetime) -> None:
+    """Refuse to say what will be known.
+
+    Raises:
+        InvalidInputError: ``as_of`` is in the future.
+    """
+    if is_future(as_of, now):
+        fault = Fault("as_of", NOT_YET_KNOWN, "query", "不得晚于当前时刻")
+        raise InvalidInputError(
+            f"as_of {NOT_YET_KNOWN}", [fault], detail_zh="as_of 不得晚于当前时刻"
+        )
+
+
 def believed(as_of: datetime | None) -> ColumnElement[datetime]:
     """The instant that is asked about; the database's own clock says what "now" is."""
     return func.statement_timestamp() if as_of is None else literal(as_of)

@@ -25,6 +25,27 @@ class QuantityNotAllowedError(InvalidInputError):
     title_zh = "该单元不可按此数量出租"
 
 
+class RemainderTooSmallError(InvalidInputError):
+    """What would be left of the unit on some days is less than its smallest part."""
+
+    slug, title = "remainder-too-small", "Too little of the unit would be left to let"
+    title_zh = "余量不足最小出租面积"
+
+
+class HoldTooLongError(SpaceRelayError):
+    """The hold would last longer than the caller may keep one."""
+
+    slug, title, kind = "hold-too-long", "The hold would last too long", Kind.FORBIDDEN
+    title_zh = "锁定时长超出权限"
+
+
+class OthersWaitError(SpaceRelayError):
+    """Others are in line for what is held, so its holder cannot keep it longer by itself."""
+
+    slug, title, kind = "others-wait", "Others are in line for this space", Kind.CONFLICT
+    title_zh = "已有企业排队等候"
+
+
 class TermNotOfferedError(InvalidInputError):
     """The landlord does not let the unit for this term; staff may still agree to it."""
 

@@ -16,6 +16,8 @@ from app.ledger.errors import (
     HoldExpiredError,
     HoldLimitReachedError,
     HoldReleasedError,
+    HoldTooLongError,
+    OthersWaitError,
 )
 from app.ledger.orders import (
     Order,
@@ -24,6 +26,7 @@ from app.ledger.orders import (
     locked_units,
     require_offered_term,
 )
+from app.ledger.queue.log import read_line
 from app.ledger.writing import (
     close,
     insert_claims,
@@ -44,6 +47,17 @@ class HoldLimits:
     hours_default: int
     hours_max: int
     held_units_max: int
+    total_hours_firm_max: int
+    total_hours_agent_max: int
+    total_hours_manager_max: int
+
+    def total_hours_max(self, actor: Actor) -> int:
+        """How long the caller may keep a hold in all, however often it is extended."""
+        if not actor.is_staff:
+            return self.total_hours_firm_max
+        if actor.role in {Role.MANAGER, Role.ADMIN}:
+            return self.total_hours_manager_max
+        return self.total_hours_agent_max
 
 
 def hold_units(
@@ -103,6 +117,56 @@ def confirm_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitm
     )
     note_placed(session, {line.space_request_id for line in held.lines}, now)
     return read_commitment(session, commitment_id)
+
+
+def extend_hold(
+    session: Session, actor: Actor, commitment_id: UUID, limits: HoldLimits, hours: int
+) -> Commitment:
+    """Let a live hold last ``hours`` more than it does; how long in all depends on the role.
+
+    Raises:
+        HoldTooLongError: longer than the caller may keep a hold.
+        OthersWaitError: a firm asks, and others are in line for the space.
+    """
+    actor.require_firm_scope_or_staff(Scope.HOLDS_WRITE)
+    held, now = locked_commitment(session, actor, commitment_id)
+    _require_live_hold(held, now)
+    expires_at = held.lines[0].live.upper
+    if expires_at is None or held.held_at is None:
+        raise no_such_commitment(commitment_id)
+    lasts_until = expires_at + timedelta(hours=hours)
+    most = limits.total_hours_max(actor)
+    latest = held.held_at + timedelta(hours=most)
+    if lasts_until > latest:
+        raise HoldTooLongError(
+            f"the hold was placed at {held.held_at.isoformat()} and may be kept for {most} hours,"
+            f" until {latest.isoformat()}; staff of a higher role may extend it further",
+            latest=latest.isoformat(),
+            total_hours_max=most,
+            detail_zh=f"该锁定最长可保留 {most} 小时，至 {latest.isoformat()}；"
+            "更长时间须由更高权限的员工办理",
+        )
+    if not actor.is_staff and _others_wait(session, held, now):
+        raise OthersWaitError(
+            "others are in line for this space; ask the park to extend the hold",
+            detail_zh="已有企业在排队等候该空间，请联系园区办理延期",
+        )
+    close(session, actor, held.all_lines, now)
+    insert_claims(
+        session,
+        [
+            superseding(actor, held.id, line, kind=line.kind, live=Range(now, lasts_until))
+            for line in held.all_lines
+        ],
+    )
+    return read_commitment(session, commitment_id)
+
+
+def _others_wait(session: Session, held: Commitment, now: datetime) -> bool:
+    line = read_line(session, {one.unit_id for one in held.lines}, now)
+    return line is not None and line.is_wanted(
+        {one.unit_id for one in held.lines}, held.period, besides=held.lines[0].company_id
+    )
 
 
 def release_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitment:

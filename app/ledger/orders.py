@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.period import Period, months_after
+from app.kernel.terms import RemainderRule
 from app.ledger.errors import (
     OutsideUsableDaysError,
     QuantityNotAllowedError,
+    RemainderTooSmallError,
     TermNotOfferedError,
     UnitOccupiedError,
     UnknownUnitError,
@@ -346,4 +348,84 @@ def require_free(session: Session, slices: Sequence[Slice], live: Range[datetime
         f"（不含）仅余 {first.free}，需 {first.quantity}"
         + (f"；另有 {len(units_taken) - 1} 个房源" if len(units_taken) > 1 else ""),
         conflicts=list(units_taken.values()),
+    )
+
+
+_REMAINDERS = text("""
+    SELECT wanted.id, wanted.least, lower(days) AS start, upper(days) AS until,
+        wanted.capacity - levels.used AS free
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:capacities AS numeric[]), CAST(:least AS numeric[]),
+        CAST(:quantities AS numeric[]), CAST(:periods AS daterange[])
+    ) AS wanted (id, capacity, least, quantity, period),
+    LATERAL (
+        SELECT daterange(day, lead(day) OVER by_day) * wanted.period AS days,
+            sum(delta) OVER by_day AS used
+        FROM (
+            SELECT day, sum(delta) AS delta FROM (
+                SELECT lower(wanted.period) AS day, 0::numeric AS delta
+                UNION ALL
+                SELECT lower(period * wanted.period), quantity FROM claims
+                WHERE unit_id = wanted.id AND period && wanted.period AND live @> :now
+                UNION ALL
+                SELECT upper(period * wanted.period), -quantity FROM claims
+                WHERE unit_id = wanted.id AND period && wanted.period AND live @> :now
+                    AND NOT upper_inf(period * wanted.period)
+            ) edges GROUP BY day
+        ) steps WINDOW by_day AS (ORDER BY day)
+    ) AS levels
+    WHERE NOT isempty(days) AND wanted.capacity - levels.used - wanted.quantity > 0
+        AND wanted.capacity - levels.used - wanted.quantity < wanted.least
+    ORDER BY start LIMIT 1
+""").bindparams(
+    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("periods", type_=ARRAY(DATERANGE)),
+)
+
+
+def require_lettable_remainder(
+    session: Session, slices: Sequence[Slice], live: Range[datetime]
+) -> None:
+    """Refuse a part that leaves less than the smallest part on some day, if that is the rule.
+
+    Raises:
+        RemainderTooSmallError: the first such unit and days, and what could be taken instead.
+    """
+    parts = [
+        part
+        for part in slices
+        if part.unit.remainder_rule == RemainderRule.LETTABLE.value
+        and part.unit.min_part is not None
+        and part.quantity < part.unit.capacity
+    ]
+    if not parts:
+        return
+    found = session.execute(
+        _REMAINDERS,
+        {
+            "ids": [part.unit.id for part in parts],
+            "capacities": [part.unit.capacity for part in parts],
+            "least": [part.unit.min_part for part in parts],
+            "quantities": [part.quantity for part in parts],
+            "periods": [part.period for part in parts],
+            "now": live.lower,
+        },
+    ).one_or_none()
+    if found is None:
+        return
+    part = next(part for part in parts if part.unit.id == found.id)
+    most = found.free - found.least
+    instead = f"take all {found.free} that is free, or at most {most}"
+    if most < found.least:
+        instead = f"take all {found.free} that is free"
+    days = f"{found.start} until {found.until or 'further notice'}"
+    raise RemainderTooSmallError(
+        f"{found.free - part.quantity} of unit {part.unit.code} would be left from {days}, less"
+        f" than the smallest part that is let ({found.least}); {instead}",
+        [Fault(f"/units/{part.place}/quantity", instead)],
+        unit_id=str(found.id),
+        free_quantity=float(found.free),
+        smallest_part=float(found.least),
+        detail_zh=f"房源 {part.unit.code} 自 {found.start} 起将仅余 {found.free - part.quantity}，"
+        f"低于最小出租单位 {found.least}；请租下全部余量 {found.free}"
+        + (f"，或不超过 {most}" if most >= found.least else ""),
     )

@@ -29,9 +29,11 @@ from app.ledger.orders import (
     Wanted,
     lock,
     require_free,
+    require_lettable_remainder,
     require_usable,
     sliced,
 )
+from app.ledger.queue.turns import require_turn, take_up
 from app.models.claim import Claim
 from app.models.company import SpaceRequest
 from app.security.actors import Actor
@@ -58,7 +60,13 @@ def promise(
     kinds = {kind: sliced(session, units, period)}
     if order.clearing is not None:
         kinds[ClaimKind.CLEARING] = sliced(session, units, order.clearing)
-    require_free(session, [part for slices in kinds.values() for part in slices], live)
+    everything = [part for slices in kinds.values() for part in slices]
+    require_free(session, everything, live)
+    require_lettable_remainder(session, kinds[kind], live)
+    now = live.lower
+    if now is None:
+        raise ValueError("belief has a beginning")
+    turn = require_turn(session, company_id, order, everything, now)
     commitment_id = uuid4()
     rows = [
         claim_row(actor, commitment_id, part, kind=of_kind, live=live)
@@ -67,6 +75,8 @@ def promise(
         for part in slices
     ]
     insert_claims(session, rows)
+    if turn is not None:
+        take_up(session, actor, turn, commitment_id, now)
     return read_commitment(session, commitment_id)
 
 

@@ -14,7 +14,9 @@ from app.ledger.errors import (
     HoldExpiredError,
     HoldLimitReachedError,
     HoldReleasedError,
+    HoldTooLongError,
     NoSuchCommitmentError,
+    OthersWaitError,
 )
 from app.ledger.holds import HoldLimits
 from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
@@ -32,7 +34,7 @@ from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/holds", tags=["ledger 台账"])
 
-_CHANGE_PROBLEMS = problems(
+_CHANGE = (
     HoldExpiredError,
     HoldReleasedError,
     HoldConfirmedError,
@@ -40,6 +42,7 @@ _CHANGE_PROBLEMS = problems(
     NotSignedInError,
     NotAllowedError,
 )
+_CHANGE_PROBLEMS = problems(*_CHANGE)
 
 
 class HoldIn(OrderIn):
@@ -52,6 +55,16 @@ class HoldIn(OrderIn):
         ge=1,
         description="how long the hold lasts unless confirmed; 72 unless told 锁定时长（小时）",
         examples=[72],
+    )
+
+
+class ExtendIn(BaseModel):
+    """How much longer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hours: int = Field(
+        ge=1, le=24 * 365, description="hours added to its end 延长小时数", examples=[24]
     )
 
 
@@ -89,6 +102,18 @@ def hold_out(made: Commitment) -> HoldOut:
     )
 
 
+def _limits(request: Request) -> HoldLimits:
+    of = request.app.state.settings
+    return HoldLimits(
+        hours_default=of.hold_hours_default,
+        hours_max=of.hold_hours_max,
+        held_units_max=of.held_units_per_company_max,
+        total_hours_firm_max=of.hold_total_hours_firm_max,
+        total_hours_agent_max=of.hold_total_hours_agent_max,
+        total_hours_manager_max=of.hold_total_hours_manager_max,
+    )
+
+
 @router.post(
     "",
     status_code=201,
@@ -104,8 +129,7 @@ def create_hold(
     When some unit has too little free on some of the days, nothing is held, and the answer names
     the days in `conflicts`.
     """
-    of = request.app.state.settings
-    limits = HoldLimits(of.hold_hours_default, of.hold_hours_max, of.held_units_per_company_max)
+    limits = _limits(request)
     return write(
         lambda: hold_out(
             ledger.hold_units(session, actor, body.order(), limits, body.expires_in_hours)
@@ -139,6 +163,32 @@ def confirm_hold(
 ) -> Response:
     """Turn a hold into a lease with the same id. For staff of the park, from agent upwards."""
     return write(lambda: lease_out(ledger.confirm_hold(session, actor, hold_id)), status=200)
+
+
+@router.post(
+    "/{hold_id}/extend",
+    response_model=HoldOut,
+    summary="Extend a hold 延长锁定",
+    responses=problems(HoldTooLongError, OthersWaitError, *_CHANGE),
+)
+def extend_hold(
+    hold_id: IdPath,
+    body: ExtendIn,
+    request: Request,
+    *,
+    session: SessionDep,
+    actor: ActorDep,
+    write: WriterDep,
+) -> Response:
+    """Let a hold last longer. How long in all depends on who asks: a firm, an agent, a manager.
+
+    A firm cannot extend while others are in line for the space.
+    """
+    limits = _limits(request)
+    return write(
+        lambda: hold_out(ledger.extend_hold(session, actor, hold_id, limits, body.hours)),
+        status=200,
+    )
 
 
 @router.post(

@@ -62,12 +62,13 @@ class Wanted:
 class Entry:
     """A company's place in the line: it wants all of this, on all of these days, or nothing.
 
-    ``left_at`` is when it withdrew or took the space. Days run from ``start`` up to but not
-    including ``end``; None is open-ended.
+    An offer to it stands for ``offer_hours``, fixed when it joined: a later setting must not
+    change what was. ``left_at`` is when it withdrew or took the space. Days run from ``start`` up
+    to but not including ``end``; None is open-ended.
 
     Raises:
-        ValueError: it wants nothing, a unit twice, or nothing of one; it ends before it starts, or
-            left before it joined.
+        ValueError: it wants nothing, a unit twice, or nothing of one; it ends before it starts,
+            left before it joined, or its offers would last no time.
     """
 
     id: UUID
@@ -77,8 +78,11 @@ class Entry:
     wanted: tuple[Wanted, ...]
     start: date
     end: date | None
+    offer_hours: int
 
     def __post_init__(self) -> None:
+        if self.offer_hours <= 0:
+            raise ValueError(f"an offer must last some time: {self.offer_hours} h")
         if not self.wanted or len({one.unit_id for one in self.wanted}) < len(self.wanted):
             raise ValueError(f"entry {self.id} must want something, and each unit once")
         if any(one.quantity is not None and one.quantity <= 0 for one in self.wanted):
@@ -141,7 +145,6 @@ def replay(
     capacity: Mapping[UUID, Decimal],
     *,
     now: datetime,
-    offer_hours: int,
 ) -> Mapping[UUID, Standing]:
     """How each entry that has joined by ``now`` stands at ``now``, by its id.
 
@@ -151,11 +154,9 @@ def replay(
 
     Raises:
         KeyError: a wanted unit has no capacity.
-        ValueError: an id occurs twice, or an offer would last no time.
+        ValueError: an id occurs twice.
     """
-    if offer_hours <= 0:
-        raise ValueError(f"an offer must last some time: {offer_hours} h")
-    line = _Line(entries, taken, capacity, now, timedelta(hours=offer_hours))
+    line = _Line(entries, taken, capacity, now)
     line.run()
     return line.standings()
 
@@ -257,9 +258,8 @@ class _Line:
         taken: Iterable[Taken],
         capacity: Mapping[UUID, Decimal],
         now: datetime,
-        lasts: timedelta,
     ) -> None:
-        self._now, self._lasts = now, lasts
+        self._now = now
         joined = sorted((one for one in entries if one.joined_at <= now), key=_order)
         if len({entry.id for entry in joined}) < len(joined):
             raise ValueError("an entry occurs twice")
@@ -389,7 +389,8 @@ class _Line:
         self._offered.add(number)
         self._waits[number] = False
         place.state = QueueState.OFFERED
-        place.offered_at, place.expires_at = instant, instant + self._lasts
+        place.offered_at = instant
+        place.expires_at = instant + timedelta(hours=place.entry.offer_hours)
         if place.expires_at <= self._now:
             self._log[place.expires_at].lapsing.append(number)
             heappush(self._ahead, place.expires_at)

@@ -33,7 +33,7 @@ Check = Callable[[World], None]
 
 
 def standings_at(world: World, hour: float) -> Standings:
-    return line.replay(world.entries, world.taken, CAPACITY, now=at(hour), offer_hours=OFFER_HOURS)
+    return line.replay(world.entries, world.taken, CAPACITY, now=at(hour))
 
 
 def history(world: World) -> Iterator[tuple[datetime, Standings, Standings]]:
@@ -259,14 +259,14 @@ class _RenewsOffersWithEveryClaim(line._Line):
 
 class _SeesTheFuture(line._Line):
     def __init__(self, *log: Any) -> None:
-        entries, claims, capacity, now, lasts = log
+        entries, claims, capacity, now = log
         released = [
             replace(one, live_until=now)
             if one.live_until and one.live_from < now < one.live_until
             else one
             for one in claims
         ]
-        super().__init__(entries, released, capacity, now, lasts)
+        super().__init__(entries, released, capacity, now)
 
 
 class _ClosedAtTheEnd(line._Line):
@@ -374,6 +374,6 @@ def test_quantities_beyond_64_bits_are_still_exact(world: World) -> None:
     huge_capacity = {unit_id: _huge(capacity) for unit_id, capacity in CAPACITY.items()}
 
     for hour in range(HOURS):
-        assert line.replay(
-            huge_entries, huge_claims, huge_capacity, now=at(hour), offer_hours=OFFER_HOURS
-        ) == standings_at(world, hour)
+        assert line.replay(huge_entries, huge_claims, huge_capacity, now=at(hour)) == standings_at(
+            world, hour
+        )

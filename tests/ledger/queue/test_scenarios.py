@@ -36,7 +36,7 @@ HELD = taken("10", (0, 10))
 
 def standings(now: float, entries: list[Entry], *claims: Taken) -> dict[int, Standing]:
     """How the entries stand, by their numbers."""
-    found = replay(entries, claims, CAPACITY, now=at(now), offer_hours=OFFER_HOURS)
+    found = replay(entries, claims, CAPACITY, now=at(now))
     return {one_id.int: standing for one_id, standing in found.items()}
 
 
@@ -300,7 +300,7 @@ def test_a_unit_overbooked_beyond_64_bits_holds_nobody_up_elsewhere() -> None:
     line = [entry(1, 1), entry(2, 2, Wanted(LAB))]
     claims = [replace(HELD, quantity=number * huge) for number in (1, 2)]
 
-    found = replay(line, claims, {HALL: huge, LAB: huge}, now=at(3), offer_hours=OFFER_HOURS)
+    found = replay(line, claims, {HALL: huge, LAB: huge}, now=at(3))
 
     assert [one.state for one in found.values()] == [WAITING, OFFERED]
 
@@ -316,7 +316,7 @@ def test_a_unit_overbooked_beyond_64_bits_holds_nobody_up_elsewhere() -> None:
         lambda: taken("1", (4, 4)),
         lambda: taken("1", (4, 5), days=(2, 1)),
         lambda: standings(1, [entry(1, 1), entry(1, 1)]),
-        lambda: replay([], [], CAPACITY, now=at(1), offer_hours=0),
+        lambda: entry(1, 1, offer_hours=0),
     ],
 )
 def test_what_makes_no_sense_is_refused(wrong: object) -> None:
@@ -339,7 +339,7 @@ class TestOpenOffers:
         entry(3, 3, part("5"), company=3),
         entry(4, 30, part("5"), company=4),
     )
-    at_10 = replay(line, [HELD], CAPACITY, now=at(10), offer_hours=OFFER_HOURS)
+    at_10 = replay(line, [HELD], CAPACITY, now=at(10))
     first, second, third = (UUID(int=1000 + number) for number in (1, 2, 3))
 
     def reserved(self, company_id: UUID | None, *unit_ids: UUID) -> list[Reserved]:

@@ -37,6 +37,7 @@ def entry(
     left: float | None = None,
     days: tuple[int, int | None] = (0, None),
     company: int | None = None,
+    offer_hours: int = OFFER_HOURS,
 ) -> Entry:
     """An entry by numbers; all of the hall, from day 0 on, when nothing else is said."""
     return Entry(
@@ -47,6 +48,7 @@ def entry(
         wanted=wanted or (Wanted(HALL),),
         start=day(days[0]),
         end=None if days[1] is None else day(days[1]),
+        offer_hours=offer_hours,
     )
 
 
