@@ -61,7 +61,14 @@ ARMS = ("naive", "insert", "service", "http")
 FIRST_YEAR, LAST_YEAR = 2200, 9990
 #: Calls for each unit and year: two fit, so half of them must be refused.
 CALLS_PER_UNIT_YEAR = 4
-LIMITS = HoldLimits(hours_default=72, hours_max=720, held_units_max=1_000_000)
+LIMITS = HoldLimits(
+    hours_default=72,
+    hours_max=720,
+    held_units_max=1_000_000,
+    total_hours_firm_max=168,
+    total_hours_agent_max=336,
+    total_hours_manager_max=720,
+)
 #: What the ledger's own belts raise when a plain INSERT asks for too much.
 _REFUSED = psycopg.errors.IntegrityError
 
