@@ -150,17 +150,12 @@ def until_serialised(work: Callable[[], _Result]) -> _Result:
         try:
             return work()
         except DBAPIError as error:
-            if not is_retryable(error):
+            if not isinstance(
+                error.orig, (driver_errors.SerializationFailure, driver_errors.DeadlockDetected)
+            ):
                 raise
             time.sleep(random.uniform(0, 0.01))  # noqa: S311
     raise AssertionError(f"lost {_TRIES} times in a row")
-
-
-def is_retryable(error: DBAPIError) -> bool:
-    """Whether the same work may simply be done again."""
-    return isinstance(
-        error.orig, (driver_errors.SerializationFailure, driver_errors.DeadlockDetected)
-    )
 
 
 def prepare(

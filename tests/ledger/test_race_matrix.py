@@ -29,7 +29,6 @@ from tests.ledger.racing import (
     SKEWS_THROUGH_GIST,
     at_once,
     deadlocks,
-    is_retryable,
     overbooked_days,
     prepare,
     rounds,
@@ -58,10 +57,6 @@ FROM generate_series(0, 1999) AS n;
 """
 THROUGH_GIST = "CREATE INDEX ON arms.claims USING gist (unit_id, period)"
 THROUGH_BTREE = "CREATE INDEX ON arms.claims (unit_id)"
-EXCLUSION = (
-    "ALTER TABLE arms.claims ADD EXCLUDE USING gist (unit_id WITH =, period WITH &&)"
-    " WHERE (unit_id = 100)"
-)
 TRIGGER = """
 CREATE FUNCTION arms.check_claim() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -147,7 +142,6 @@ def lay_down(engine: Engine, way: Way) -> None:
 def ready(connection: Connection) -> Connection:
     """Read through whatever index there is: a table of a park's size would make it so."""
     connection.execute(text("SET enable_seqscan = off"))
-    connection.execute(text("SET deadlock_timeout = '50ms'"))
     connection.commit()
     return connection
 
@@ -220,34 +214,6 @@ def test_the_same_race_sees_what_is_safe(
 
     assert won == [places] * rounds
     assert filled(own_engine) == {Decimal(places * quantity): rounds}
-
-
-def test_an_exclusion_constraint_alone_never_overbooks_but_runs_into_deadlocks(
-    own_engine: Engine,
-) -> None:
-    """Why the ledger has one only as its second belt: whoever comes at once, waits in a ring."""
-    way = Way(checks=False, ddl=EXCLUSION)
-    lay_down(own_engine, way)
-    lost = raced = 0
-    with sessions(own_engine, way.isolation, 8) as racers:
-        clients = [ready(connection) for connection in racers]
-
-        def once(connection: Connection) -> bool | None:
-            try:
-                return way.place(connection, day_of(raced), CAPACITY)
-            except DBAPIError as error:
-                if not is_retryable(error):
-                    raise
-                return None
-
-        while not lost and raced < RACES_MAX:
-            answers = at_once([partial(once, connection) for connection in clients])
-            lost += answers.count(None)
-            raced += 1
-
-    assert set(filled(own_engine)) <= {Decimal(CAPACITY)}
-    assert lost > 0
-    assert deadlocks(own_engine) >= lost
 
 
 def place(connection: Connection, values: dict[str, Any]) -> bool:
