@@ -21,6 +21,7 @@ from app.routers import (
     free_space,
     health,
     holds,
+    lease_money,
     leases,
     matches,
     parcels,
@@ -31,6 +32,7 @@ from app.routers import (
     space_requests,
     units,
     vocabulary,
+    works,
     zones,
 )
 from app.routers.middleware import LimitBody, Observe
@@ -62,6 +64,8 @@ ROUTERS = (
     holds.router,
     queue.router,
     leases.router,
+    lease_money.router,
+    works.router,
     claims.router,
     matches.router,
 )

@@ -8,22 +8,32 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
+from app.kernel.clock import civil_day
 from app.kernel.errors import Fault, InvalidInputError
-from app.kernel.terms import LeaseEventKind
-from app.ledger.commitments import (
-    Commitment,
-    CommitmentLine,
-    is_live,
-    no_such_commitment,
-    read_commitment,
-)
+from app.kernel.terms import ClaimKind, LeaseEventKind, Term
+from app.ledger.commitments import Commitment, CommitmentLine, read_commitment
 from app.ledger.errors import LeaseEndedError
+from app.ledger.holds import confirm_hold
 from app.ledger.lease_events import record_event
 from app.ledger.orders import Order, company_of, database_now, locked_units
+from app.ledger.rent.terms import BreakParty, EarlyBreak
+from app.ledger.tenancy.days import (
+    cleared_after,
+    clearing_days,
+    clearing_rows,
+    standing_lease,
+)
+from app.ledger.tenancy.errors import NoSuchBreakError
+from app.ledger.tenancy.schema import TermsStated, require_sound
+from app.ledger.tenancy.terms import (
+    find_terms,
+    require_countable,
+    require_sound_for,
+    write_terms,
+)
 from app.ledger.writing import (
     close,
     insert_claims,
-    locked_commitment,
     note_open_again,
     note_placed,
     promise,
@@ -32,38 +42,75 @@ from app.ledger.writing import (
 from app.security.actors import Actor, Role
 
 
-def sign_lease(session: Session, actor: Actor, order: Order) -> Commitment:
-    """Lease units to a company without a hold before it.
+class EndedBy(Term):
+    """Who ends a lease before its time."""
+
+    AGREED = "agreed", "协商一致", "Agreed by both"
+    TENANT = "tenant", "承租方", "The tenant"
+    LANDLORD = "landlord", "出租方", "The landlord"
+
+
+_PARTIES = {EndedBy.TENANT: BreakParty.TENANT, EndedBy.LANDLORD: BreakParty.LANDLORD}
+
+
+def sign_lease(
+    session: Session, actor: Actor, order: Order, stated: TermsStated | None = None
+) -> Commitment:
+    """Lease units to a company without a hold before it, on terms if they are known.
 
     Raises:
         UnitOccupiedError: some unit has too little free on some day; nothing is leased.
+        InvalidInputError: the terms do not fit the lease.
     """
     actor.require_staff(Role.MANAGER)
     company_id = company_of(session, actor, order)
+    if stated is not None:
+        require_sound(stated, order.period)
     units = locked_units(session, actor, order)
     now = database_now(session)
     made = promise(session, actor, order, company_id=company_id, units=units, live=Range(now, None))
     note_placed(session, {order.space_request_id}, now)
+    if stated is not None:
+        require_countable(made, stated)
+        write_terms(session, actor, made.id, stated, now)
     return made
 
 
-def terminate_lease(session: Session, actor: Actor, commitment_id: UUID, on: date) -> Commitment:
+def confirm_with_terms(
+    session: Session, actor: Actor, commitment_id: UUID, stated: TermsStated | None
+) -> Commitment:
+    """Turn a live hold into a lease, on terms if they are known.
+
+    Raises:
+        HoldExpiredError: too late.
+        InvalidInputError: the terms do not fit the lease; the hold stays.
+    """
+    made = confirm_hold(session, actor, commitment_id)
+    if stated is not None:
+        require_sound_for(made, stated)
+        write_terms(session, actor, commitment_id, stated, made.as_of)
+    return made
+
+
+def terminate_lease(
+    session: Session,
+    actor: Actor,
+    commitment_id: UUID,
+    on: date,
+    by: EndedBy = EndedBy.AGREED,
+) -> Commitment:
     """End a lease before its time: ``on`` is the first day not leased.
 
     The rows are closed and superseded by shorter ones. On its first day a lease is undone: the
-    rows are only closed.
+    rows are only closed. A party that ends it alone needs a break of the terms for that day.
 
     Raises:
         InvalidInputError: ``on`` lies before the lease.
         LeaseEndedError: it ends no later than ``on`` as it is.
+        NoSuchBreakError: the terms have no such break, or it is too late to give notice.
     """
     actor.require_staff(Role.MANAGER)
-    made, now = locked_commitment(session, actor, commitment_id)
-    if made.leased_at is None:
-        raise no_such_commitment(commitment_id)
-    leased = [line for line in made.lines if is_live(line, now)]
-    if not leased:
-        raise LeaseEndedError("the lease was ended before", detail_zh="租约此前已终止")
+    made, now, leased = standing_lease(session, actor, commitment_id)
     starts, ends = made.period.lower, made.period.upper
     if starts is None:
         raise LeaseEndedError("the lease has no first day", detail_zh="租约无起始日")
@@ -80,8 +127,14 @@ def terminate_lease(session: Session, actor: Actor, commitment_id: UUID, on: dat
             detail_zh=f"租约本就于 {ends} 到期",
             until=ends.isoformat() if ends else None,
         )
+    if by in _PARTIES:
+        _require_break(session, commitment_id, on, _PARTIES[by], civil_day(now))
+    cut = [line for line in longer if line.period.lower is not None and line.period.lower < on]
+    after = cleared_after(session, cut, on, clearing_days(made))
     close(session, actor, (*longer, *made.clearing), now)
-    insert_claims(session, [*_cut_short(actor, made, longer, on, now)])
+    live = Range(now, None)
+    rows = [*_cut_short(actor, made, cut, on, live), *clearing_rows(actor, made, cut, after, live)]
+    insert_claims(session, rows)
     record_event(session, actor, made, LeaseEventKind.TERMINATED, on=on, now=now)
     if on == starts:
         note_open_again(session, {line.space_request_id for line in leased}, now)
@@ -89,24 +142,49 @@ def terminate_lease(session: Session, actor: Actor, commitment_id: UUID, on: dat
 
 
 def _cut_short(
-    actor: Actor, made: Commitment, lines: Sequence[CommitmentLine], on: date, now: datetime
+    actor: Actor,
+    made: Commitment,
+    lines: Sequence[CommitmentLine],
+    on: date,
+    live: Range[datetime],
 ) -> Iterator[Mapping[str, Any]]:
-    """The rows of a lease that ends on a day, and as much clearing after it as there was to be."""
-    live = Range(now, None)
     for line in lines:
-        if line.period.lower is None or line.period.lower >= on:
-            continue
         cut = Range(line.period.lower, on)
-        yield superseding(actor, made.id, line, kind=line.kind, live=live, period=cut)
-        clearing = [one for one in made.clearing if one.unit_id == line.unit_id]
-        days = sum(
-            (one.period.upper - one.period.lower).days
-            for one in clearing
-            if one.period.upper and one.period.lower
-        )
-        if days:
-            after = Range(on, on + timedelta(days=days))
-            row = superseding(
-                actor, made.id, clearing[0], kind=clearing[0].kind, live=live, period=after
-            )
-            yield {**row, "quantity": line.quantity, "whole": line.whole}
+        yield superseding(actor, made.id, line, kind=ClaimKind.LEASE.value, live=live, period=cut)
+
+
+def _require_break(
+    session: Session, commitment_id: UUID, on: date, by: BreakParty, today: date
+) -> None:
+    """Refuse a party that ends a lease alone without a break that lets it.
+
+    Raises:
+        NoSuchBreakError: with the breaks that there are.
+    """
+    known = find_terms(session, commitment_id)
+    breaks = () if known is None else known.stated.early_breaks()
+    theirs = [one for one in breaks if one.on == on and one.by in {by, BreakParty.EITHER}]
+    if any(_last_notice(one) >= today for one in theirs):
+        return
+    late = f"; notice for {on} was due by {max(map(_last_notice, theirs))}" if theirs else ""
+    late_zh = f"；{on} 的解约通知期限已过" if theirs else ""
+    raise NoSuchBreakError(
+        f"the terms do not let the {by} end the lease on {on}{late};"
+        " end it on a day that they name, or by agreement",
+        detail_zh=f"租约条款不允许{by.zh}于 {on} 单方解约{late_zh}；"
+        "请改用条款约定的日期，或协商一致",
+        breaks=[
+            {
+                "on": one.on.isoformat(),
+                "by": one.by.value,
+                "notice_days": one.notice_days,
+                "notice_by": _last_notice(one).isoformat(),
+                "penalty_months": format(one.penalty_months, "f"),
+            }
+            for one in breaks
+        ],
+    )
+
+
+def _last_notice(one: EarlyBreak) -> date:
+    return one.on - timedelta(days=one.notice_days)

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.kernel.errors import InvalidInputError
 from app.kernel.terms import ClaimKind
 from app.ledger import holds as ledger
 from app.ledger.commitments import Commitment, HoldState, get_commitment
@@ -19,6 +20,8 @@ from app.ledger.errors import (
     OthersWaitError,
 )
 from app.ledger.holds import HoldLimits
+from app.ledger.leases import confirm_with_terms
+from app.ledger.tenancy.schema import TermsStated
 from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.leases import (
     ORDER_EXAMPLE,
@@ -27,7 +30,7 @@ from app.routers.leases import (
     LeaseOut,
     OrderIn,
     common,
-    lease_out,
+    shown_lease,
 )
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
@@ -75,6 +78,16 @@ class NothingIn(BaseModel):
 
 
 Nothing = Annotated[NothingIn | None, Body()]
+
+
+class ConfirmIn(BaseModel):
+    """The lease's terms, where they are known; `{}` or no body at all where not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    terms: TermsStated | None = Field(
+        default=None, description="租约条款: rent, deposit and breaks; may be recorded later"
+    )
 
 
 class HoldOut(CommitmentOut):
@@ -152,17 +165,21 @@ def read_hold(hold_id: IdPath, session: SessionDep, actor: ActorDep) -> HoldOut:
     "/{hold_id}/confirm",
     response_model=LeaseOut,
     summary="Confirm a hold as a lease 锁定转租约",
-    responses=_CHANGE_PROBLEMS,
+    responses=problems(InvalidInputError, *_CHANGE),
 )
 def confirm_hold(
     hold_id: IdPath,
     session: SessionDep,
     actor: ActorDep,
     write: WriterDep,
-    _body: Nothing = None,
+    body: Annotated[ConfirmIn | None, Body()] = None,
 ) -> Response:
     """Turn a hold into a lease with the same id. For staff of the park, from agent upwards."""
-    return write(lambda: lease_out(ledger.confirm_hold(session, actor, hold_id)), status=200)
+    stated = None if body is None else body.terms
+    return write(
+        lambda: shown_lease(session, confirm_with_terms(session, actor, hold_id, stated)),
+        status=200,
+    )
 
 
 @router.post(

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.inventory.filters import Day
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.period import Period
-from app.kernel.terms import CapacityMeasure, ClaimKind
+from app.kernel.terms import CapacityMeasure, ClaimKind, LeaseEventKind
 from app.ledger import leases as ledger
-from app.ledger.commitments import Commitment, LeaseState, get_commitment
+from app.ledger.commitments import Commitment, LeaseState
 from app.ledger.errors import (
     LeaseEndedError,
     NoSuchCommitmentError,
@@ -22,7 +22,18 @@ from app.ledger.errors import (
     UnitOccupiedError,
     UnknownUnitError,
 )
+from app.ledger.leases import EndedBy
 from app.ledger.orders import Order, Wanted
+from app.ledger.tenancy.errors import (
+    LeaseHandedBackError,
+    LeaseNotHandedBackError,
+    LeaseStillRunsError,
+    NoSuchBreakError,
+)
+from app.ledger.tenancy.handover import clear, hand_back, hand_over
+from app.ledger.tenancy.record import LeaseRecord, get_record, recorded
+from app.ledger.tenancy.renewal import extend_lease as prolong_lease
+from app.ledger.tenancy.schema import TermsStated
 from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
@@ -34,6 +45,18 @@ EXAMPLE_ID = "5c32360f-2e5b-55e8-bc19-cf20441a4609"
 OTHER_EXAMPLE_ID = "2a39b77a-d6b3-52ce-80ae-e46dd83bc7be"
 EXAMPLE_COMPANY_ID = "6ec6a136-c713-57ae-a8f8-280a362a76e0"
 UNITS_MAX = 100
+CLEARING_DAYS_MAX = 1_000
+TERMS_EXAMPLE: dict[str, Any] = {
+    "basis": "leasable",
+    "day_count": "month_365_12",
+    "payment_months": 3,
+    "due_days_before": 7,
+    "first_rate": "3.2000",
+    "escalation": {"every_months": 12, "pct": "3"},
+    "rent_free": [{"from": "2027-01-01", "until": "2027-04-01"}],
+    "breaks": [{"on": "2029-01-01", "by": "tenant", "notice_days": 180, "penalty_months": "3"}],
+    "deposit": {"months": "3"},
+}
 ORDER_EXAMPLE: dict[str, Any] = {
     "units": [{"unit_id": EXAMPLE_ID}],
     "from": "2027-01-01",
@@ -89,7 +112,7 @@ class OrderIn(BaseModel):
     clearing_days: int = Field(
         default=0,
         ge=0,
-        le=1_000,
+        le=CLEARING_DAYS_MAX,
         description="清退期: days kept after `until` until the space is clean for whoever is next",
         examples=[30],
     )
@@ -124,20 +147,64 @@ class LeaseIn(OrderIn):
                     **ORDER_EXAMPLE,
                     "units": [{"unit_id": OTHER_EXAMPLE_ID}],
                     "company_id": EXAMPLE_COMPANY_ID,
+                    "terms": TERMS_EXAMPLE,
                 }
             ]
         }
     )
 
+    terms: TermsStated | None = Field(
+        default=None, description="租约条款: rent, deposit and breaks; may be recorded later"
+    )
+
 
 class TerminateIn(BaseModel):
-    """When a lease ends before its time."""
+    """When a lease ends before its time, and who ends it."""
 
     model_config = ConfigDict(extra="forbid")
 
     on: Day = Field(
         description="first day not leased any more 退租日（当日起不再占用）",
         examples=["2028-07-01"],
+    )
+    by: EndedBy = Field(
+        default=EndedBy.AGREED,
+        description="a party that ends it alone needs a break of the terms on this day, and must"
+        " be in time with its notice",
+    )
+
+
+class ExtendLeaseIn(BaseModel):
+    """Until when a lease goes on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    until: Day = Field(
+        description="first day after the lease, exclusive 续租至（不含）", examples=["2033-01-01"]
+    )
+    terms: TermsStated | None = Field(
+        default=None,
+        description="terms of the whole lease from its first day on; as they are unless told",
+    )
+
+
+class OnDayIn(BaseModel):
+    """The day it is about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    on: Day = Field(description="civil day in Shanghai 日期", examples=["2027-01-04"])
+
+
+class HandBackIn(OnDayIn):
+    """When the tenant gave the space back, and how long clearing takes."""
+
+    clearing_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=CLEARING_DAYS_MAX,
+        description="清退期: days of clearing from `on`; as agreed unless told",
+        examples=[30],
     )
 
 
@@ -171,6 +238,15 @@ class CommitmentOut(BaseModel):
     claims: list[ClaimLine]
 
 
+class LeaseEventOut(BaseModel):
+    """Something that happened to a lease."""
+
+    kind: LeaseEventKind
+    kind_zh: str
+    on: date = Field(description="the day it is about")
+    recorded_at: datetime = Field(description="since when it is known")
+
+
 class LeaseOut(CommitmentOut):
     """A lease."""
 
@@ -181,6 +257,16 @@ class LeaseOut(CommitmentOut):
         description="原到期日: where it was to end when signed, exclusive; null is open"
     )
     terminated_at: datetime | None = Field(description="when it was ended before its time")
+    handed_over_on: date | None = Field(description="交付日")
+    handed_back_on: date | None = Field(description="退租交还日: first day the tenant had not")
+    cleared_on: date | None = Field(description="清退完成日: first day on which it was clean")
+    clearing_until: date | None = Field(description="清退期 to this day, exclusive; null is none")
+    next_start: date | None = Field(
+        description="下一承租方最早起租日: first day that the lease and its clearing leave free;"
+        " null: the lease has no end"
+    )
+    events: list[LeaseEventOut] = Field(description="what happened, as it became known")
+    terms: TermsStated | None = Field(description="租约条款; null where none are recorded")
 
 
 def common(made: Commitment) -> dict[str, Any]:
@@ -192,34 +278,61 @@ def common(made: Commitment) -> dict[str, Any]:
         "space_request_id": first.space_request_id,
         "from": made.period.lower,
         "until": made.period.upper,
-        "claims": [
-            ClaimLine(
-                id=line.claim_id,
-                unit_id=line.unit_id,
-                unit_code=line.unit_code,
-                park_id=line.park_id,
-                quantity=float(line.quantity),
-                capacity_measure=line.capacity_measure,
-                whole=line.whole,
-                kind=line.kind,
-                **{"from": line.period.lower},
-                until=line.period.upper,
-            )
-            for line in made.all_lines
-        ],
+        "claims": claim_lines(made),
     }
 
 
-def lease_out(made: Commitment) -> LeaseOut:
+def claim_lines(made: Commitment) -> list[ClaimLine]:
+    """The rows of a commitment as they are shown."""
+    return [
+        ClaimLine(
+            id=line.claim_id,
+            unit_id=line.unit_id,
+            unit_code=line.unit_code,
+            park_id=line.park_id,
+            quantity=float(line.quantity),
+            capacity_measure=line.capacity_measure,
+            whole=line.whole,
+            kind=line.kind,
+            **{"from": line.period.lower},
+            until=line.period.upper,
+        )
+        for line in made.all_lines
+    ]
+
+
+def lease_out(lease: LeaseRecord) -> LeaseOut:
     """A lease as it is shown."""
+    made, story = lease.made, lease.story
     return LeaseOut(
         **common(made),
-        state=made.lease_state,
-        state_zh=made.lease_state.zh,
+        state=lease.state,
+        state_zh=lease.state.zh,
         signed_at=made.leased_at,
         signed_until=made.leased_until,
         terminated_at=made.terminated_at,
+        handed_over_on=story.handed_over_on,
+        handed_back_on=story.handed_back_on,
+        cleared_on=story.cleared_on,
+        clearing_until=lease.clearing_until,
+        next_start=lease.next_start,
+        events=[
+            LeaseEventOut(
+                kind=event.kind, kind_zh=event.kind.zh, on=event.on, recorded_at=event.recorded_at
+            )
+            for event in story.events
+        ],
+        terms=None if lease.terms is None else lease.terms.stated,
     )
+
+
+def shown_lease(session: SessionDep, made: Commitment) -> LeaseOut:
+    """A lease that was just written, as it is shown."""
+    return lease_out(recorded(session, made))
+
+
+CHANGE_PROBLEMS = (LeaseEndedError, NoSuchCommitmentError, NotSignedInError, NotAllowedError)
+_LONGER = (UnitOccupiedError, OutsideUsableDaysError, QuantityNotAllowedError, InvalidInputError)
 
 
 @router.post(
@@ -232,7 +345,7 @@ def lease_out(made: Commitment) -> LeaseOut:
 def create_lease(body: LeaseIn, session: SessionDep, actor: ActorDep, write: WriterDep) -> Response:
     """Lease units to a company at once. For staff from manager upwards."""
     return write(
-        lambda: lease_out(ledger.sign_lease(session, actor, body.order())),
+        lambda: shown_lease(session, ledger.sign_lease(session, actor, body.order(), body.terms)),
         location=lambda made: f"/api/v1/leases/{made.id}",
     )
 
@@ -244,20 +357,101 @@ def create_lease(body: LeaseIn, session: SessionDep, actor: ActorDep, write: Wri
 )
 def read_lease(lease_id: IdPath, session: SessionDep, actor: ActorDep) -> LeaseOut:
     """A lease of one's own company, or of one's parks."""
-    return lease_out(get_commitment(session, actor, lease_id, ClaimKind.LEASE))
+    return lease_out(get_record(session, actor, lease_id))
 
 
 @router.post(
     "/{lease_id}/terminate",
     response_model=LeaseOut,
     summary="End a lease early 提前终止租约",
-    responses=problems(LeaseEndedError, NoSuchCommitmentError, NotSignedInError, NotAllowedError),
+    responses=problems(NoSuchBreakError, InvalidInputError, *CHANGE_PROBLEMS),
 )
 def terminate_lease(
     lease_id: IdPath, body: TerminateIn, session: SessionDep, actor: ActorDep, write: WriterDep
 ) -> Response:
-    """End a lease on a day; on its first day it is undone. For managers upwards."""
+    """End a lease on a day; on its first day it is undone. For managers upwards.
+
+    By agreement any day will do. A party that ends it alone needs a break of the lease's terms.
+    """
     return write(
-        lambda: lease_out(ledger.terminate_lease(session, actor, lease_id, body.on)),
+        lambda: shown_lease(
+            session, ledger.terminate_lease(session, actor, lease_id, body.on, body.by)
+        ),
         status=200,
     )
+
+
+@router.post(
+    "/{lease_id}/extend",
+    response_model=LeaseOut,
+    summary="Extend a lease 续租",
+    responses=problems(*_LONGER, LeaseHandedBackError, *CHANGE_PROBLEMS),
+)
+def extend_lease(
+    lease_id: IdPath, body: ExtendLeaseIn, session: SessionDep, actor: ActorDep, write: WriterDep
+) -> Response:
+    """Prolong a lease under the same id, and move the clearing after it. For managers upwards.
+
+    When some unit has too little free on some of the days, nothing is changed, and the answer
+    names the days in `conflicts`.
+    """
+    return write(
+        lambda: shown_lease(
+            session, prolong_lease(session, actor, lease_id, body.until, body.terms)
+        ),
+        status=200,
+    )
+
+
+@router.post(
+    "/{lease_id}/hand-over",
+    response_model=LeaseOut,
+    summary="Hand the space over 交付",
+    responses=problems(InvalidInputError, *CHANGE_PROBLEMS),
+)
+def hand_lease_over(
+    lease_id: IdPath, body: OnDayIn, session: SessionDep, actor: ActorDep, write: WriterDep
+) -> Response:
+    """Record that the tenant got the space; sent again, it corrects the day. For agents upwards."""
+    return write(
+        lambda: shown_lease(session, hand_over(session, actor, lease_id, body.on)), status=200
+    )
+
+
+@router.post(
+    "/{lease_id}/hand-back",
+    response_model=LeaseOut,
+    summary="Hand the space back 退租交还",
+    responses=problems(*_LONGER, LeaseStillRunsError, *CHANGE_PROBLEMS),
+)
+def hand_lease_back(
+    lease_id: IdPath, body: HandBackIn, session: SessionDep, actor: ActorDep, write: WriterDep
+) -> Response:
+    """Record that the tenant gave the space back, and start the clearing. For agents upwards.
+
+    Not before the lease ends: end it first. After it ended, the tenant held over: the lease is
+    prolonged to that day, if nobody else has the space by then.
+    """
+    return write(
+        lambda: shown_lease(
+            session, hand_back(session, actor, lease_id, body.on, body.clearing_days)
+        ),
+        status=200,
+    )
+
+
+@router.post(
+    "/{lease_id}/cleared",
+    response_model=LeaseOut,
+    summary="Clearing is done 清退完成",
+    responses=problems(*_LONGER, LeaseNotHandedBackError, *CHANGE_PROBLEMS),
+)
+def record_cleared(
+    lease_id: IdPath, body: OnDayIn, session: SessionDep, actor: ActorDep, write: WriterDep
+) -> Response:
+    """Record that the space is clean: the next tenant may start on this day. For agents upwards.
+
+    Sooner than agreed, the days left are free at once. Later, the clearing is prolonged, if nobody
+    else has the space by then.
+    """
+    return write(lambda: shown_lease(session, clear(session, actor, lease_id, body.on)), status=200)
