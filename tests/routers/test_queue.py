@@ -157,12 +157,8 @@ def test_who_lets_an_offer_lapse_is_passed_and_the_next_one_is_offered(
     )
     session.commit()
 
-    states = {
-        one["id"]: one
-        for one in client.get(
-            QUEUE, params={"unit": str(world.unit.id)}, headers=world.staff
-        ).json()["items"]
-    }
+    listed = client.get(QUEUE, params={"unit": str(world.unit.id)}, headers=world.staff)
+    states = {one["id"]: one for one in listed.json()["items"]}
 
     assert states[str(slow.id)]["state"] == "passed"
     assert states[str(slow.id)]["position"] is None
