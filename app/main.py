@@ -29,6 +29,7 @@ from app.routers import (
     problems,
     programmes,
     queue,
+    rights,
     space_requests,
     units,
     vocabulary,
@@ -67,6 +68,7 @@ ROUTERS = (
     lease_money.router,
     works.router,
     claims.router,
+    rights.router,
     matches.router,
 )
 

@@ -34,6 +34,7 @@ from app.ledger.orders import (
     sliced,
 )
 from app.ledger.queue.turns import require_turn, take_up
+from app.ledger.rights.clearing import Offer, clear_rights, record_clearances
 from app.models.claim import Claim
 from app.models.company import SpaceRequest
 from app.security.actors import Actor
@@ -67,6 +68,8 @@ def promise(
     if now is None:
         raise ValueError("belief has a beginning")
     turn = require_turn(session, company_id, order, everything, now)
+    offer = Offer(company_id, [row.id for _, row in units], order.period)
+    cleared = clear_rights(session, actor, offer, now)
     commitment_id = uuid4()
     rows = [
         claim_row(actor, commitment_id, part, kind=of_kind, live=live)
@@ -75,6 +78,7 @@ def promise(
         for part in slices
     ]
     insert_claims(session, rows)
+    record_clearances(session, commitment_id, cleared)
     if turn is not None:
         take_up(session, actor, turn, commitment_id, now)
     return read_commitment(session, commitment_id)

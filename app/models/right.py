@@ -128,6 +128,8 @@ class RightClearance(Base):
     right_id: Mapped[UUID] = mapped_column(
         ForeignKey("rights.id", ondelete="RESTRICT"), primary_key=True
     )
-    notice_id: Mapped[UUID] = mapped_column(ForeignKey("right_notices.id", ondelete="RESTRICT"))
+    notice_id: Mapped[UUID] = mapped_column(
+        ForeignKey("right_notices.id", ondelete="RESTRICT"), primary_key=True
+    )
 
     __table_args__ = (Index("ix_right_clearances_right_id", "right_id"),)

@@ -314,7 +314,9 @@ def upgrade() -> None:
             name=op.f("fk_right_clearances_right_id_rights"),
             ondelete="RESTRICT",
         ),
-        sa.PrimaryKeyConstraint("commitment_id", "right_id", name=op.f("pk_right_clearances")),
+        sa.PrimaryKeyConstraint(
+            "commitment_id", "right_id", "notice_id", name=op.f("pk_right_clearances")
+        ),
     )
     op.create_index("ix_right_clearances_right_id", "right_clearances", ["right_id"], unique=False)
     op.create_geospatial_table(
