@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.kernel.terms import ClaimKind
 from app.models.claim import Claim
 from app.models.company import Company
-from app.models.space import Building, Floor, Parcel, Park, Unit, Zone
+from app.models.space import Building, Floor, Parcel, Park, Unit, UnitVersion, Zone
 from app.security.actors import Role, Scope
 from app.security.credentials import issue_firm_key, issue_staff_token
 
@@ -232,3 +232,18 @@ def firm_headers(
     """Headers of a new key of a firm."""
     key = issue_firm_key(session, company_id=company.id, label="tests", scopes=scopes)
     return {"Authorization": f"Bearer {key}"}
+
+
+def make_change(session: Session, unit: Unit, day: date, **facts: Any) -> None:
+    """Facts of a unit from ``day`` on, as believed from now on; before that day all stays."""
+    columns = UnitVersion.__table__.columns
+    own = {"terms_id", "known", "valid"}
+    names = [c.name for c in columns if c.name not in own and c.computed is None]
+    before, valid = {name: getattr(unit, name) for name in names}, unit.valid
+    for name, value in facts.items():
+        setattr(unit, name, value)
+    unit.valid = Range(day, valid.upper)
+    session.flush()
+    session.refresh(unit)
+    earlier = Range(valid.lower, day)
+    add(session, UnitVersion(**before, valid=earlier, known=Range(unit.known_from, None)))

@@ -1,6 +1,7 @@
 """Leases over HTTP after they are signed: prolonged, broken, handed over, handed back, cleared."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -41,10 +42,17 @@ class Desk:
         self.firm = make.firm_headers(session, self.company)
         session.commit()
 
-    def sign(self, *, unit: Unit | None = None, status: int = 201, **more: Any) -> dict[str, Any]:
+    def sign(
+        self,
+        term: dict[str, str] | None = None,
+        *,
+        unit: Unit | None = None,
+        status: int = 201,
+        **more: Any,
+    ) -> dict[str, Any]:
         body = {
             "units": [{"unit_id": str((unit or self.unit).id)}],
-            **TERM,
+            **(term or TERM),
             "company_id": str(self.company.id),
             **more,
         }
@@ -205,18 +213,18 @@ def test_without_terms_there_is_no_break(desk: Desk) -> None:
 def test_clearing_keeps_the_next_tenant_out_until_the_space_is_clean(desk: Desk) -> None:
     lease = desk.sign(clearing_days=60)
     next_term = {"from": "2030-01-20", "until": "2031-01-01"}
-    assert desk.sign(**next_term, status=409)["type"] == "/problems/unit-occupied"
+    assert desk.sign(next_term, status=409)["type"] == "/problems/unit-occupied"
 
     back = desk.does(lease, "hand-back", on="2030-01-01")
     assert (back["handed_back_on"], back["next_start"]) == ("2030-01-01", "2030-03-02")
-    assert desk.sign(**next_term, status=409)["type"] == "/problems/unit-occupied"
+    assert desk.sign(next_term, status=409)["type"] == "/problems/unit-occupied"
 
     clean = desk.does(lease, "cleared", on="2030-01-20")
 
     assert (clean["cleared_on"], clean["clearing_until"]) == ("2030-01-20", "2030-01-20")
     assert kinds(clean)[1] == ("clearing", "2030-01-01", "2030-01-20")
     assert desk.free() == [("2030-01-20", None)]
-    assert desk.sign(**next_term)["from"] == "2030-01-20"
+    assert desk.sign(next_term)["from"] == "2030-01-20"
 
 
 def test_the_day_it_is_clean_on_is_the_proof_not_the_word(
@@ -232,7 +240,7 @@ def test_the_day_it_is_clean_on_is_the_proof_not_the_word(
     monkeypatch.setattr(handover, "lay_out", unmoved)
     desk.does(lease, "cleared", on="2030-01-20")
 
-    desk.sign(**{"from": "2030-01-20", "until": "2031-01-01"}, status=409)
+    desk.sign({"from": "2030-01-20", "until": "2031-01-01"}, status=409)
 
 
 def test_clean_on_the_day_it_comes_back_leaves_no_clearing(desk: Desk) -> None:
@@ -248,7 +256,7 @@ def test_clean_on_the_day_it_comes_back_leaves_no_clearing(desk: Desk) -> None:
 
 def test_clearing_that_takes_longer_is_refused_where_it_hits_the_next_tenant(desk: Desk) -> None:
     lease = desk.sign(clearing_days=30)
-    desk.sign(**{"from": "2030-02-10", "until": "2031-01-01"})
+    desk.sign({"from": "2030-02-10", "until": "2031-01-01"})
     desk.does(lease, "hand-back", on="2030-01-01")
 
     refused = desk.does(lease, "cleared", on="2030-02-11", status=409)
@@ -306,7 +314,7 @@ def test_a_tenant_that_holds_over_is_on_the_lease_until_it_leaves(desk: Desk) ->
 
 def test_holding_over_into_the_next_lease_is_refused(desk: Desk) -> None:
     lease = desk.sign(clearing_days=30)
-    desk.sign(**{"from": "2030-02-01", "until": "2031-01-01"})
+    desk.sign({"from": "2030-02-01", "until": "2031-01-01"})
 
     refused = desk.does(lease, "hand-back", on="2030-01-15", status=409)
     held_over = desk.does(lease, "hand-back", on="2030-01-15", clearing_days=17)
@@ -433,7 +441,7 @@ def test_a_part_goes_on_in_its_quantity_though_smaller_parts_are_no_longer_let(
     unit = make.make_unit(desk.session, divisible=True, min_part=500, remainder_rule="any")
     desk.session.commit()
     lease = desk.sign(units=[{"unit_id": str(unit.id), "quantity": 600}], clearing_days=10)
-    unit.min_part = 1000
+    unit.min_part = Decimal(1000)
     desk.session.commit()
 
     longer = desk.does(lease, "extend", until="2031-01-01")
