@@ -425,7 +425,7 @@ class Unit(UnitFacts, Base):
     __table_args__ = (
         *_unit_checks(),
         UniqueConstraint("id", "park_id"),
-        Index("ix_units_unit_type_leasable_area_m2", "unit_type", "leasable_area_m2"),
+        Index("ix_units_unit_type_leasable_area_m2_code", "unit_type", "leasable_area_m2", "code"),
         Index("ix_units_leasable_area_m2_code", "leasable_area_m2", "code"),
         Index("ix_units_unit_type_geom", "unit_type", "geom", postgresql_using="gist"),
         {"postgresql_with": {"fillfactor": "80"}},

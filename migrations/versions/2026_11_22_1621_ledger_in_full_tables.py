@@ -750,6 +750,13 @@ def upgrade() -> None:
         ),
     )
 
+    # With the code, so that the view's two tables merge in order, however many areas are equal.
+    op.drop_index("ix_units_unit_type_leasable_area_m2", table_name="units")
+    op.create_index(
+        "ix_units_unit_type_leasable_area_m2_code",
+        "units",
+        ["unit_type", "leasable_area_m2", "code"],
+    )
     # What a demonstration made up is known since ever, as its claims are.
     op.execute(
         "UPDATE units SET known_from = CASE WHEN synthetic THEN TIMESTAMPTZ '2000-01-01 00:00Z'"
@@ -765,6 +772,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     # Claims of the new kinds cannot be told in the old words; so with some of them there is no way back.
     _set_claim_kinds(OLD_KINDS)
+    op.drop_index("ix_units_unit_type_leasable_area_m2_code", table_name="units")
+    op.create_index(
+        "ix_units_unit_type_leasable_area_m2", "units", ["unit_type", "leasable_area_m2"]
+    )
     op.drop_constraint(op.f("ck_units_valid_not_empty"), "units")
     op.drop_constraint(op.f("ck_units_remainder_rule_known"), "units")
     op.drop_column("units", "valid")
