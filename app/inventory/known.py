@@ -78,14 +78,15 @@ def is_future(as_of: datetime | None, now: datetime) -> bool:
     return as_of is not None and as_of > now + timedelta(minutes=1)
 
 
-def require_past(as_of: datetime | None, now: datetime) -> None:
-    """Refuse to say what will be known.
+def require_past(as_of: datetime | None, now: datetime, pointer: str = "as_of") -> None:
+    """Refuse to say what will be known; ``pointer`` says where it was asked.
 
     Raises:
         InvalidInputError: ``as_of`` is in the future.
     """
     if is_future(as_of, now):
-        fault = Fault("as_of", NOT_YET_KNOWN, "query", "不得晚于当前时刻")
+        where = "body" if pointer.startswith("/") else "query"
+        fault = Fault(pointer, NOT_YET_KNOWN, where, "不得晚于当前时刻")
         raise InvalidInputError(
             f"as_of {NOT_YET_KNOWN}", [fault], detail_zh="as_of 不得晚于当前时刻"
         )

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from app.inventory.filters import Instant
+
 # A decimal of at most six places is written as a JSON number with the very same digits.
 Exact = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
 
@@ -19,6 +21,12 @@ class MatchIn(BaseModel):
     k: int = Field(default=10, ge=1, le=100, description="matches wanted, best first")
     include_refused: int = Field(
         default=0, ge=0, le=100, description="refused units shown with every reason, nearest first"
+    )
+    as_of: Instant | None = Field(
+        default=None,
+        description="match on what was known of units and claims at this instant, as if it were"
+        " then; the request is today's",
+        examples=["2026-11-01T00:00:00Z"],
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.demand.needs import Need, from_json
 from app.demand.requests import get_request, place_names
 from app.demand.rules import Rules
+from app.inventory.known import require_past
 from app.kernel.clock import civil_day
 from app.matching.demand import Demand, compile_demand
 from app.matching.explain import (
@@ -58,15 +59,18 @@ def find_matches(
         request_id: the request.
         asked: how many matches and refusals.
         rules: tables that land use and usual rents come from.
-        now: says which day it is in Shanghai; claims are read by the database's own clock.
+        now: says which day it is in Shanghai; claims are read by the database's own clock, unless
+            the caller asks as of an instant in the past.
 
     Raises:
+        InvalidInputError: asked as of an instant in the future.
         NotFoundError: there is no such request, or it is not the caller's to see.
     """
+    require_past(asked.as_of, now, "/as_of")
     request = get_request(session, actor, request_id)
     needs = [from_json(need.model_dump()) for need in request.needs]
-    demand = compile_demand(needs, rules, civil_day(now), place_names(session))
-    as_of = database_now(session)
+    demand = compile_demand(needs, rules, civil_day(asked.as_of or now), place_names(session))
+    as_of = asked.as_of or database_now(session)
     units = load_units(session, demand, as_of)
     evaluation = evaluate(units, demand)
     best = top_k(units, demand, evaluation, asked.k)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.kernel.errors import NotFoundError
+from app.kernel.errors import InvalidInputError, NotFoundError
 from app.matching.schemas import MatchesOut, MatchIn
 from app.matching.service import find_matches
 from app.routers.dependencies import ActorDep, ClockDep, IdPath, SessionDep
@@ -14,7 +14,8 @@ router = APIRouter(prefix="/api/v1/space-requests", tags=["matching"])
 
 
 @router.post(
-    "/{request_id}/matches", responses=problems(NotSignedInError, NotAllowedError, NotFoundError)
+    "/{request_id}/matches",
+    responses=problems(InvalidInputError, NotSignedInError, NotAllowedError, NotFoundError),
 )
 def match(
     request_id: IdPath,

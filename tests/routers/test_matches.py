@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, text
+from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from app.demand.needs import NEEDS
@@ -451,3 +452,36 @@ def test_the_same_question_has_the_same_answer(
 
     assert first.pop("as_of") <= second.pop("as_of")
     assert first == second
+
+
+def test_matches_as_they_were_known_then(client: TestClient, session: Session) -> None:
+    """What a firm was told stays what it was told, whatever was let since."""
+    firm = firm_headers(session, make_company(session))
+    unit = make_unit(session, area_m2="3000.00", **FIT)
+    make_claim(
+        session,
+        unit,
+        date(2026, 12, 1),
+        None,
+        live=Range(datetime(2026, 6, 1, tzinfo=UTC), None),
+    )
+    session.commit()
+
+    now = ask(client, firm, CAR_T)
+    then = ask(client, firm, CAR_T, as_of="2026-05-01T00:00:00Z")
+
+    assert now["feasible_units"] == 0
+    assert [item["unit"]["id"] for item in then["items"]] == [str(unit.id)]
+    assert then["as_of"] == "2026-05-01T00:00:00Z"
+
+
+def test_what_will_be_known_cannot_be_asked(client: TestClient, session: Session) -> None:
+    firm = firm_headers(session, make_company(session))
+    made = at_fixed_day(client).post(REQUESTS, headers=firm, json=CAR_T).json()
+
+    refused = client.post(
+        f"{REQUESTS}/{made['id']}/matches", headers=firm, json={"as_of": "2026-12-01T00:00:00Z"}
+    )
+
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/as_of"
