@@ -21,6 +21,7 @@ from app.routers import (
     free_space,
     health,
     holds,
+    kpis,
     lease_money,
     leases,
     matches,
@@ -68,6 +69,7 @@ ROUTERS = (
     lease_money.router,
     works.router,
     claims.router,
+    kpis.router,
     rights.router,
     matches.router,
 )
