@@ -24,6 +24,8 @@ from app.ledger.errors import (
 )
 from app.ledger.leases import EndedBy
 from app.ledger.orders import Order, Wanted
+from app.ledger.queue.errors import OthersFirstError
+from app.ledger.rights.errors import RightNotClearedError
 from app.ledger.tenancy.errors import (
     LeaseHandedBackError,
     LeaseNotHandedBackError,
@@ -385,7 +387,9 @@ def terminate_lease(
     "/{lease_id}/extend",
     response_model=LeaseOut,
     summary="Extend a lease 续租",
-    responses=problems(*_LONGER, LeaseHandedBackError, *CHANGE_PROBLEMS),
+    responses=problems(
+        *_LONGER, RightNotClearedError, OthersFirstError, LeaseHandedBackError, *CHANGE_PROBLEMS
+    ),
 )
 def extend_lease(
     lease_id: IdPath, body: ExtendLeaseIn, session: SessionDep, actor: ActorDep, write: WriterDep

@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,6 +14,8 @@ from sqlalchemy.orm import Session
 from app.ledger.tenancy import handover
 from app.ledger.tenancy.days import lay_out
 from app.models.claim import Claim
+from app.models.company import Company
+from app.models.right import RightClearance
 from app.models.space import Unit
 from app.security.actors import Role
 from tests import factories as make
@@ -452,3 +455,68 @@ def test_a_part_goes_on_in_its_quantity_though_smaller_parts_are_no_longer_let(
         ("lease", "2027-01-01", "2029-01-01"),
         ("clearing", "2029-01-01", "2029-01-11"),
     ]
+
+
+def grant(desk: Desk, company: Company, **more: Any) -> dict[str, Any]:
+    body = {
+        "kind": "first_refusal",
+        "company_id": str(company.id),
+        "units": [str(desk.unit.id)],
+        "notice_days": 10,
+        "from": "2030-01-01",
+        "until": "2033-01-01",
+        **more,
+    }
+    answer = desk.client.post("/api/v1/rights", json=body, headers=desk.manager)
+    assert answer.status_code == 201, answer.text
+    right: dict[str, Any] = answer.json()
+    return right
+
+
+def test_an_extension_waits_for_the_rights_of_others(desk: Desk) -> None:
+    lease = desk.sign()
+    other = make.make_company(desk.session)
+    desk.session.commit()
+    right = grant(desk, other)
+
+    refused = desk.does(lease, "extend", until="2031-01-01", status=409)
+
+    assert refused["type"] == "/problems/right-not-cleared"
+    period = {"from": "2030-01-01", "until": "2031-01-01", "reference": "minute 7"}
+    waived = desk.client.post(
+        f"/api/v1/rights/{right['id']}/waivers", json=period, headers=desk.manager
+    )
+    assert waived.status_code == 201, waived.text
+    assert desk.does(lease, "extend", until="2031-01-01")["until"] == "2031-01-01"
+    proof = desk.session.execute(
+        select(RightClearance.right_id).where(RightClearance.commitment_id == UUID(lease["id"]))
+    ).scalar_one()
+    assert str(proof) == right["id"]
+
+
+def test_the_tenants_own_right_is_no_bar_to_its_extension(desk: Desk) -> None:
+    lease = desk.sign()
+    grant(desk, desk.company, kind="renewal")
+
+    assert desk.does(lease, "extend", until="2032-01-01")["until"] == "2032-01-01"
+
+
+def test_an_extension_does_not_take_what_is_on_offer_to_those_in_line(desk: Desk) -> None:
+    lease = desk.sign()
+    waiting = make.firm_headers(desk.session, make.make_company(desk.session))
+    desk.session.commit()
+    wish = {
+        "units": [{"unit_id": str(desk.unit.id)}],
+        "from": "2030-01-01",
+        "until": "2032-01-01",
+    }
+    joined = desk.client.post("/api/v1/queue-entries", json=wish, headers=waiting)
+    assert joined.status_code == 201, joined.text
+    assert joined.json()["state"] == "offered"
+
+    refused = desk.does(lease, "extend", until="2031-01-01", status=409)
+
+    assert refused["type"] == "/problems/others-first"
+    left = desk.client.post(f"{joined.headers['location']}/leave", headers=waiting)
+    assert left.status_code == 200, left.text
+    assert desk.does(lease, "extend", until="2031-01-01")["until"] == "2031-01-01"

@@ -4,7 +4,7 @@ Rows are closed and superseded; what is new is checked to be free when what is c
 more, so that a lease is never in its own way.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -68,10 +68,12 @@ def lay_out(
     *,
     until: date,
     cleared: date,
+    check: Callable[[Sequence[Slice]], None] | None = None,
 ) -> None:
     """Let a lease end on ``until``, no sooner than it does, and its clearing on ``cleared``.
 
     Only the lines that last to the lease's end go on: space given back before is not taken again.
+    ``check`` is given what is taken, known to be free and not yet written, and may refuse it.
 
     Raises:
         UnitOccupiedError: the space is taken on some of these days; nothing is changed.
@@ -95,6 +97,8 @@ def lay_out(
     close(session, actor, [*(lines[place] for place in longer), *made.clearing], now)
     live = Range(now, None)
     require_free(session, [*later, *clearing], live)
+    if check is not None:
+        check([*later, *clearing])
     rows: list[Mapping[str, Any]] = [
         superseding(
             actor,
