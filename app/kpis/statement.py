@@ -4,11 +4,12 @@ It answers rows (key of the group, number of the period, measure, name of the pa
 of no measure, such as counts of firms, have the measure ''. Rows of period 0 hold for all periods:
 ``units`` names each group that there is, and those without a key hold for all groups.
 
-What is known of units at ``as_of`` (``known``) is cut to the days on which a unit may be used, and
-every claim believed then (``booked``) to the pieces of its unit, so that a split or a new
-measurement needs no special case afterwards. A ``step`` is a change of what a firm has of a unit
-from one day to the next; renewals in place cancel out in it. A step is ``recast`` where the unit's
-terms change that day while the lease goes on.
+What is known of units at ``as_of`` (``known``) is one piece for each run of days on which a unit
+may be used and keeps its size and type, and every claim believed then (``booked``) is cut to the
+pieces of its unit, so that a split or a new measurement needs no special case afterwards. A
+``step`` is a change of what a firm has of a unit from one day to the next; renewals in place cancel
+out in it. A step is ``recast`` where the unit's size or type changes that day while the lease goes
+on.
 """
 
 from datetime import date, datetime
@@ -24,7 +25,7 @@ from app.kpis.asked import GroupBy
 from app.kpis.definitions import AVAILABLE_DAYS, RELAY, RELAY_DAYS
 
 _BELIEVED = "t.known_from <= :as_of AND (t.known_until IS NULL OR t.known_until > :as_of)"
-_LETTABLE = "t.physical_state <> 'planned' AND NOT isempty(t.valid * t.usable)"
+_LETTABLE = "t.physical_state <> 'planned' AND t.valid && t.usable"
 
 #: How a piece of a unit gets the key of its group.
 _KEYS = {
@@ -50,10 +51,15 @@ counted AS (
     FROM within w JOIN programme_buildings m ON m.programme_id = w.member
 ),
 known AS MATERIALIZED (
-    SELECT row_number() OVER () AS piece, t.id AS unit_id, t.code, t.park_id, t.building_id,
-        t.unit_type, t.capacity_measure AS measure, t.capacity, t.valid, t.usable,
-        t.valid * t.usable AS days
-    FROM unit_terms t WHERE {_BELIEVED} AND {_LETTABLE} {{places}}
+    SELECT row_number() OVER () AS piece, t.*, t.valid * t.usable AS days
+    FROM (
+        SELECT t.id AS unit_id, t.code, t.park_id, t.building_id, t.unit_type,
+            t.capacity_measure AS measure, t.capacity, t.usable,
+            unnest(range_agg(t.valid)) AS valid
+        FROM unit_terms t WHERE {_BELIEVED} AND {_LETTABLE} {{places}}
+        GROUP BY t.id, t.code, t.park_id, t.building_id, t.unit_type, t.capacity_measure,
+            t.capacity, t.usable
+    ) t WHERE t.valid && t.usable
 ),
 keyed AS MATERIALIZED (
     SELECT {{key}} AS key, k.piece, k.unit_id, k.unit_type, k.measure, k.capacity, k.days
@@ -286,12 +292,19 @@ ended AS MATERIALIZED (
     )
 ),
 -- All that those firms have, wherever it is.
+theirs AS MATERIALIZED (
+    SELECT company_id, commitment_id, unit_id, period FROM claims
+    WHERE company_id IN (SELECT company_id FROM ended) AND kind = 'lease' AND live @> :as_of
+),
 anywhere AS MATERIALIZED (
     SELECT c.company_id, c.commitment_id, c.unit_id, t.unit_type,
         lower(t.valid) AS terms_begin, c.period * (t.valid * t.usable) AS days
-    FROM claims c JOIN unit_terms t ON t.id = c.unit_id AND c.period && (t.valid * t.usable)
-    WHERE c.company_id IN (SELECT company_id FROM ended) AND c.kind = 'lease'
-        AND c.live @> :as_of AND {_BELIEVED} AND {_LETTABLE}
+    FROM theirs c JOIN (
+        SELECT t.id, t.unit_type, t.usable, unnest(range_agg(t.valid)) AS valid
+        FROM unit_terms t
+        WHERE t.id IN (SELECT unit_id FROM theirs) AND {_BELIEVED} AND {_LETTABLE}
+        GROUP BY t.id, t.unit_type, t.capacity_measure, t.capacity, t.usable
+    ) t ON t.id = c.unit_id AND c.period && (t.valid * t.usable)
 ),
 begun AS MATERIALIZED (
     SELECT DISTINCT a.company_id, a.unit_type, n.day

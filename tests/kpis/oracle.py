@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
-from itertools import count
+from itertools import count, takewhile
 from typing import Any
 
 #: Later than all that is ever written.
@@ -28,6 +28,11 @@ class Piece:
     known: int = -1
     forgotten: int | None = None
     planned: bool = False
+
+    @property
+    def facts(self) -> tuple[str, str, int]:
+        """What figures depend on; other terms, such as the rent, may change in between."""
+        return self.unit_type, self.measure, self.capacity
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,14 @@ class Oracle:
     def _holds(self, piece: Piece, day: int) -> bool:
         return within(day, piece.first, piece.until) and within(day, *self.book.usable[piece.unit])
 
+    def bounds(self, unit: str, day: int) -> bool:
+        """Whether the unit's size or type changes that day, or its terms begin or end."""
+        before, after = (
+            [p.facts for p in self.pieces if p.unit == unit and within(one, p.first, p.until)]
+            for one in (day - 1, day)
+        )
+        return before != after
+
     def _piece_on(self, unit: str, day: int) -> Piece | None:
         found = [p for p in self.pieces if p.unit == unit and self._holds(p, day)]
         assert len(found) <= 1
@@ -92,6 +105,15 @@ class Oracle:
         if self.piece_on(unit, day) is None:
             return []
         return [row for row in self.rows if row.unit == unit and within(day, row.first, row.until)]
+
+    def _facts_on(self, unit: str, day: int) -> tuple[str, str, int] | None:
+        piece = self.piece_on(unit, day)
+        return piece.facts if piece else None
+
+    def _days_alike(self, unit: str, first: int, until: int) -> Iterable[int]:
+        """Days from the first on, as long as nothing about the unit changes that matters."""
+        facts = self._facts_on(unit, first)
+        return takewhile(lambda day: self._facts_on(unit, day) == facts, range(first, until))
 
     def leases_on(self, unit: str, day: int) -> list[Row]:
         return [row for row in self.rows_on(unit, day) if row.kind == "lease"]
@@ -129,24 +151,18 @@ class Oracle:
                 self.add(piece, no, names.get(row.kind, "unavailable"), row.quantity)
             most = max(
                 piece.capacity - sum(row.quantity for row in self.rows_on(unit, day))
-                for day in range(last, last + 180)
-                if self.piece_on(unit, day) is piece
+                for day in self._days_alike(unit, last, last + 180)
             )
             self.add(piece, no, "available", most)
 
     def is_recast(self, unit: str, company: str, day: int) -> bool:
         """Whether the unit's terms change that day while a lease of it goes on."""
-        if not any(p.unit == unit and day in (p.first, p.until) for p in self.pieces):
+        if not self.bounds(unit, day):
             return False
-        before = {
-            (r.id, self.piece_on(unit, day - 1)) for r in self.leases_of(unit, company, day - 1)
-        }
-        after = {(r.id, self.piece_on(unit, day)) for r in self.leases_of(unit, company, day)}
-        touched = {row_id for row_id, _ in before ^ after}
         return any(
             self.runs(row.commitment, day - 1) and self.runs(row.commitment, day)
-            for row in self.rows
-            if row.id in touched
+            for one in (day - 1, day)
+            for row in self.leases_of(unit, company, one)
         )
 
     def runs(self, commitment: str, day: int) -> bool:
@@ -340,7 +356,7 @@ class Oracle:
             and any(
                 later.live > row.live for later in self.leases_of(row.unit, row.company, row.until)
             )
-            and not any(p.unit == row.unit and row.until in (p.first, p.until) for p in self.pieces)
+            and not self.bounds(row.unit, row.until)
         }
 
     def _pending(self) -> None:

@@ -112,6 +112,11 @@ BROKEN = {
     "holds shown as leased": ("_STOCKS", "THEN 'held'", "THEN 'leased'"),
     "beliefs of claims ignored": ("_BASE", "WHERE c.live @> :as_of", "WHERE true"),
     "beliefs of units ignored": ("_BASE", sql._BELIEVED, "t.known_until IS NULL"),
+    "terms that do not matter cut": (
+        "_BASE",
+        "t.capacity, t.usable\n",
+        "t.capacity, t.usable, t.valid\n",
+    ),
     "planned units counted": ("_BASE", "t.physical_state <> 'planned' AND", ""),
     "claims not cut at the unit's terms": (
         "_BASE",
