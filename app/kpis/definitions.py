@@ -285,7 +285,7 @@ FIGURES: tuple[Figure, ...] = (
         plus=("available",),
         caveats_zh=(
             "与是否空置无关：含即将到期且无后续占用的在租面积，不含锁定期内的面积。",
-            "只看房源当日条件有效的日子：窗口内拆分或重测后的房源不计入。",
+            "只看房源面积与类型不变的日子：窗口内拆分或重测后的房源不计入。",
         ),
         caveats_en=(
             (
@@ -293,7 +293,7 @@ FIGURES: tuple[Figure, ...] = (
                 " held through it does not."
             ),
             (
-                "Only days on which the unit's terms of the day hold: what a split or a new"
+                "Only days on which the unit keeps its size and type: what a split or a new"
                 " measurement in the window makes is not looked at."
             ),
         ),
@@ -548,14 +548,17 @@ FIGURES: tuple[Figure, ...] = (
         by_measure=False,
         caveats_zh=(
             "按企业与房源计数，延期与同址新签均算续租；提前终止算到期。",
-            "只计查询时点当日及以前的到期。",
+            "只计查询时点当日及以前的到期；当日重测、拆分或合并的房源不计。",
         ),
         caveats_en=(
             (
                 "Counts pairs of firm and unit; an extension and a new lease of the same unit both"
                 " renew, and an early end is an end."
             ),
-            "Only ends up to the day of as_of.",
+            (
+                "Only ends up to the day of as_of, and not those on which the unit is measured"
+                " anew, split or merged."
+            ),
         ),
     ),
     Figure(

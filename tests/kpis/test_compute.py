@@ -160,6 +160,9 @@ BROKEN = {
     "leases of later count": ("_PENDING", "AND lower(l.live) <= :as_of", ""),
 }
 
+#: Ledgers on which, between them, each of these shows. On most others some do not.
+TELLING = (0, 2, 3, 4, 7, 8, 10, 11, 16, 18, 23, 28, 55)
+
 
 def test_each_broken_statement_is_caught(
     session: Session, places: Places, monkeypatch: pytest.MonkeyPatch
@@ -167,7 +170,7 @@ def test_each_broken_statement_is_caught(
     undetected = dict(BROKEN)
     for block, right, _ in BROKEN.values():
         assert right in getattr(sql, block)
-    for seed in range(60):
+    for seed in TELLING:
         attempt = session.begin_nested()
         book = write_book(session, places, draw_book(seed, 25))
         group_by, as_of = list(GroupBy)[seed % 5], 200 + seed % 30 * 10
