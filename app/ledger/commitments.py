@@ -85,13 +85,22 @@ class Commitment:
         return Range(min(starts), None if None in ends else max(end for end in ends if end))
 
     @property
+    def newest(self) -> CommitmentLine:
+        """The line written last: it tells what became of the whole.
+
+        All lines are placed and closed together; one may have been left behind where units merged.
+        """
+        since = {line.live.lower: line for line in self.lines if line.live.lower is not None}
+        return since[max(since)]
+
+    @property
     def hold_state(self) -> HoldState:
         """What has become of the hold."""
         if self.leased_at is not None:
             return HoldState.LEASED
-        if self.lines[0].closed_by is not None:
+        if self.newest.closed_by is not None:
             return HoldState.RELEASED
-        return HoldState.HELD if is_live(self.lines[0], self.as_of) else HoldState.EXPIRED
+        return HoldState.HELD if is_live(self.newest, self.as_of) else HoldState.EXPIRED
 
     @property
     def lease_state(self) -> LeaseState:

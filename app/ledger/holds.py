@@ -131,7 +131,7 @@ def extend_hold(
     actor.require_firm_scope_or_staff(Scope.HOLDS_WRITE)
     held, now = locked_commitment(session, actor, commitment_id)
     _require_live_hold(held, now)
-    expires_at = held.lines[0].live.upper
+    expires_at = held.newest.live.upper
     if expires_at is None or held.held_at is None:
         raise no_such_commitment(commitment_id)
     lasts_until = expires_at + timedelta(hours=hours)
@@ -190,8 +190,7 @@ def _require_live_hold(held: Commitment, now: datetime) -> None:
             "the hold was confirmed before; it is a lease now",
             detail_zh="该锁定此前已确认，现为租约",
         )
-    # The lines of one hold are placed and closed together: one speaks for all.
-    line = held.lines[0]
+    line = held.newest
     if line.closed_by is not None:
         raise HoldReleasedError(
             "the hold was released before; place a new one", detail_zh="该锁定已释放，请重新锁定"

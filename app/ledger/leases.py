@@ -130,10 +130,13 @@ def terminate_lease(
     if by in _PARTIES:
         _require_break(session, commitment_id, on, _PARTIES[by], civil_day(now))
     cut = [line for line in longer if line.period.lower is not None and line.period.lower < on]
-    after = cleared_after(session, cut, on, clearing_days(made))
+    # Of every unit it had from then on: one may have been split or merged since, and its children
+    # are cleared on their own days.
+    had = list({line.unit_id: line for line in longer}.values()) if cut else []
+    after = cleared_after(session, had, on, clearing_days(made))
     close(session, actor, (*longer, *made.clearing), now)
     live = Range(now, None)
-    rows = [*_cut_short(actor, made, cut, on, live), *clearing_rows(actor, made, cut, after, live)]
+    rows = [*_cut_short(actor, made, cut, on, live), *clearing_rows(actor, made, had, after, live)]
     insert_claims(session, rows)
     record_event(session, actor, made, LeaseEventKind.TERMINATED, on=on, now=now)
     if on == starts:

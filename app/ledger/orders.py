@@ -179,7 +179,8 @@ def sliced(
         QuantityNotAllowedError: a unit is not let in this quantity.
     """
     changing = [row.id for _, row in units if not row.valid.contains(period)]
-    pieces: dict[UUID, list[LockedUnit]] = {}
+    # Of a unit that is none on any of these days, there is nothing to slice.
+    pieces: dict[UUID, list[LockedUnit]] = {unit_id: [] for unit_id in changing}
     if changing:
         columns = [unit_terms.c[name] for name in LockedUnit._fields]
         found = session.execute(
@@ -192,7 +193,7 @@ def sliced(
             .order_by(func.lower(unit_terms.c.valid).nulls_first())
         )
         for piece in found:
-            pieces.setdefault(piece.id, []).append(LockedUnit(*piece))
+            pieces[piece.id].append(LockedUnit(*piece))
     return [
         Slice(place, piece, days, _quantity(place, wanted, piece))
         for place, (wanted, row) in enumerate(units)

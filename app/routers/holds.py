@@ -104,7 +104,7 @@ class HoldOut(CommitmentOut):
 
 def hold_out(made: Commitment) -> HoldOut:
     """A hold as it is shown."""
-    ended = made.lines[0].live.upper
+    ended = made.newest.live.upper
     return HoldOut(
         **common(made),
         state=made.hold_state,

@@ -1,5 +1,6 @@
 """Random work on the ledger, beside the model of it; every answer and every day is compared."""
 
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -23,6 +24,10 @@ from app.kernel.period import Period
 from app.ledger import holds, leases
 from app.ledger.holds import HoldLimits
 from app.ledger.orders import Order, Wanted
+from app.ledger.units.changing import Change, remeasure
+from app.ledger.units.merging import Merger, merge_units
+from app.ledger.units.splitting import Part, Split, split_unit
+from app.models.space import Building
 from app.security.actors import Actor, ActorKind, Role
 from tests import factories as make
 from tests.ledger.stateful import clock
@@ -45,15 +50,17 @@ _TAKEN = text("""
     WHERE unit_id = ANY (:units) AND period @> DATE '2030-01-01' + d
         AND live @> CAST(:as_of AS timestamptz)
     GROUP BY unit_id, d""")
+#: Each piece of a unit gives the free days of all its days.
 _FREE = text("""
-    SELECT u.id, lower(stretch), upper(stretch) FROM unit_terms u, unnest(free_days(
-        u.id, u.capacity, u.usable, u.valid, coalesce(u.min_part, u.capacity), :as_of)
-        * datemultirange(daterange('2030-01-01', DATE '2030-01-01' + :days) * u.valid)) AS stretch
+    SELECT u.id, u.terms_id, lower(stretch), upper(stretch) FROM unit_terms u LEFT JOIN LATERAL
+        unnest(free_days(u.id, u.capacity, u.usable, u.valid, coalesce(u.min_part, u.capacity),
+            :as_of) * datemultirange(daterange('2030-01-01', DATE '2030-01-01' + :days)))
+        AS stretch ON true
     WHERE u.id = ANY (:units) AND u.known_from <= :as_of
         AND (u.known_until IS NULL OR u.known_until > :as_of)
-    ORDER BY 1, 2""")
+    ORDER BY 1, 2, 3""")
 
-some_days = st.tuples(st.integers(0, DAYS - 11), st.integers(1, 8))
+some_days = st.tuples(st.integers(0, DAYS - 12), st.integers(1, 8))
 parts = st.sampled_from([None, 200, 300, 500, 800, 900])
 
 
@@ -65,6 +72,9 @@ class LedgerMachine(RuleBasedStateMachine):
     """Two rooms that are let whole and two that are let in parts, on one floor."""
 
     engine: ClassVar[Engine]
+    #: One building for all machines, of a floor for each.
+    building: ClassVar[Building]
+    floors: ClassVar[Iterator[int]]
     promises = Bundle("promises")
 
     def __init__(self) -> None:
@@ -84,7 +94,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize()
     def units(self) -> None:
-        floor = make.make_floor(self.session)
+        floor = make.make_floor(self.session, building=self.building, level_index=next(self.floors))
         self.company = make.make_company(self.session).id
         for slot, terms in enumerate(
             [
@@ -95,7 +105,13 @@ class LedgerMachine(RuleBasedStateMachine):
             ]
         ):
             row = make.make_unit(
-                self.session, floor=floor, slot=slot, slots=4, area_m2="1000.00", **terms
+                self.session,
+                floor=floor,
+                slot=slot,
+                slots=4,
+                area_m2="1000.00",
+                internal_area_m2=Decimal(800),
+                **terms,
             )
             self.model.units[row.id] = Unit(
                 row.id,
@@ -103,6 +119,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 200 if "min_part" in terms else None,
                 lettable=terms.get("remainder_rule") == "lettable",
             )
+        # Neighbours that are let alike can be merged, and so can the halves of one unit.
+        first, second, *_ = self.model.units
+        self.pairs = [(first, second)]
         self.session.commit()
 
     # What is done: each step is tried on the ledger, and the model says what must come of it.
@@ -134,7 +153,7 @@ class LedgerMachine(RuleBasedStateMachine):
         target=promises,
         picks=st.lists(st.tuples(st.integers(0, 7), parts), min_size=1, max_size=3),
         days=some_days,
-        clearing=st.sampled_from([0, 2]),
+        clearing=st.sampled_from([0, 3]),
         hours=st.sampled_from([None, 2, 30]),
     )
     def place(
@@ -155,7 +174,7 @@ class LedgerMachine(RuleBasedStateMachine):
             made, refused = self._try(
                 lambda: holds.hold_units(self.session, STAFF, order, LIMITS, hours)
             )
-        assert refused == expected
+        assert refused == expected, (refused, expected)
         if made is None:
             return multiple()
         live = made.lines[0].live
@@ -186,25 +205,21 @@ class LedgerMachine(RuleBasedStateMachine):
     def confirm(self, commitment: UUID) -> None:
         live, expected = self._held(commitment)
         made, refused = self._try(lambda: holds.confirm_hold(self.session, STAFF, commitment))
-        assert refused == expected
+        assert refused == expected, (refused, expected)
         if made is not None:
             self.model.close(live, made.lines[0].live.lower)
             for row in live:
                 kind = "lease" if row.kind == "hold" else row.kind
-                self._believe(row, made.lines[0].live.lower, None, kind=kind)
-
-    def _believe(self, row: Row, since: datetime, until: datetime | None, **changes: Any) -> None:
-        values = vars(row) | changes | {"believed_from": since, "believed_until": until}
-        self.model.rows.append(Row(**values))
+                self.model.add(row, made.lines[0].live.lower, kind=kind, believed_until=None)
 
     @rule(commitment=promises)
     def release(self, commitment: UUID) -> None:
         live, expected = self._held(commitment)
         made, refused = self._try(lambda: holds.release_hold(self.session, STAFF, commitment))
-        assert refused == expected
+        assert refused == expected, (refused, expected)
         if made is not None:
             self.released.add(commitment)
-            self.model.close(live, made.lines[0].live.upper)
+            self.model.close(live, self._closing_instant(commitment))
 
     @rule(commitment=promises, hours=st.sampled_from([1, 40, 90]))
     def extend(self, commitment: UUID, hours: int) -> None:
@@ -218,7 +233,7 @@ class LedgerMachine(RuleBasedStateMachine):
         made, refused = self._try(
             lambda: holds.extend_hold(self.session, STAFF, commitment, LIMITS, hours)
         )
-        assert refused == expected
+        assert refused == expected, (refused, expected)
         if made is not None:
             line = made.lines[0].live
             assert until is not None
@@ -238,20 +253,19 @@ class LedgerMachine(RuleBasedStateMachine):
         )
         if refused == "unit-occupied" and expected is None:
             raise AssertionError("the clearing after a shorter lease lies in its own days")
-        assert refused == expected
+        assert refused == expected, (refused, expected)
         if made is None:
             return
         cut = [row for row in live if row.end > day]
-        closed = [*cut, *clearing]
         instant = self._closing_instant(commitment)
-        self.model.close(closed, instant)
+        self.model.close([*cut, *clearing], instant)
         for row in cut:
-            if row.start >= day:
-                continue
-            self._believe(row, instant, None, end=day)
-            length = sum(one.end - one.start for one in clearing if one.unit == row.unit)
-            if length:
-                self._believe(row, instant, None, start=day, end=day + length, kind="clearing")
+            self.model.add(row, instant, end=min(row.end, day))
+        if day > min(row.start for row in live) and clearing:
+            days = max(row.end for row in clearing) - max(row.end for row in live)
+            # The last row of each unit: clearing takes what the lease took.
+            for row in {row.unit: row for row in cut}.values():
+                self.model.add(row, instant, start=day, end=day + days, kind="clearing")
 
     def _why_not_terminated(self, rows: list[Row], live: list[Row], day: int) -> str | None:
         if not any(row.kind == "lease" for row in rows):
@@ -271,6 +285,99 @@ class LedgerMachine(RuleBasedStateMachine):
         ).scalar_one()
         self.session.rollback()
         return found
+
+    # What happens to units themselves, from a day on.
+
+    def _lasting(self, number: int) -> tuple[Unit, int]:
+        """A unit that does not end, and the first day on which it is one."""
+        lasting = [unit for unit in self.model.units.values() if unit.sizes[-1]]
+        unit = lasting[number % len(lasting)]
+        return unit, self._begins(unit.id)
+
+    def _begins(self, unit: UUID) -> int:
+        return next(day for day, size in enumerate(self.model.units[unit].sizes) if size)
+
+    @rule(number=st.integers(0, 40), day=st.integers(1, DAYS - 12))
+    def split(self, number: int, day: int) -> None:
+        unit, begins = self._lasting(number)
+        sizes = set(unit.sizes[max(day, begins) :])
+        if min(sizes) < 400:
+            return
+        expected = None
+        if not all(row.whole for row in self.model.since(unit.id, day, self._now())):
+            expected = "unit-claims-block"
+        if len(sizes) > 1:
+            expected = "unit-changes-later"
+        if begins and day <= begins:
+            expected = "invalid-input"
+        half = Decimal(min(sizes)) / 2
+        codes = [f"split-{make.number()}" for _ in range(2)]
+        order = Split(
+            effective_on=on(day),
+            parts=[Part(code, leasable_m2=half, internal_m2=half * 4 / 5) for code in codes],
+            shares=[0.5, 0.5],
+        )
+        made, refused = self._try(lambda: split_unit(self.session, STAFF, str(unit.id), order))
+        assert refused == expected, (refused, expected)
+        if made is not None:
+            first, second = self._ids(codes)
+            self.model.split(unit.id, day, [first, second], made.recorded_at)
+            self.pairs.append((first, second))
+
+    @rule(number=st.integers(0, 40), day=st.integers(1, DAYS - 12))
+    def merge(self, number: int, day: int) -> None:
+        pairs = [
+            pair for pair in self.pairs if all(self.model.units[unit].sizes[-1] for unit in pair)
+        ]
+        if not pairs:
+            return
+        pair = pairs[number % len(pairs)]
+        begins = max(map(self._begins, pair))
+        expected = None
+        if not self.model.is_mergeable(pair, day, self._now()):
+            expected = "unit-claims-block"
+        if begins and day <= begins:
+            expected = "invalid-input"
+        code = f"merged-{make.number()}"
+        order = Merger(effective_on=on(day), units=[str(unit) for unit in pair], code=code)
+        made, refused = self._try(lambda: merge_units(self.session, STAFF, order))
+        assert refused == expected, (refused, expected)
+        if made is not None:
+            (merged,) = self._ids([code])
+            self.model.merge(pair, day, merged, made.recorded_at)
+
+    @rule(
+        number=st.integers(0, 40),
+        day=st.integers(1, DAYS - 12),
+        size=st.sampled_from([400, 800, 960, 1000, 1200]),
+    )
+    def remeasure(self, number: int, day: int, size: int) -> None:
+        unit, begins = self._lasting(number)
+        expected = None
+        if not self.model.fits(unit.id, day, size, self._now()):
+            expected = "unit-claims-block"
+        if day < begins:
+            expected = "invalid-input"
+        change = Change(
+            effective_on=on(day),
+            changes={
+                "leasable_area_m2": Decimal(size),
+                "internal_area_m2": Decimal(size) * 4 / 5,
+                "area_method": f"survey {make.number()}",
+            },
+        )
+        made, refused = self._try(lambda: remeasure(self.session, STAFF, str(unit.id), change))
+        assert refused == expected, (refused, expected)
+        if made is not None and made.recorded_at is not None:
+            self.model.remeasure(unit.id, day, size, made.recorded_at)
+
+    def _ids(self, codes: list[str]) -> list[UUID]:
+        found = self.session.execute(
+            text("SELECT code, id FROM units WHERE code = ANY (:codes)"), {"codes": codes}
+        ).all()
+        self.session.rollback()
+        ids = {row.code: row.id for row in found}
+        return [ids[code] for code in codes]
 
     @rule(hours=st.sampled_from([0.5, 5, 40]))
     def time_passes(self, hours: float) -> None:
@@ -315,7 +422,14 @@ class LedgerMachine(RuleBasedStateMachine):
     def _free(self, as_of: datetime) -> dict[UUID, list[int]]:
         found = self.session.execute(_FREE, self._asked(as_of)).all()
         self.session.rollback()
-        free: dict[UUID, list[int]] = {unit: [] for unit in self.model.units}
-        for unit, start, end in found:
-            free[unit] += range((start - DAY_0).days, (end - DAY_0).days)
+        pieces: dict[UUID, dict[UUID, list[int]]] = {}
+        for unit, piece, start, end in found:
+            days = pieces.setdefault(unit, {}).setdefault(piece, [])
+            if start is not None:
+                days += range((start - DAY_0).days, (end - DAY_0).days)
+        free = {}
+        for unit, said in pieces.items():
+            first, *others = said.values()
+            assert all(other == first for other in others), "the pieces of a unit disagree"
+            free[unit] = first
         return free

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 #: Days that are looked at; nothing reaches further.
@@ -33,6 +34,7 @@ class Row:
     unit: UUID
     kind: str
     quantity: int
+    whole: bool
     start: int
     end: int
     believed_from: datetime
@@ -145,7 +147,9 @@ class Model:
                     continue
                 for first, last, size in self.slices(unit, a, b):
                     asked = size if quantity is None else quantity
-                    self.rows.append(Row(commitment, unit, of_kind, asked, first, last, *live))
+                    self.rows.append(
+                        Row(commitment, unit, of_kind, asked, asked == size, first, last, *live)
+                    )
 
     def close(self, rows: Iterable[Row], now: datetime) -> None:
         closing = list(rows)
@@ -157,3 +161,91 @@ class Model:
         """Close rows and believe the same, from now until an instant."""
         self.close(rows, now)
         self.rows += [replace(row, believed_from=now, believed_until=until) for row in rows]
+
+    # What happens to units themselves.
+
+    def since(self, unit: UUID, day: int, now: datetime) -> list[Row]:
+        """The live rows of a unit that have days from ``day`` on."""
+        return [row for row in self.live(now) if row.unit == unit and row.end > day]
+
+    def split(self, unit: UUID, day: int, children: Sequence[UUID], now: datetime) -> None:
+        """The unit ends on ``day``; its halves take on what is claimed of it."""
+        parent = self.units[unit]
+        halves = [size // 2 if d >= day else 0 for d, size in enumerate(parent.sizes)]
+        for child in children:
+            self.units[child] = replace(parent, id=child, sizes=tuple(halves))
+        rows = self.since(unit, day, now)
+        self._end(unit, day)
+        self.close(rows, now)
+        for row in rows:
+            self.add(row, now, end=min(row.end, day))
+            for child in children:
+                self.add(row, now, unit=child, start=max(row.start, day))
+
+    def merge(self, units: Sequence[UUID], day: int, merged: UUID, now: datetime) -> None:
+        """Both units end on ``day``; what they become takes on what is claimed of both."""
+        first, second = (self.units[unit] for unit in units)
+        sizes = [
+            a + b if d >= day else 0
+            for d, (a, b) in enumerate(zip(first.sizes, second.sizes, strict=True))
+        ]
+        self.units[merged] = replace(first, id=merged, sizes=tuple(sizes))
+        closing = [self.since(unit, day, now) for unit in units]
+        for unit, rows in zip(units, closing, strict=True):
+            self._end(unit, day)
+            self.close(rows, now)
+            for row in rows:
+                self.add(row, now, end=min(row.end, day))
+        for row in closing[0]:
+            self.add(row, now, unit=merged, start=max(row.start, day))
+
+    def is_mergeable(self, units: Sequence[UUID], day: int, now: datetime) -> bool:
+        """Whether each has the same claims of the whole on each day, or none."""
+        held = []
+        for unit in units:
+            rows = self.since(unit, day, now)
+            if not all(row.whole for row in rows):
+                return False
+            held.append(
+                {
+                    d: (row.commitment, row.kind, row.believed_until)
+                    for row in rows
+                    for d in range(max(row.start, day), row.end)
+                }
+            )
+        return held[0] == held[1]
+
+    def remeasure(self, unit: UUID, day: int, size: int, now: datetime) -> None:
+        """The unit is of another size from ``day`` on; who has the whole has the whole of it."""
+        known = self.units[unit]
+        sizes = tuple(size if d >= day else before for d, before in enumerate(known.sizes))
+        self.units[unit] = replace(known, sizes=sizes)
+        rows = [row for row in self.since(unit, day, now) if row.whole]
+        self.close(rows, now)
+        for row in rows:
+            self.add(row, now)
+
+    def fits(self, unit: UUID, day: int, size: int, now: datetime) -> bool:
+        """Whether the parts taken from ``day`` on fit a size."""
+        taken: Counter[int] = Counter()
+        for row in self.since(unit, day, now):
+            if not row.whole:
+                taken.update(dict.fromkeys(range(max(row.start, day), row.end), row.quantity))
+        return max(taken.values(), default=0) <= size
+
+    def add(self, row: Row, now: datetime, **changes: Any) -> None:
+        """Believe a row's days, or others, from now on; in the unit's own sizes if it has all."""
+        wanted = replace(row, **changes)
+        if wanted.start >= wanted.end:
+            return
+        for first, last, size in self.slices(wanted.unit, wanted.start, wanted.end):
+            if size:
+                quantity = size if wanted.whole else wanted.quantity
+                self.rows.append(
+                    replace(wanted, quantity=quantity, start=first, end=last, believed_from=now)
+                )
+
+    def _end(self, unit: UUID, day: int) -> None:
+        known = self.units[unit]
+        sizes = tuple(size if d < day else 0 for d, size in enumerate(known.sizes))
+        self.units[unit] = replace(known, sizes=sizes)
