@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from app.kernel.period import Period
@@ -28,12 +28,21 @@ from app.ledger.rent.terms import (
     EarlyBreak,
     RentTerms,
 )
-from app.ledger.tenancy import cash
+from app.ledger.tenancy import cash, days
 from app.ledger.tenancy.schema import TermsStated
 from app.models.claim import Claim
 from app.models.space import Unit
 from app.security.actors import Role
 from tests import factories as make
+from tests.ledger.racing import (
+    RACERS,
+    Call,
+    deadlocks,
+    overbooked_days,
+    race,
+    rounds,
+    serving,
+)
 from tests.ledger.rent.cases import DAY, Case, cases, oracle, plain
 
 LEASES = "/api/v1/leases"
@@ -109,8 +118,8 @@ class Deal:
 def deals(draw: st.DrawFn) -> Deal:
     case = draw(cases())
     terms = case.terms
-    days = (case.end - case.start).days
-    marks = draw(st.lists(st.integers(1, days - 1), max_size=3)) if days > 1 else []
+    lasts = (case.end - case.start).days
+    marks = draw(st.lists(st.integers(1, lasts - 1), max_size=3)) if lasts > 1 else []
     breaks = tuple(
         EarlyBreak(
             case.start + DAY * after,
@@ -304,7 +313,7 @@ def rows(session: Session, lease: dict[str, Any]) -> list[tuple[str, str, str, i
         .where(Claim.commitment_id == UUID(lease["id"]), text("upper_inf(claims.live)"))
         .order_by(text("lower(claims.period)"))
     )
-    return [(kind, str(days.lower), str(days.upper), int(size)) for kind, days, size in found]
+    return [(kind, str(when.lower), str(when.upper), int(size)) for kind, when, size in found]
 
 
 def remeasured(office: Office, on: date, area: str, **more: Any) -> Unit:
@@ -391,4 +400,72 @@ def test_a_part_does_not_go_on_where_such_a_part_is_not_let(office: Office) -> N
     office.post(f"{path}/extend", 200, until="2031-01-01")
 
     assert refused["type"] == "/problems/quantity-not-allowed"
+    assert [fault["pointer"] for fault in refused["errors"]] == ["/until"]
     assert rows(office.session, lease) == [("lease", "2027-01-01", "2031-01-01", 600)]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A lease that may be prolonged, and the days after it that others may lease."""
+
+    extend: Call
+    others: list[Call]
+
+
+def contest(engine: Engine) -> Contest:
+    with Session(engine) as session:
+        unit = make.make_unit(session)
+        manager = make.staff_headers(session, Role.MANAGER)
+        companies = [make.make_company(session).id for _ in range(RACERS // 2)]
+        lease = make.make_claim(session, unit, date(2027, 1, 1), date(2030, 1, 1))
+        session.commit()
+        path = f"{LEASES}/{lease.commitment_id}"
+        after = {"from": "2030-06-01", "until": "2031-01-01"}
+        return Contest(
+            Call(f"{path}/extend", {"until": "2030-12-01"}, manager),
+            [
+                Call(
+                    LEASES,
+                    {"units": [{"unit_id": str(unit.id)}], **after, "company_id": str(company)},
+                    manager,
+                )
+                for company in companies
+            ],
+        )
+
+
+@rounds(3, long=60)
+def test_a_longer_lease_and_the_next_lease_race_and_one_of_them_wins(
+    own_engine: Engine, rounds: int
+) -> None:
+    with serving(own_engine) as port:
+        for _ in range(rounds):
+            made = contest(own_engine)
+            replies = race(port, [one for other in made.others for one in (made.extend, other)])
+            longer, signed = replies[::2], replies[1::2]
+            won = [reply.status for reply in replies if reply.status in {200, 201}]
+            assert len(won) == 1
+            # Who comes to prolong it once more finds it as long as that already.
+            lost = {reply.status for reply in longer if reply.status != 200}
+            assert lost == ({422} if won == [200] else {409})
+            assert {reply.status for reply in signed if reply.status != 201} == {409}
+
+    assert overbooked_days(own_engine) == 0
+    assert deadlocks(own_engine) == 0
+
+
+def test_without_the_check_the_database_itself_refuses_the_longer_lease(
+    own_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the check: it only says more of what the database holds to anyway."""
+    made = contest(own_engine)
+    monkeypatch.setattr(days, "require_free", lambda *_: None)
+
+    with serving(own_engine) as port:
+        (signed,) = race(port, made.others[:1])
+        (refused,) = race(port, [made.extend])
+
+    assert (signed.status, refused.status) == (201, 409)
+    assert refused.json()["type"] == "/problems/unit-occupied"
+    assert "conflicts" not in refused.json()
+    assert overbooked_days(own_engine) == 0

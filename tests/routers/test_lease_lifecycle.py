@@ -159,6 +159,7 @@ def test_an_extension_does_not_reach_days_on_which_the_unit_is_gone(desk: Desk) 
     refused = desk.does(lease, "extend", until="2031-01-02", status=422)
 
     assert refused["type"] == "/problems/outside-usable-days"
+    assert [fault["pointer"] for fault in refused["errors"]] == ["/until"]
     assert desk.does(lease, "extend", until="2031-01-01")["until"] == "2031-01-01"
 
 

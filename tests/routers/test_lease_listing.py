@@ -274,7 +274,17 @@ def test_the_list_tells_what_was_known_then(
 def test_states_of_leases(client: TestClient, session: Session, asks: Asks) -> None:
     floor = make.make_floor(session)
     units = [make.make_unit(session, floor=floor, slot=n, slots=3) for n in range(3)]
-    ids = [lease(session, unit, "2027-01-01", "2030-01-01") for unit in units]
+    # Signed at instants and to days of their own: none may be taken for another's.
+    ids = [
+        lease(
+            session,
+            unit,
+            "2027-01-01",
+            f"203{n}-01-01",
+            live=Range(datetime(2026, 1, 1 + n, tzinfo=UTC), None),
+        )
+        for n, unit in enumerate(units)
+    ]
     manager = make.staff_headers(session, Role.MANAGER)
     session.commit()
     for id_, on in ((ids[1], "2028-01-01"), (ids[2], "2027-01-01")):
@@ -288,7 +298,11 @@ def test_states_of_leases(client: TestClient, session: Session, asks: Asks) -> N
     assert [of("signed"), of("terminated"), of("cancelled")] == [{one} for one in ids]
     assert of("signed", "terminated", "cancelled") == set(ids)
     (undone,) = asks(state="cancelled")
-    assert (undone["until"], len(undone["lines"])) == ("2030-01-01", 1)
+    assert (undone["until"], len(undone["lines"])) == ("2032-01-01", 1)
+    assert {row["id"]: row["signed_until"] for row in asks()} == {
+        ids[0]: "2030-01-01",
+        ids[1]: "2031-01-01",
+    }
     for id_ in ids:
         shown = client.get(f"{LEASES}/{id_}", headers=manager).json()["state"]
         assert id_ in of(shown)

@@ -5,6 +5,7 @@ more, so that a lease is never in its own way.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
+from app.kernel.errors import InvalidInputError
 from app.kernel.terms import ClaimKind
 from app.ledger.commitments import Commitment, CommitmentLine, is_live, no_such_commitment
 from app.ledger.errors import LeaseEndedError
@@ -58,6 +60,16 @@ def clearing_days(made: Commitment) -> int:
     """How long the space is cleared after the lease."""
     last, ends = clearing_until(made), made.period.upper
     return 0 if last is None or ends is None else (last - ends).days
+
+
+@contextmanager
+def pointing_at(pointer: str) -> Iterator[None]:
+    """Let faults point at what the caller sent, not at the units, which it did not name."""
+    try:
+        yield
+    except InvalidInputError as error:
+        error.faults = tuple(replace(fault, pointer=pointer) for fault in error.faults)
+        raise
 
 
 def lay_out(

@@ -10,7 +10,7 @@ from app.kernel.terms import LeaseEventKind
 from app.ledger.commitments import Commitment, read_commitment
 from app.ledger.errors import LeaseEndedError
 from app.ledger.lease_events import read_story, record_event
-from app.ledger.tenancy.days import clearing_days, lay_out, standing_lease
+from app.ledger.tenancy.days import clearing_days, lay_out, pointing_at, standing_lease
 from app.ledger.tenancy.errors import LeaseNotHandedBackError, LeaseStillRunsError
 from app.security.actors import Actor, Role
 
@@ -66,7 +66,8 @@ def hand_back(
             until=None if ends is None else ends.isoformat(),
         )
     lasts = clearing_days(made) if days is None else days
-    lay_out(session, actor, made, now, until=on, cleared=on + timedelta(days=lasts))
+    with pointing_at("/on"):
+        lay_out(session, actor, made, now, until=on, cleared=on + timedelta(days=lasts))
     record_event(session, actor, made, LeaseEventKind.HANDED_BACK, on=on, now=now)
     return read_commitment(session, commitment_id)
 
@@ -95,6 +96,7 @@ def clear(session: Session, actor: Actor, commitment_id: UUID, on: date) -> Comm
             [Fault("/on", f"not before {ends}", detail_zh=f"不得早于 {ends}")],
             detail_zh=f"承租方于 {ends} 交还，清退完成日不得早于该日",
         )
-    lay_out(session, actor, made, now, until=ends, cleared=on)
+    with pointing_at("/on"):
+        lay_out(session, actor, made, now, until=ends, cleared=on)
     record_event(session, actor, made, LeaseEventKind.CLEARED, on=on, now=now)
     return read_commitment(session, commitment_id)

@@ -136,18 +136,20 @@ def _list(
         actor.require_company(wanted.company)
     places = find_places(session, wanted, whole_zones=True)
     grouped = _grouped(actor, book, places)
-    with_state = select(grouped, state(book, grouped).label("state")).subquery("stated")
-    found = select(with_state).where(
-        *_on_days(wanted, with_state),
-        *one_of(with_state.c.state, book.asked_states),
-    )
+    conditions = _on_days(wanted, grouped)
+    if set(book.asked_states) != book.standing:
+        conditions += one_of(state(book, grouped), book.asked_states)
+
+    def details(page: Subquery) -> Select[Any]:
+        return _details(actor, book, page, state(book, page), members(book, page))
+
     return fetch_page(
         session,
-        found,
-        order=_order(wanted.sort, with_state),
+        select(grouped).where(*conditions),
+        order=_order(wanted.sort, grouped),
         page=PageRequest(wanted.limit, wanted.cursor),
         scope=f"{book.kind} {actor.label} {wanted.scope()}",
-        details=lambda page: _details(actor, book, page, members(book, page)),
+        details=details,
     )
 
 
@@ -163,21 +165,20 @@ def _grouped(actor: Actor, book: _Book, places: Places) -> Subquery:
     if matching is not None:
         conditions.append(claim.c.commitment_id.in_(matching))
     period, live = claim.c.period, claim.c.live
-    query = (
-        select(
-            claim.c.commitment_id.label("id"),
-            cast(func.min(cast(claim.c.company_id, String)), Uuid).label("company_id"),
-            func.min(func.lower(period), type_=Date).label("starts"),
-            func.max(func.coalesce(func.upper(period), literal(_NEVER)), type_=Date).label("ends"),
-            func.bool_or(live.op("@>")(book.instant)).label("stands"),
-            func.bool_or(claim.c.closed_by.is_not(None)).label("closed"),
-            func.max(func.upper(live)).label("live_until"),
-            func.min(unit.c.code).label("code"),
-        )
-        .select_from(claim.join(unit, unit.c.id == claim.c.unit_id))
-        .where(*conditions)
-        .group_by(claim.c.commitment_id)
-    )
+    columns: list[ColumnElement[Any]] = [
+        claim.c.commitment_id.label("id"),
+        cast(func.min(cast(claim.c.company_id, String)), Uuid).label("company_id"),
+        func.min(func.lower(period), type_=Date).label("starts"),
+        func.max(func.coalesce(func.upper(period), literal(_NEVER)), type_=Date).label("ends"),
+        func.bool_or(live.op("@>")(book.instant)).label("stands"),
+        func.bool_or(claim.c.closed_by.is_not(None)).label("closed"),
+        func.max(func.upper(live)).label("live_until"),
+    ]
+    source: FromClause = claim
+    if wanted.sort == "code":
+        columns.append(func.min(unit.c.code).label("code"))
+        source = claim.join(unit, unit.c.id == claim.c.unit_id)
+    query = select(*columns).select_from(source).where(*conditions).group_by(claim.c.commitment_id)
     if actor.park_ids is not None:
         # All of its units, as where one lease is read.
         query = query.having(func.bool_and(among(claim.c.park_id, sorted(actor.park_ids))))
@@ -207,9 +208,9 @@ def _matching(book: _Book, places: Places) -> Select[Any] | None:
     )
 
 
-def _on_days(wanted: TenanciesWanted, stated: Subquery) -> list[ColumnElement[bool]]:
-    starts, ends = stated.c.starts, stated.c.ends
-    conditions = []
+def _on_days(wanted: TenanciesWanted, grouped: Subquery) -> list[ColumnElement[bool]]:
+    starts, ends = grouped.c.starts, grouped.c.ends
+    conditions: list[ColumnElement[bool]] = []
     if wanted.starts_from is not None:
         conditions.append(starts >= wanted.starts_from)
     if wanted.starts_until is not None:
@@ -221,14 +222,10 @@ def _on_days(wanted: TenanciesWanted, stated: Subquery) -> list[ColumnElement[bo
     return conditions
 
 
-def _order(sort: str, stated: Subquery) -> list[Sort]:
-    keys: dict[str, ColumnElement[Any]] = {
-        "until": stated.c.ends,
-        "from": stated.c.starts,
-        "code": stated.c.code,
-    }
-    first = Sort(keys[sort.removeprefix("-")], descending=sort.startswith("-"))
-    return [first, Sort(stated.c.id)]
+def _order(sort: str, grouped: Subquery) -> list[Sort]:
+    columns = {"until": "ends", "from": "starts", "code": "code"}
+    first = grouped.c[columns[sort.removeprefix("-")]]
+    return [Sort(first, descending=sort.startswith("-")), Sort(grouped.c.id)]
 
 
 def _first_known(book: _Book, id_: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -244,13 +241,13 @@ def _first_known(book: _Book, id_: ColumnElement[Any]) -> ColumnElement[Any]:
 def _signed_until(book: _Book, id_: ColumnElement[Any]) -> ColumnElement[date]:
     """Where a lease was to end when it was signed; far away if never."""
     claim = Claim.__table__.alias("signed")
+    known_from = func.lower(claim.c.live)
     return (
         select(func.max(func.coalesce(func.upper(claim.c.period), literal(_NEVER)), type_=Date))
-        .where(
-            claim.c.commitment_id == id_,
-            claim.c.kind == book.kind.value,
-            func.lower(claim.c.live) == _first_known(book, id_),
-        )
+        .where(claim.c.commitment_id == id_, claim.c.kind == book.kind.value)
+        .group_by(known_from)
+        .order_by(known_from)
+        .limit(1)
         .scalar_subquery()
     )
 
@@ -319,7 +316,7 @@ def _lease_members(book: _Book, found: Subquery) -> list[ColumnElement[Any]]:
 
 
 def _hold_members(book: _Book, found: Subquery) -> list[ColumnElement[Any]]:
-    ends_by_itself = found.c.state.in_([HoldState.HELD.value, HoldState.EXPIRED.value])
+    ends_by_itself = _hold_state(book, found).in_([HoldState.HELD.value, HoldState.EXPIRED.value])
     return [
         _first_known(book, found.c.id).label("placed_at"),
         case((ends_by_itself, found.c.live_until)).label("expires_at"),
@@ -327,7 +324,11 @@ def _hold_members(book: _Book, found: Subquery) -> list[ColumnElement[Any]]:
 
 
 def _details(
-    actor: Actor, book: _Book, found: Subquery, members: list[ColumnElement[Any]]
+    actor: Actor,
+    book: _Book,
+    found: Subquery,
+    state: ColumnElement[str],
+    members: list[ColumnElement[Any]],
 ) -> Select[Any]:
     """What is shown of the promises of a page."""
     company = Company.__table__
@@ -338,8 +339,8 @@ def _details(
     ]
     return select(
         found.c.id,
-        found.c.state,
-        case(words, value=found.c.state).label("state_zh"),
+        state.label("state"),
+        case(words, value=state).label("state_zh"),
         found.c.company_id,
         *(names if actor.is_staff else ()),
         found.c.starts.label("from"),

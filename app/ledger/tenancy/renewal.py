@@ -14,7 +14,7 @@ from app.ledger.lease_events import read_story, record_event
 from app.ledger.orders import Order, Slice, Wanted
 from app.ledger.queue.turns import require_turn, take_up
 from app.ledger.rights.clearing import Offer, clear_rights, record_clearances
-from app.ledger.tenancy.days import clearing_days, lay_out, standing_lease
+from app.ledger.tenancy.days import clearing_days, lay_out, pointing_at, standing_lease
 from app.ledger.tenancy.errors import LeaseHandedBackError
 from app.ledger.tenancy.schema import TermsStated
 from app.ledger.tenancy.terms import require_sound_for, write_terms
@@ -59,7 +59,8 @@ def extend_lease(
     def check(slices: Sequence[Slice]) -> None:
         _require_first(session, actor, made, added, slices, now=now)
 
-    lay_out(session, actor, made, now, until=until, cleared=cleared, check=check)
+    with pointing_at("/until"):
+        lay_out(session, actor, made, now, until=until, cleared=cleared, check=check)
     record_event(session, actor, made, LeaseEventKind.EXTENDED, on=until, now=now)
     longer = read_commitment(session, commitment_id)
     if stated is not None:
