@@ -25,7 +25,7 @@ from app.security.actors import NotAllowedError, NotSignedInError
 router = APIRouter(prefix="/api/v1/leases", tags=["ledger 台账"])
 
 
-class TermsIn(BaseModel):
+class LeaseTermsIn(BaseModel):
     """The terms of a lease."""
 
     model_config = ConfigDict(extra="forbid")
@@ -56,7 +56,7 @@ class ScheduleQuery(TermsQuery):
     )
 
 
-class TermsOut(BaseModel):
+class LeaseTermsOut(BaseModel):
     """Terms of a lease, and when they were believed."""
 
     lease_id: UUID
@@ -116,8 +116,8 @@ class ScheduleOut(BaseModel):
     deposit_cny: str = Field(description="押金; not part of the total")
 
 
-def _terms_out(lease_id: UUID, known: KnownTerms) -> TermsOut:
-    return TermsOut(
+def _terms_out(lease_id: UUID, known: KnownTerms) -> LeaseTermsOut:
+    return LeaseTermsOut(
         lease_id=lease_id,
         terms=known.stated,
         known_from=known.known_from,
@@ -178,7 +178,7 @@ def read_lease_terms(
     wanted: Annotated[TermsQuery, Query()],
     session: SessionDep,
     actor: ActorDep,
-) -> TermsOut:
+) -> LeaseTermsOut:
     """The terms as known at an instant: a correction leaves the answer of before as it was."""
     get_record(session, actor, lease_id)
     return _terms_out(lease_id, get_terms(session, lease_id, wanted.as_of))
@@ -191,7 +191,7 @@ def read_lease_terms(
     responses=problems(InvalidInputError, *CHANGE_PROBLEMS),
 )
 def record_lease_terms(
-    lease_id: IdPath, body: TermsIn, session: SessionDep, actor: ActorDep, write: WriterDep
+    lease_id: IdPath, body: LeaseTermsIn, session: SessionDep, actor: ActorDep, write: WriterDep
 ) -> Response:
     """Record the terms, or correct them: the whole of them, from the lease's first day on.
 

@@ -30,9 +30,11 @@ from app.ledger.rent.terms import (
 )
 from app.ledger.tenancy import cash, days
 from app.ledger.tenancy.schema import TermsStated
+from app.ledger.units.merging import Merger, merge_units
+from app.ledger.units.splitting import Part, Split, split_unit
 from app.models.claim import Claim
 from app.models.space import Unit
-from app.security.actors import Role
+from app.security.actors import Actor, ActorKind, Role
 from tests import factories as make
 from tests.ledger.racing import (
     RACERS,
@@ -469,3 +471,42 @@ def test_without_the_check_the_database_itself_refuses_the_longer_lease(
     assert refused.json()["type"] == "/problems/unit-occupied"
     assert "conflicts" not in refused.json()
     assert overbooked_days(own_engine) == 0
+
+
+def test_a_lease_outlives_the_split_and_the_merger_of_its_units(office: Office) -> None:
+    """Split on the first day of 2028, merged again on that of 2029; the tenant has it all along."""
+    unit = make.make_unit(office.session)
+    office.session.commit()
+    terms = {"basis": "internal", "first_rate": "3", "day_count": "actual", "payment_months": 12}
+    lease = sign(office, unit, clearing_days=30, terms=terms)
+    path = f"{LEASES}/{lease['id']}"
+    admin = Actor(kind=ActorKind.STAFF, label="tests", role=Role.ADMIN)
+    halves = [Part(f"{unit.code}-1"), Part(f"{unit.code}-2")]
+    split_unit(office.session, admin, unit.code, Split(date(2028, 1, 1), halves, shares=[1, 3]))
+    codes = [part.code for part in halves]
+    merger = Merger(date(2029, 1, 1), codes, f"{unit.code}-3")
+    merge_units(office.session, admin, merger)
+    office.session.commit()
+
+    longer = office.post(f"{path}/extend", 200, until="2032-01-01")
+
+    codes = [one["unit_code"].removeprefix(unit.code) for one in longer["claims"]]
+    assert codes == ["", "-1", "-2", "-3", "-3"]
+    assert [one["until"] for one in longer["claims"]][-2:] == ["2032-01-01", "2032-01-31"]
+    money = office.get(f"{path}/schedule")
+    assert money["total_cny"] == f"{3 * 1640 * (date(2032, 1, 1) - date(2027, 1, 1)).days}.00"
+    (row,) = office.get(LEASES)["items"]
+    assert (row["until"], len(row["lines"])) == ("2032-01-01", 4)
+
+    office.post(f"{path}/terminate", 200, on="2028-06-01")
+    back = office.post(f"{path}/hand-back", 200, on="2028-06-10")
+    clean = office.post(f"{path}/cleared", 200, on="2028-06-20")
+
+    assert back["next_start"] == "2028-07-10"
+    shown = [(one["kind"], one["from"], one["until"]) for one in clean["claims"]]
+    assert shown == [
+        ("lease", "2027-01-01", "2028-01-01"),
+        *[("lease", "2028-01-01", "2028-06-10")] * 2,
+        *[("clearing", "2028-06-10", "2028-06-20")] * 2,
+    ]
+    assert Decimal(office.get(f"{path}/schedule")["total_cny"]) == 3 * 1640 * (365 + 161)
