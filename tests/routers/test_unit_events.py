@@ -316,3 +316,39 @@ def test_versions_show_what_is_and_was_believed(client: TestClient, session: Ses
         assert client.get(f"{UNITS}/no-such/{path}").status_code == 404
         future = client.get(f"{UNITS}/{unit.code}/{path}", params={"as_of": "2999-01-01T00:00:00Z"})
         assert (future.status_code, future.json()["errors"][0]["pointer"]) == (422, "as_of")
+
+
+def test_hand_over_hand_back_and_works_are_part_of_a_life(
+    client: TestClient, session: Session
+) -> None:
+    unit, company = make.make_unit(session), make.make_company(session)
+    admin = make.staff_headers(session)
+    session.commit()
+
+    def post(path: str, body: dict[str, Any]) -> Any:
+        answer = client.post(f"/api/v1/{path}", json=body, headers=admin)
+        assert answer.status_code in {200, 201}, answer.text
+        return answer.json()
+
+    order = {"units": [{"unit_id": str(unit.id)}], "from": "2024-01-01", "until": "2026-01-01"}
+    lease = post("leases", {**order, "company_id": str(company.id)})
+    post(f"leases/{lease['id']}/hand-over", {"on": "2024-01-03"})
+    post(
+        f"units/{unit.code}/split",
+        {**SPLIT, "effective_on": "2025-01-01", "children": children("B-1", "B-2")},
+    )
+    post(f"leases/{lease['id']}/hand-back", {"on": "2026-01-01", "clearing_days": 10})
+    post(f"leases/{lease['id']}/cleared", {"on": "2026-01-11"})
+    child = str(session.execute(select(Unit.id).where(Unit.code == "B-1")).scalar_one())
+    works = {"units": [{"unit_id": child}], "from": "2031-01-01", "until": "2031-02-01"}
+    post("works", {**works, "kind": "works"})
+
+    # Each event is told of the units that the lease had on its day.
+    assert kinds(client, unit.code, admin) == ["created", "leased", "handed_over", "split"]
+    told = kinds(client, "B-1", admin)
+    assert [kind for kind in told if kind != "clearing"] == [
+        *("split", "leased", "handed_back", "cleared", "works"),
+    ]
+    assert "handed_over" not in told
+    for code in (unit.code, "B-1"):
+        assert "works" not in kinds(client, code, {})
