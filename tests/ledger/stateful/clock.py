@@ -6,7 +6,7 @@ searched before PostgreSQL's own stand in for it: in queries, in functions and i
 
 from datetime import datetime
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 _FUNCTION = """
     CREATE FUNCTION moved.{clock}() RETURNS timestamptz LANGUAGE sql STABLE AS $$
@@ -29,14 +29,12 @@ def install(engine: Engine) -> None:
     engine.dispose()  # the search path is read when a connection is opened
 
 
-def advance(engine: Engine, hours: float) -> None:
-    """Put the clock forward."""
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE moved.by SET hours = hours + :more"), {"more": hours})
+def advance(connection: Connection, hours: float) -> None:
+    """Put the clock forward; over a connection that commits by itself."""
+    connection.execute(text("UPDATE moved.by SET hours = hours + :more"), {"more": hours})
 
 
-def read(engine: Engine) -> datetime:
+def read(connection: Connection) -> datetime:
     """What the clock shows."""
-    with engine.connect() as connection:
-        found: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-        return found
+    found: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return found

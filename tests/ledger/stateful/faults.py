@@ -11,6 +11,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.ledger import commitments, holds, leases, orders, writing
+from app.ledger.units import changing, merging, promises, splitting
+
+_MODULES = (
+    *(commitments, holds, leases, orders, writing),
+    *(changing, merging, promises, splitting),
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class InPython:
         code = compile(source.replace(self.right, self.wrong), f"<{self.function}>", "exec")
         exec(code, names)  # noqa: S102  (our own source, with a slip in it)
         original: Callable[..., Any] = getattr(self.module, self.function)
-        for module in (commitments, holds, leases, orders, writing):
+        for module in _MODULES:
             if getattr(module, self.function, None) is original:
                 monkeypatch.setattr(module, self.function, names[self.function])
 
@@ -55,7 +61,7 @@ class InSql:
 
 _FREE_DAYS = "free_days(uuid, numeric, daterange, numeric, timestamptz)"
 
-FAULTS: dict[str, InPython | InSql] = {
+IN_PROMISES: dict[str, InPython | InSql] = {
     "a full unit counts as too small": InSql(
         _FREE_DAYS, "used > the_capacity - need", "used >= the_capacity - need"
     ),
@@ -85,10 +91,36 @@ FAULTS: dict[str, InPython | InSql] = {
         "cut = Range(line.period.lower, on + timedelta(days=1))",
     ),
     "nothing is cleared after an early end": InPython(
-        leases, "terminate_lease", "*clearing_rows(actor, made, cut, after, live)", ""
+        leases, "terminate_lease", "*clearing_rows(actor, made, had, after, live)", ""
     ),
     "a bundle forgets its last unit": InPython(
         writing, "promise", "insert_claims(session, rows)", "insert_claims(session, rows[:2])"
     ),
     "slivers may stay": InPython(orders, "require_lettable_remainder", "if not parts:", "if True:"),
+}
+
+IN_UNITS: dict[str, InPython | InSql] = {
+    "a split leaves the second half free": InPython(
+        splitting, "_moves", "for child in takes:", "for child in takes[:1]:"
+    ),
+    "a split forgets the days before it": InPython(
+        splitting, "_moves", "if earlier is not None:", "if False:"
+    ),
+    "an ended unit stays usable": InPython(
+        splitting, "ended", "usable = Range(unit.usable.lower, day)", "usable = unit.usable"
+    ),
+    "a merger takes what two promises have": InPython(
+        merging,
+        "_moves",
+        "if claim.line.claim_id not in going:",
+        "if claim.line.claim_id not in going and not claim.line.whole:",
+    ),
+    "a larger room is let in its old size": InPython(
+        promises, "resized", "line.whole and capacities", "False and capacities"
+    ),
+    "old sizes are forgotten": InSql(
+        "stepped_free_days(uuid, numeric, daterange, daterange, numeric, timestamptz)",
+        "the_capacity - capacity",
+        "0 * capacity",
+    ),
 }

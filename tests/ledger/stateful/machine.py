@@ -68,18 +68,18 @@ def on(day: int) -> date:
     return DAY_0 + timedelta(days=day)
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class Ledger(RuleBasedStateMachine):
     """Two rooms that are let whole and two that are let in parts, on one floor."""
 
     engine: ClassVar[Engine]
     #: One building for all machines, of a floor for each.
     building: ClassVar[Building]
     floors: ClassVar[Iterator[int]]
-    promises = Bundle("promises")
 
     def __init__(self) -> None:
         super().__init__()
         self.session = Session(self.engine, expire_on_commit=False)
+        self.reader = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self.model = Model()
         self.seen: list[tuple[datetime, Any, dict[tuple[UUID, int], int]]] = []
 
@@ -90,6 +90,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert self._free(instant) == free
                 assert self._taken(instant) == taken
         finally:
+            self.reader.close()
             self.session.close()
 
     @initialize()
@@ -149,6 +150,94 @@ class LedgerMachine(RuleBasedStateMachine):
         units = list(self.model.units)
         return {units[number % len(units)]: quantity for number, quantity in picks}
 
+    def promise(
+        self,
+        wanted: dict[UUID, int | None],
+        days: tuple[int, int],
+        *,
+        clearing: int,
+        hours: int | None,
+    ) -> UUID | None:
+        """Hold units for so many hours, or lease them; the id of what came of it."""
+        start, length = days
+        order = self._order(wanted, days, clearing)
+        expected = self.model.refusal(wanted, start, start + length, self._now(), clearing)
+        if hours is None:
+            made, refused = self._try(lambda: leases.sign_lease(self.session, STAFF, order))
+        else:
+            made, refused = self._try(
+                lambda: holds.hold_units(self.session, STAFF, order, LIMITS, hours)
+            )
+        assert refused == expected, (refused, expected)
+        if made is None:
+            return None
+        live = made.lines[0].live
+        kind = "lease" if hours is None else "hold"
+        self.model.promise(
+            made.id, kind, wanted, (start, start + length, clearing), (live.lower, live.upper)
+        )
+        id_: UUID = made.id
+        return id_
+
+    @rule(hours=st.sampled_from([0.5, 5, 40]))
+    def time_passes(self, hours: float) -> None:
+        clock.advance(self.reader, hours)
+
+    @rule()
+    def look(self) -> None:
+        """Remember what is known now."""
+        now = self._now()
+        self.seen.append((now, self._free(now), self._taken(now)))
+
+    # What must hold after every step.
+
+    @invariant()
+    def the_ledger_says_what_the_model_says(self) -> None:
+        if not self.model.units:
+            return
+        now = self._now()
+        assert self._taken(now) == self.model.taken(now)
+        free = self.model.free(now)
+        assert min(free.values()) >= 0, "promised twice"
+        assert self._free(now) == {
+            unit.id: [
+                day
+                for day, size in enumerate(unit.sizes)
+                if size and free[unit.id, day] >= (unit.min_part or size)
+            ]
+            for unit in self.model.units.values()
+        }
+
+    def _now(self) -> datetime:
+        return clock.read(self.reader)
+
+    def _asked(self, as_of: datetime) -> dict[str, Any]:
+        return {"units": list(self.model.units), "days": DAYS, "as_of": as_of}
+
+    def _taken(self, as_of: datetime) -> dict[tuple[UUID, int], int]:
+        found = self.reader.execute(_TAKEN, self._asked(as_of)).all()
+        return {(row.unit_id, row.day): int(row.taken) for row in found}
+
+    def _free(self, as_of: datetime) -> dict[UUID, list[int]]:
+        found = self.reader.execute(_FREE, self._asked(as_of)).all()
+        pieces: dict[UUID, dict[UUID, list[int]]] = {}
+        for unit, piece, start, end in found:
+            days = pieces.setdefault(unit, {}).setdefault(piece, [])
+            if start is not None:
+                days += range((start - DAY_0).days, (end - DAY_0).days)
+        free = {}
+        for unit, said in pieces.items():
+            first, *others = said.values()
+            assert all(other == first for other in others), "the pieces of a unit disagree"
+            free[unit] = first
+        return free
+
+
+class Promises(Ledger):
+    """Holds, leases and bundles of them come and go."""
+
+    promises = Bundle("promises")
+
     @rule(
         target=promises,
         picks=st.lists(st.tuples(st.integers(0, 7), parts), min_size=1, max_size=3),
@@ -165,24 +254,8 @@ class LedgerMachine(RuleBasedStateMachine):
         hours: int | None,
     ) -> Any:
         """A hold of so many hours, or a lease; of one unit or a bundle."""
-        wanted, (start, length) = self._wish(picks), days
-        order = self._order(wanted, days, clearing)
-        expected = self.model.refusal(wanted, start, start + length, self._now(), clearing)
-        if hours is None:
-            made, refused = self._try(lambda: leases.sign_lease(self.session, STAFF, order))
-        else:
-            made, refused = self._try(
-                lambda: holds.hold_units(self.session, STAFF, order, LIMITS, hours)
-            )
-        assert refused == expected, (refused, expected)
-        if made is None:
-            return multiple()
-        live = made.lines[0].live
-        kind = "lease" if hours is None else "hold"
-        self.model.promise(
-            made.id, kind, wanted, (start, start + length, clearing), (live.lower, live.upper)
-        )
-        return made.id
+        made = self.promise(self._wish(picks), days, clearing=clearing, hours=hours)
+        return multiple() if made is None else made
 
     def _held(self, commitment: UUID) -> tuple[list[Row], str | None]:
         """The live rows of a hold, or why there are none."""
@@ -279,14 +352,15 @@ class LedgerMachine(RuleBasedStateMachine):
         return None
 
     def _closing_instant(self, commitment: UUID) -> datetime:
-        found: datetime = self.session.execute(
+        found: datetime = self.reader.execute(
             text("SELECT max(upper(live)) FROM claims WHERE commitment_id = :id"),
             {"id": commitment},
         ).scalar_one()
-        self.session.rollback()
         return found
 
-    # What happens to units themselves, from a day on.
+
+class Changes(Ledger):
+    """Units are split, merged and measured anew under what is promised of them."""
 
     def _lasting(self, number: int) -> tuple[Unit, int]:
         """A unit that does not end, and the first day on which it is one."""
@@ -372,64 +446,32 @@ class LedgerMachine(RuleBasedStateMachine):
             self.model.remeasure(unit.id, day, size, made.recorded_at)
 
     def _ids(self, codes: list[str]) -> list[UUID]:
-        found = self.session.execute(
+        found = self.reader.execute(
             text("SELECT code, id FROM units WHERE code = ANY (:codes)"), {"codes": codes}
         ).all()
-        self.session.rollback()
         ids = {row.code: row.id for row in found}
         return [ids[code] for code in codes]
 
-    @rule(hours=st.sampled_from([0.5, 5, 40]))
-    def time_passes(self, hours: float) -> None:
-        clock.advance(self.engine, hours)
 
-    @rule()
-    def look(self) -> None:
-        """Remember what is known now."""
-        now = self._now()
-        self.seen.append((now, self._free(now), self._taken(now)))
+class ChangeMachine(Changes):
+    """Changes of units under few, long leases."""
 
-    # What must hold after every step.
+    @rule(
+        number=st.integers(0, 40),
+        quantity=st.sampled_from([None, None, 500]),
+        start=st.integers(0, 20),
+        length=st.integers(6, 14),
+    )
+    def let(self, number: int, quantity: int | None, *, start: int, length: int) -> None:
+        unit, _ = self._lasting(number)
+        self.promise({unit.id: quantity}, (start, length), clearing=0, hours=None)
 
-    @invariant()
-    def the_ledger_says_what_the_model_says(self) -> None:
-        if not self.model.units:
-            return
-        now = self._now()
-        assert self._taken(now) == self.model.taken(now)
-        free = self.model.free(now)
-        assert min(free.values()) >= 0, "promised twice"
-        assert self._free(now) == {
-            unit.id: [
-                day
-                for day, size in enumerate(unit.sizes)
-                if size and free[unit.id, day] >= (unit.min_part or size)
-            ]
-            for unit in self.model.units.values()
-        }
+    @rule(number=st.integers(0, 40), start=st.integers(0, 20), length=st.integers(6, 14))
+    def let_both(self, number: int, *, start: int, length: int) -> None:
+        """A bundle of two that may become one."""
+        pair = self.pairs[number % len(self.pairs)]
+        self.promise(dict.fromkeys(pair), (start, length), clearing=0, hours=None)
 
-    def _now(self) -> datetime:
-        return clock.read(self.engine)
 
-    def _asked(self, as_of: datetime) -> dict[str, Any]:
-        return {"units": list(self.model.units), "days": DAYS, "as_of": as_of}
-
-    def _taken(self, as_of: datetime) -> dict[tuple[UUID, int], int]:
-        found = self.session.execute(_TAKEN, self._asked(as_of)).all()
-        self.session.rollback()
-        return {(row.unit_id, row.day): int(row.taken) for row in found}
-
-    def _free(self, as_of: datetime) -> dict[UUID, list[int]]:
-        found = self.session.execute(_FREE, self._asked(as_of)).all()
-        self.session.rollback()
-        pieces: dict[UUID, dict[UUID, list[int]]] = {}
-        for unit, piece, start, end in found:
-            days = pieces.setdefault(unit, {}).setdefault(piece, [])
-            if start is not None:
-                days += range((start - DAY_0).days, (end - DAY_0).days)
-        free = {}
-        for unit, said in pieces.items():
-            first, *others = said.values()
-            assert all(other == first for other in others), "the pieces of a unit disagree"
-            free[unit] = first
-        return free
+class LedgerMachine(Promises, Changes):
+    """Everything at once."""
