@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.inventory.schemas import Fittings, Shown
+from app.inventory.schemas import Fittings, KnownUntil, Shown
 
 Fid = Annotated[int, Field(description="stable number of the feature")]
 OptionalText = Annotated[str | None, Field(description="null where there is none")]
@@ -205,6 +205,12 @@ class UnitProperties(DrawnFeature, InBuildingFeature, Fittings):
     floor_code: str = Field(description="code of the floor")
     level_index: int = Field(description="0 is the ground floor")
     level_name: str = Field(description="shows")
+
+
+class UnitVersionProperties(UnitProperties):
+    """What was believed of a unit for some days, between two instants."""
+
+    known_until: KnownUntil
 
 
 class FacilityProperties(NamedFeature):

@@ -70,8 +70,8 @@ class KnownWanted(BaseModel):
     start: Day | None = Field(
         default=None,
         alias="from",
-        description="first day asked about; today unless told. Facts are those of the first day"
-        " on which the thing exists",
+        description="first day asked about; the day of `as_of`, else today, unless told. Facts are"
+        " those of the first day on which the thing exists",
         examples=["2027-01-01"],
     )
     until: Day | None = Field(

@@ -59,7 +59,8 @@ def known_window(wanted: KnownWanted, now: datetime) -> Window:
     Raises:
         InvalidInputError: it is empty, or asks what will be known later.
     """
-    first = wanted.start or civil_day(now)
+    # The day of the instant asked about: tomorrow, too, the same question has the same answer.
+    first = wanted.start or civil_day(wanted.as_of or now)
     faults = []
     if wanted.until is not None and wanted.until <= first:
         faults.append(Fault("until", "must be after from", "query", "须晚于 from"))

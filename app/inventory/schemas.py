@@ -304,9 +304,6 @@ class Fittings(Shown):
         description="first day for which other facts hold, or on which the unit is no more"
     )
     known_from: datetime = Field(description="since when this is known")
-    known_until: datetime | None = Field(
-        description="until when this was what was known; null where it still is"
-    )
     usable_from: date = Field(description="first day on which it may be used")
     usable_until: date | None = Field(description="first day on which it no longer may be used")
     is_ground_floor: bool = Field(description="on the ground floor")
@@ -328,6 +325,15 @@ class Fittings(Shown):
     animal_facility: str | None = Field(description="conventional | spf")
     isotope_class: str | None = Field(description="jia | yi | bing")
     vibration_class: str | None = Field(description="VC-A … VC-E")
+
+
+KnownUntil = Annotated[
+    datetime | None,
+    Field(
+        description="until when this was believed; null where it still is, and in an answer as of"
+        " one instant"
+    ),
+]
 
 
 class UnitOut(PlacedNamed, Fittings):
@@ -362,7 +368,12 @@ class UnitOut(PlacedNamed, Fittings):
     parcel: NamedParcel = Field(description="the parcel it stands on")
     building: Named = Field(description="the building it is in")
     floor: NamedFloor = Field(description="the floor it is on")
-    version: int = Field(description="rises with every change of the unit or its claims")
+
+
+class UnitVersionOut(UnitOut):
+    """What was believed of a unit for some days, between two instants."""
+
+    known_until: KnownUntil
 
 
 class FacilityOut(PlacedNamed):

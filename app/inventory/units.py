@@ -76,7 +76,6 @@ _KNOWN = {
     "valid_from": "lower(units.valid)",
     "valid_until": "upper(units.valid)",
     "known_from": "units.known_from",
-    "known_until": "units.known_until",
 }
 _BUILT = plain(
     "units",
@@ -147,7 +146,6 @@ LISTING = Listing(
         ),
         **position("units"),
         **placed("units"),
-        **plain("units", "version"),
     },
     properties={
         **plain("units", "id", "fid", "code", "name_zh", "name_en", "unit_type"),

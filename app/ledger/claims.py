@@ -41,7 +41,9 @@ _SHOWN = labelled(
         "from": "lower(claims.period)",
         "until": "upper(claims.period)",
         "known_from": "lower(claims.live)",
-        "known_until": "upper(claims.live)",
+        # Who closed it and when is not known before; a hold's expiry is.
+        "known_until": "CASE WHEN claims.closed_by IS NULL THEN upper(claims.live)"
+        " ELSE claims.was_to_lapse_at END",
         "supersedes_id": "claims.supersedes_id",
         "synthetic": "claims.synthetic",
     }
@@ -51,7 +53,6 @@ _FOR_STAFF = labelled(
         "company_name_zh": "companies.name_zh",
         "company_name_en": "companies.name_en",
         "placed_by": "claims.placed_by",
-        "closed_by": "claims.closed_by",
     }
 )
 

@@ -57,6 +57,9 @@ class Claim(Base):
     )
     placed_by: Mapped[str] = mapped_column(comment="the actor who placed it")
     closed_by: Mapped[str | None] = mapped_column(comment="the actor who closed it before its time")
+    was_to_lapse_at: Mapped[datetime | None] = mapped_column(
+        comment="what live was to end at, where it was closed before"
+    )
     synthetic: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
     __table_args__ = (
@@ -73,6 +76,10 @@ class Claim(Base):
         CheckConstraint("kind <> 'hold' OR NOT upper_inf(live)", name="hold_expires"),
         CheckConstraint(
             "company_id IS NOT NULL OR kind NOT IN ('hold', 'lease')", name="promised_to_someone"
+        ),
+        CheckConstraint(
+            "was_to_lapse_at IS NULL OR closed_by IS NOT NULL AND upper(live) <= was_to_lapse_at",
+            name="lapse_kept_when_closed",
         ),
         ExcludeConstraint(
             ("park_id", "="),

@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.database.paging import PageRequest
 from app.inventory.filters import Day, Instant
+from app.inventory.known import require_past
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.kernel.terms import CapacityMeasure, ClaimKind
 from app.ledger.claims import ClaimSearch
 from app.ledger.claims import list_claims as find_claims
-from app.routers.dependencies import JSON, ActorDep, Filters, SessionDep
+from app.routers.dependencies import JSON, ActorDep, ClockDep, Filters, SessionDep
 from app.routers.problems import problems
 from app.security.actors import NotSignedInError
 
@@ -70,14 +71,13 @@ class ClaimOut(BaseModel):
     until: date | None = Field(description="exclusive; null is open")
     known_from: datetime = Field(description="since when it is believed")
     known_until: datetime | None = Field(
-        description="a hold's expiry, or when it was closed; null as long as it stands"
+        description="when it lapses by itself, as a hold does; null where it stands until closed"
     )
     supersedes_id: UUID | None = Field(description="the claim that this one took the place of")
     synthetic: bool
     company_name_zh: str | None = Field(default=None, description="for staff only")
     company_name_en: str | None = Field(default=None, description="for staff only")
     placed_by: str | None = Field(default=None, description="for staff only")
-    closed_by: str | None = Field(default=None, description="for staff only")
 
 
 class ClaimList(BaseModel):
@@ -97,9 +97,10 @@ class ClaimList(BaseModel):
     },
 )
 def list_claims(
-    wanted: Annotated[ClaimsQuery, Query()], session: SessionDep, actor: ActorDep
+    wanted: Annotated[ClaimsQuery, Query()], session: SessionDep, actor: ActorDep, clock: ClockDep
 ) -> Response:
     """Firms see their own claims; staff those of their parks, with the companies' names."""
+    require_past(wanted.as_of, clock.now())
     search = ClaimSearch(
         unit=wanted.unit,
         company_id=wanted.company,

@@ -67,7 +67,7 @@ class FreeSpaceFilters(Paging):
     start: Day | None = Field(
         default=None,
         alias="from",
-        description="first day of the window; today unless told",
+        description="first day of the window; the day of `as_of`, else today, unless told",
         examples=["2027-01-01"],
     )
     until: Day | None = Field(
@@ -157,7 +157,7 @@ class FreeSpaceFilters(Paging):
         }
         usual = FreeSpaceSort.CODE if places.get("near") is None else FreeSpaceSort.DISTANCE
         return FreeSpaceSearch(
-            start=self.start or civil_day(clock.now()),
+            start=self.start or civil_day(self.as_of or clock.now()),
             unit_types=tuple(self.type),
             sort=self.sort or usual,
             **own,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.inventory.filters import Day, Instant
+from app.inventory.known import require_past
 from app.kernel.errors import InvalidInputError
 from app.ledger.errors import NoSuchCommitmentError
 from app.ledger.rent.schedule import Instalment, RentLine
@@ -17,7 +18,14 @@ from app.ledger.tenancy.errors import NoLeaseTermsError
 from app.ledger.tenancy.record import get_record
 from app.ledger.tenancy.schema import TermsStated
 from app.ledger.tenancy.terms import KnownTerms, get_terms, set_terms
-from app.routers.dependencies import ActorDep, Filters, IdPath, SessionDep, WriterDep
+from app.routers.dependencies import (
+    ActorDep,
+    ClockDep,
+    Filters,
+    IdPath,
+    SessionDep,
+    WriterDep,
+)
 from app.routers.leases import CHANGE_PROBLEMS, TERMS_EXAMPLE, LeaseOut, shown_lease
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
@@ -57,12 +65,11 @@ class ScheduleQuery(TermsQuery):
 
 
 class LeaseTermsOut(BaseModel):
-    """Terms of a lease, and when they were believed."""
+    """Terms of a lease, and since when they are believed."""
 
     lease_id: UUID
     terms: TermsStated
     known_from: datetime
-    known_until: datetime | None = Field(description="null as long as they stand")
 
 
 class RentLineOut(BaseModel):
@@ -121,7 +128,6 @@ def _terms_out(lease_id: UUID, known: KnownTerms) -> LeaseTermsOut:
         lease_id=lease_id,
         terms=known.stated,
         known_from=known.known_from,
-        known_until=known.known_until,
     )
 
 
@@ -171,15 +177,23 @@ def _line_out(line: RentLine) -> RentLineOut:
 @router.get(
     "/{lease_id}/terms",
     summary="Read a lease's terms 查看租约条款",
-    responses=problems(NoLeaseTermsError, NoSuchCommitmentError, NotSignedInError, NotAllowedError),
+    responses=problems(
+        NoLeaseTermsError,
+        NoSuchCommitmentError,
+        InvalidInputError,
+        NotSignedInError,
+        NotAllowedError,
+    ),
 )
 def read_lease_terms(
     lease_id: IdPath,
     wanted: Annotated[TermsQuery, Query()],
     session: SessionDep,
     actor: ActorDep,
+    clock: ClockDep,
 ) -> LeaseTermsOut:
     """The terms as known at an instant: a correction leaves the answer of before as it was."""
+    require_past(wanted.as_of, clock.now())
     get_record(session, actor, lease_id)
     return _terms_out(lease_id, get_terms(session, lease_id, wanted.as_of))
 
@@ -218,11 +232,13 @@ def read_lease_schedule(
     wanted: Annotated[ScheduleQuery, Query()],
     session: SessionDep,
     actor: ActorDep,
+    clock: ClockDep,
 ) -> ScheduleOut:
     """What the lease brings in, payment by payment, as known at an instant.
 
     The sum of the exact rents is rounded once (half up, to the fen), and each payment is what the
     rounded sum grows by: so they add up to the total, always.
     """
+    require_past(wanted.as_of, clock.now())
     cash = lease_cash(session, actor, lease_id, until=wanted.until, as_of=wanted.as_of)
     return _schedule_out(lease_id, cash, wanted.as_of)

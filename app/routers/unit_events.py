@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 
 from app.database.paging import PageRequest
-from app.inventory.features import UnitProperties
-from app.inventory.schemas import ItemPage, UnitOut
+from app.inventory.features import UnitVersionProperties
+from app.inventory.schemas import ItemPage, UnitVersionOut
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.ledger.units.changing import Change, change_terms, remeasure
 from app.ledger.units.errors import (
@@ -197,9 +197,12 @@ def show_history(
 
 @router.get(
     "/{id_or_code}/versions",
-    response_model=ItemPage[UnitOut],
+    response_model=ItemPage[UnitVersionOut],
     summary="All facts of a unit over its days 房源版本",
-    responses={**page_responses(UnitProperties), **problems(InvalidInputError, NotFoundError)},
+    responses={
+        **page_responses(UnitVersionProperties),
+        **problems(InvalidInputError, NotFoundError),
+    },
 )
 def show_versions(
     request: Request,
@@ -214,7 +217,8 @@ def show_versions(
     """A unit's facts for all days, as known at `as_of`; or with `all=true` all that ever was.
 
     `valid_from` and `valid_until` are the days for which a row holds, `known_from` and
-    `known_until` the instants between which it was believed.
+    `known_until` the instants between which it was believed. `known_until` is told with `all=true`
+    only: an answer as of an instant does not tell what came after it.
     """
     page = unit_versions(
         session,

@@ -62,6 +62,9 @@ def show_unit(
     asked: Annotated[UnitQuery, Query()],
     geojson: GeoJsonDep,
 ) -> Response:
-    """One unit, with the facts of the day `from` (today unless told) as known at `as_of`."""
+    """One unit, with the facts of the day `from` as known at `as_of`.
+
+    Unless told, the day is that of `as_of`, else today.
+    """
     row = get_unit(session, id_or_code, known_window(asked, clock.now()), geojson=geojson)
     return answer_item(request, row, geojson=geojson)

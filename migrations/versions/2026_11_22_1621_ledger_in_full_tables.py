@@ -720,6 +720,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_claims_supersedes_id"), "claims", ["supersedes_id"], unique=False)
     op.add_column(
+        "claims",
+        sa.Column(
+            "was_to_lapse_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="what live was to end at, where it was closed before",
+        ),
+    )
+    op.create_check_constraint(
+        op.f("ck_claims_lapse_kept_when_closed"),
+        "claims",
+        "was_to_lapse_at IS NULL OR closed_by IS NOT NULL AND upper(live) <= was_to_lapse_at",
+    )
+    op.add_column(
         "units",
         sa.Column(
             "known_from",
@@ -781,6 +795,8 @@ def downgrade() -> None:
     op.drop_column("units", "valid")
     op.drop_column("units", "remainder_rule")
     op.drop_column("units", "known_from")
+    op.drop_constraint(op.f("ck_claims_lapse_kept_when_closed"), "claims")
+    op.drop_column("claims", "was_to_lapse_at")
     op.drop_index(op.f("ix_claims_supersedes_id"), table_name="claims")
     op.alter_column(
         "claims",

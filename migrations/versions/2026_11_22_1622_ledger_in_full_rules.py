@@ -104,6 +104,7 @@ CREATE FUNCTION free_quantity(
 $$""",
 ]
 
+REPLACED = ("before_claim_insert", "before_claim_update")
 CLAIM_TRIGGER = """
 CREATE OR REPLACE FUNCTION before_claim_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -155,6 +156,27 @@ BEGIN
             ERRCODE = 'exclusion_violation', CONSTRAINT = 'claims_within_capacity',
             TABLE = 'claims';
     END IF;
+    RETURN NEW;
+END $$"""
+
+# As before, and what a claim was to lapse at is kept: an answer of before must not change.
+CLOSING_TRIGGER = """
+CREATE OR REPLACE FUNCTION before_claim_update() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    kept claims%ROWTYPE := OLD;
+BEGIN
+    kept.live := NEW.live;
+    kept.closed_by := NEW.closed_by;
+    IF NEW IS DISTINCT FROM kept OR OLD.closed_by IS NOT NULL OR NEW.closed_by IS NULL
+        OR lower(NEW.live) IS DISTINCT FROM lower(OLD.live) OR upper_inf(NEW.live)
+        OR upper(NEW.live) > upper(OLD.live)
+        OR upper(NEW.live) NOT BETWEEN clock_timestamp() - interval '5 seconds'
+            AND clock_timestamp() + interval '5 seconds' THEN
+        RAISE EXCEPTION 'claims are closed and superseded, never edited' USING
+            ERRCODE = 'restrict_violation', CONSTRAINT = 'claims_only_close', TABLE = 'claims';
+    END IF;
+    NEW.was_to_lapse_at := upper(OLD.live);
+    UPDATE units SET version = version + 1 WHERE id = NEW.unit_id;
     RETURN NEW;
 END $$"""
 
@@ -287,6 +309,7 @@ def upgrade() -> None:
     for statement in AVAILABILITY:
         op.execute(statement)
     op.execute(CLAIM_TRIGGER)
+    op.execute(CLOSING_TRIGGER)
     op.execute("DROP TRIGGER units_keep_promises ON units")
     op.execute("DROP FUNCTION before_unit_shrinks()")
     for statement in HISTORY:
@@ -333,7 +356,7 @@ def downgrade() -> None:
     # The rules as they were, from the migration that wrote them.
     before = context.script.get_revision("0002").module.LEDGER
     for statement in before:
-        if "FUNCTION before_claim_insert()" in statement and "CREATE FUNCTION" in statement:
+        if any(f"CREATE FUNCTION {name}()" in statement for name in REPLACED):
             op.execute(statement.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
         if "before_unit_shrinks()" in statement:
             op.execute(statement)

@@ -57,6 +57,8 @@ def test_a_claim_cannot_be_deleted_or_truncated(session: Session) -> None:
         "live = tstzrange(NULL, clock_timestamp()), closed_by = 'x'",
         "closed_by = 'x'",
         "live = tstzrange(lower(live), clock_timestamp())",
+        "was_to_lapse_at = clock_timestamp()",
+        "closed_by = 'x', live = tstzrange(lower(live), now()), was_to_lapse_at = now()",
     ],
 )
 def test_a_claim_cannot_be_edited(session: Session, change: str) -> None:
@@ -84,6 +86,35 @@ def test_a_claim_is_closed_now_and_once_and_never_as_of_earlier(session: Session
     )
     sql(session, close.format("clock_timestamp()"))
     refused(session, "claims_only_close", sql, session, close.format("clock_timestamp()"))
+
+
+def test_what_a_claim_was_to_lapse_at_is_kept_when_it_is_closed(session: Session) -> None:
+    unit, now = make.make_unit(session), datetime.now(UTC)
+    lapses = now + timedelta(days=2)
+    live = Range(now - timedelta(days=1), lapses)
+    make.make_claim(session, unit, START, END, kind="hold", live=live)
+
+    sql(
+        session,
+        "UPDATE claims SET closed_by = 'x', live = tstzrange(lower(live), clock_timestamp())",
+    )
+
+    assert sql(session, "SELECT was_to_lapse_at FROM claims").scalar_one() == lapses
+
+
+def test_a_claim_that_stands_lapses_when_its_belief_ends(session: Session) -> None:
+    soon = datetime.now(UTC) + timedelta(days=1)
+
+    refused(
+        session,
+        "ck_claims_lapse_kept_when_closed",
+        make.make_claim,
+        session,
+        make.make_unit(session),
+        START,
+        END,
+        was_to_lapse_at=soon,
+    )
 
 
 def test_an_expired_hold_cannot_be_closed_or_brought_back(session: Session) -> None:

@@ -80,7 +80,8 @@ def test_a_right_is_granted_and_read_back(
         made["known_from"]
     )
     assert listed.items() <= made.items()
-    assert made.keys() - listed.keys() == {"notices", "behind", "cleared_for", "known_from"}
+    since = {"known_from", "known_until", "closed_by"}
+    assert made.keys() - listed.keys() == {"notices", "behind", "cleared_for", *since}
 
 
 def test_an_offer_is_refused_until_every_senior_right_is_waived(

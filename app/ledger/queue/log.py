@@ -27,20 +27,28 @@ _ENTRIES = text("""
     WHERE e.id IN (SELECT entry_id FROM queue_wants JOIN wanted USING (unit_id))
     GROUP BY e.id""")
 
+#: Units as they were known at ``:now``, on the last days planned then.
+_KNOWN = """
+    SELECT DISTINCT ON (id) id, capacity, usable, known_from FROM unit_terms
+    WHERE id = ANY (CAST(:units AS uuid[])) AND known_from <= :now
+        AND (known_until IS NULL OR known_until > :now)
+    ORDER BY id, lower(valid) DESC NULLS LAST"""
+
 #: Claims that were believed since the first of them joined; and the days on which a unit may not
 #: be used, as if taken since that was known.
-_TAKEN = text("""
+_TAKEN = text(f"""
+    WITH known AS ({_KNOWN})
     SELECT unit_id, quantity, lower(period), upper(period), lower(live), upper(live)
     FROM claims WHERE unit_id = ANY (CAST(:units AS uuid[]))
         AND (upper_inf(live) OR upper(live) >= :since)
     UNION ALL
     SELECT id, capacity, DATE '0001-01-01', lower(usable), known_from, NULL
-    FROM units WHERE id = ANY (CAST(:units AS uuid[]))
+    FROM known
     UNION ALL
     SELECT id, capacity, upper(usable), NULL, known_from, NULL
-    FROM units WHERE id = ANY (CAST(:units AS uuid[])) AND NOT upper_inf(usable)""")
+    FROM known WHERE NOT upper_inf(usable)""")  # noqa: S608  (our own words)
 
-_CAPACITY = text("SELECT id, capacity FROM units WHERE id = ANY (CAST(:units AS uuid[]))")
+_CAPACITY = text(f"SELECT id, capacity FROM ({_KNOWN}) known")  # noqa: S608  (our own words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +100,9 @@ def read_line(session: Session, unit_ids: Collection[UUID], now: datetime) -> Li
     since = min(entry.joined_at for entry in entries)
     taken = [
         Taken(*row)
-        for row in session.execute(_TAKEN, {"units": wanted, "since": since})
+        for row in session.execute(_TAKEN, {"units": wanted, "since": since, "now": now})
         if row[5] is None or row[5] > row[4]
     ]
-    found = session.execute(_CAPACITY, {"units": wanted}).all()
+    found = session.execute(_CAPACITY, {"units": wanted, "now": now}).all()
     capacity: dict[UUID, Decimal] = {row.id: row.capacity for row in found}
     return Line(now, entries, capacity, replay(entries, taken, capacity, now=now))

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
 from app.inventory.columns import coded, labelled
-from app.inventory.known import NOT_YET_KNOWN, believed, is_future
+from app.inventory.known import NOT_YET_KNOWN, believed, is_future, known_at, known_units
 from app.inventory.places import find_places
 from app.kernel.clock import civil_day
 from app.kernel.errors import Fault, InvalidInputError
@@ -30,7 +30,7 @@ from app.ledger.rights.errors import no_such_right
 from app.ledger.rights.ground import SLIVER_M2
 from app.models.company import Company
 from app.models.right import Right, RightFootprint
-from app.models.space import Floor, Park, Unit
+from app.models.space import Floor, Park, unit_terms
 from app.security.actors import Actor
 
 _right = Right.__table__.c
@@ -65,7 +65,6 @@ _PLAIN = (
         "rank": "rights.rank",
         "lease_id": "rights.commitment_id",
         "known_from": "lower(rights.known)",
-        "known_until": "upper(rights.known)",
     }
 )
 _SHOWN = _PLAIN | {"floors": _FLOORS, "units": _UNITS}
@@ -74,7 +73,6 @@ _FOR_STAFF = {
     **_NAMES,
     "note": "rights.note",
     "recorded_by": "rights.recorded_by",
-    "closed_by": "rights.closed_by",
 }
 _FEATURE = {
     **_PLAIN,
@@ -205,9 +203,9 @@ def get_right(session: Session, actor: Actor, right_id: UUID, now: datetime) -> 
         raise no_such_right(right_id)
     actor.require_park(park_id)
     notice = _NOTICE | (_NOTICE_FOR_STAFF if actor.is_staff else {})
-    more = {"notices": _notices(notice)}
+    more = {"known_until": "upper(rights.known)", "notices": _notices(notice)}
     if actor.is_staff:
-        more |= {"behind": _BEHIND, "cleared_for": _CLEARED}
+        more |= {"closed_by": "rights.closed_by", "behind": _BEHIND, "cleared_for": _CLEARED}
     query = _shown(actor, _asked(None, now)).add_columns(*labelled(more))
     row = fetch_one(session, query.where(_right.id == right_id))
     if row is None:
@@ -216,9 +214,9 @@ def get_right(session: Session, actor: Actor, right_id: UUID, now: datetime) -> 
 
 
 def _asked(as_of: datetime | None, now: datetime) -> Subquery:
-    """The instant of knowledge, and today."""
+    """The instant of knowledge, and its day."""
     return select(
-        believed(as_of).label("instant"), literal(civil_day(now), Date).label("day")
+        believed(as_of).label("instant"), literal(civil_day(as_of or now), Date).label("day")
     ).subquery("asked")
 
 
@@ -251,7 +249,7 @@ def _filters(session: Session, actor: Actor, search: RightSearch) -> list[Column
     if "park" in places:
         filters.append(_right.park_id.in_(places["park"]))
     if search.unit is not None:
-        filters.append(_lies_on(search.unit))
+        filters.append(_lies_on(search.unit, search.as_of))
     if search.company_id is not None:
         filters.append(_right.company_id == search.company_id)
     if search.kinds:
@@ -267,9 +265,13 @@ class _Named:
     park: str | None
 
 
-def _lies_on(unit_id: UUID) -> ColumnElement[bool]:
-    """That a right has ground of a unit, as it is outlined now."""
-    unit, footprint = Unit.__table__.c, RightFootprint.__table__.c
+def _lies_on(unit_id: UUID, as_of: datetime | None) -> ColumnElement[bool]:
+    """That a right has ground of a unit, as its last outline was known."""
+    unit, footprint = known_units.c, RightFootprint.__table__.c
+    later = unit_terms.alias("later")
+    has_later = select(1).where(
+        later.c.id == unit_id, known_at(later, as_of), later.c.valid.op(">>")(unit.valid)
+    )
     overlap: ColumnElement[float] = literal_column(
         "ST_Area(ST_Intersection(units.geom, right_footprints.geom)::geography)"
     )
@@ -278,6 +280,8 @@ def _lies_on(unit_id: UUID) -> ColumnElement[bool]:
         .where(
             footprint.right_id == _right.id,
             unit.id == unit_id,
+            known_at(known_units, as_of),
+            ~has_later.exists(),
             unit.floor_id == footprint.floor_id,
             func.ST_Relate(unit.geom, footprint.geom, "T********"),
             overlap > SLIVER_M2,

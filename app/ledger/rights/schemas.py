@@ -219,7 +219,6 @@ class RightRow(BaseModel):
     rank: int = Field(description="1 is asked first")
     lease_id: UUID | None = Field(description="the lease that it is part of")
     known_from: datetime = Field(description="when it was granted")
-    known_until: datetime | None = Field(description="when it was ended; null while it stands")
     floors: list[GroundOfFloor]
     units: list[UnitUnder] = Field(
         description="on the first day on which it can still bind; splits and merges change them"
@@ -228,7 +227,6 @@ class RightRow(BaseModel):
     company_name_en: str | None = Field(default=None, description="for staff only")
     note: str | None = Field(default=None, description="for staff only")
     recorded_by: str | None = Field(default=None, description="for staff only")
-    closed_by: str | None = Field(default=None, description="for staff only")
 
 
 class NoticeOut(BaseModel):
@@ -261,8 +259,10 @@ class ClearedFor(BaseModel):
 
 
 class RightOut(RightRow):
-    """A right with its notices."""
+    """A right with its notices, and what became of it."""
 
+    known_until: datetime | None = Field(description="when it was ended; null while it stands")
+    closed_by: str | None = Field(default=None, description="for staff only")
     notices: list[NoticeOut]
     behind: list[UUID] | None = Field(
         default=None, description="rights it was granted behind; for staff only"

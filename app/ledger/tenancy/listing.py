@@ -172,7 +172,9 @@ def _grouped(actor: Actor, book: _Book, places: Places) -> Subquery:
         func.max(func.coalesce(func.upper(period), literal(_NEVER)), type_=Date).label("ends"),
         func.bool_or(live.op("@>")(book.instant)).label("stands"),
         func.bool_or(claim.c.closed_by.is_not(None)).label("closed"),
-        func.max(func.upper(live)).label("live_until"),
+        func.max(
+            case((claim.c.closed_by.is_(None), func.upper(live)), else_=claim.c.was_to_lapse_at)
+        ).label("lapses_at"),
     ]
     source: FromClause = claim
     if wanted.sort == "code":
@@ -319,7 +321,7 @@ def _hold_members(book: _Book, found: Subquery) -> list[ColumnElement[Any]]:
     ends_by_itself = _hold_state(book, found).in_([HoldState.HELD.value, HoldState.EXPIRED.value])
     return [
         _first_known(book, found.c.id).label("placed_at"),
-        case((ends_by_itself, found.c.live_until)).label("expires_at"),
+        case((ends_by_itself, found.c.lapses_at)).label("expires_at"),
     ]
 
 
@@ -373,7 +375,7 @@ def _lines(book: _Book, id_: ColumnElement[Any]) -> ColumnElement[Any]:
         "claim_id": claim.c.id,
         "unit_id": claim.c.unit_id,
         "unit_code": unit.c.code,
-        "unit_type": func.coalesce(known.c.unit_type, unit.c.unit_type),
+        "unit_type": known.c.unit_type,
         "park_id": park.c.id,
         "park_code": park.c.code,
         "building_code": building.c.code,
@@ -381,7 +383,7 @@ def _lines(book: _Book, id_: ColumnElement[Any]) -> ColumnElement[Any]:
         "floor_level": floor.c.level_name,
         "level_index": floor.c.level_index,
         "quantity": claim.c.quantity,
-        "capacity_measure": func.coalesce(known.c.capacity_measure, unit.c.capacity_measure),
+        "capacity_measure": known.c.capacity_measure,
         "whole": claim.c.whole,
         "floor_load_kn_m2": known.c.floor_load_kn_m2,
         "clear_height_m": known.c.clear_height_m,
@@ -407,20 +409,30 @@ def _lines(book: _Book, id_: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _last_known(book: _Book, claim: FromClause) -> FromClause:
+    """The unit on the last of a line's days, as known; where it was not yet, its first record.
+
+    That record tells the unit's kind and measure alone. Unlike the present one it never changes.
+    """
     terms = unit_terms.alias("terms")
+    known = and_(
+        known_at(terms, book.wanted.as_of),
+        terms.c.valid.op("&&", is_comparison=True)(claim.c.period),
+    )
+    first_day = func.lower(terms.c.valid)
     return (
         select(
             terms.c.unit_type,
             terms.c.capacity_measure,
-            terms.c.floor_load_kn_m2,
-            terms.c.clear_height_m,
+            case((known, terms.c.floor_load_kn_m2)).label("floor_load_kn_m2"),
+            case((known, terms.c.clear_height_m)).label("clear_height_m"),
         )
-        .where(
-            terms.c.id == claim.c.unit_id,
-            known_at(terms, book.wanted.as_of),
-            terms.c.valid.op("&&")(claim.c.period),
+        .where(terms.c.id == claim.c.unit_id)
+        .order_by(
+            known.desc(),
+            case((known, first_day)).desc().nulls_last(),
+            terms.c.known_from,
+            first_day.nulls_first(),
         )
-        .order_by(func.lower(terms.c.valid).desc().nulls_last())
         .limit(1)
         .lateral("known")
     )

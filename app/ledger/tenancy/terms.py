@@ -24,11 +24,10 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class KnownTerms:
-    """Terms, and the instants between which they were believed; None: they still are."""
+    """Terms, and since when they are believed."""
 
     stated: TermsStated
     known_from: datetime
-    known_until: datetime | None
 
 
 def find_terms(
@@ -38,11 +37,11 @@ def find_terms(
     known = LeaseTerms.known
     believed = func.upper_inf(known) if as_of is None else known.op("@>")(literal(as_of))
     row = session.execute(
-        select(LeaseTerms.terms, func.lower(known), func.upper(known)).where(
+        select(LeaseTerms.terms, func.lower(known)).where(
             LeaseTerms.commitment_id == commitment_id, believed
         )
     ).one_or_none()
-    return None if row is None else KnownTerms(TermsStated.model_validate(row[0]), row[1], row[2])
+    return None if row is None else KnownTerms(TermsStated.model_validate(row[0]), row[1])
 
 
 def get_terms(session: Session, commitment_id: UUID, as_of: datetime | None = None) -> KnownTerms:

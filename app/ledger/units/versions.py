@@ -1,5 +1,6 @@
 """All that is, or was, believed of one unit: its facts, for which days, known from when to when."""
 
+from dataclasses import replace
 from datetime import date, datetime
 
 from sqlalchemy import Date, Select, Subquery, func, literal, select
@@ -12,6 +13,9 @@ from app.inventory.places import id_or_none
 from app.inventory.units import LISTING
 from app.kernel.errors import Fault, InvalidInputError
 
+#: What came after an instant is no part of what was known then: told only of every belief.
+_UNTIL_NOW = {"known_until": "NULL::timestamptz"}
+_UNTIL = {"known_until": "units.known_until"}
 #: Sorts before every day there is: "since ever" has no date of its own.
 _SINCE_EVER = date(1, 1, 1)
 
@@ -42,9 +46,14 @@ def unit_versions(
     believed = [] if every else [known_at(known_units, as_of)]
     first_day = func.coalesce(func.lower(unit.valid), literal(_SINCE_EVER, Date), type_=Date)
 
+    until = _UNTIL if every else _UNTIL_NOW
+    listing = replace(
+        LISTING, members=LISTING.members | until, properties=LISTING.properties | until
+    )
+
     def details(found: Subquery) -> Select[object]:
-        listed = found.join(LISTING.joined, found.c.terms_id == unit.terms_id)
-        return LISTING.shown(geojson=geojson).select_from(listed)
+        listed = found.join(listing.joined, found.c.terms_id == unit.terms_id)
+        return listing.shown(geojson=geojson).select_from(listed)
 
     return fetch_page(
         session,
