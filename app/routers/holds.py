@@ -18,6 +18,7 @@ from app.ledger.errors import (
     HoldTooLongError,
     NoSuchCommitmentError,
     OthersWaitError,
+    TermNotOfferedError,
 )
 from app.ledger.holds import HoldLimits
 from app.ledger.leases import confirm_with_terms
@@ -25,7 +26,7 @@ from app.ledger.tenancy.schema import TermsStated
 from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.leases import (
     ORDER_EXAMPLE,
-    ORDER_PROBLEMS,
+    PROMISE_PROBLEMS,
     CommitmentOut,
     LeaseOut,
     OrderIn,
@@ -132,7 +133,7 @@ def _limits(request: Request) -> HoldLimits:
     status_code=201,
     response_model=HoldOut,
     summary="Hold units 锁定房源",
-    responses=problems(HoldLimitReachedError, *ORDER_PROBLEMS),
+    responses=problems(HoldLimitReachedError, TermNotOfferedError, *PROMISE_PROBLEMS),
 )
 def create_hold(
     body: HoldIn, request: Request, session: SessionDep, actor: ActorDep, write: WriterDep

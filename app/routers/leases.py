@@ -19,6 +19,7 @@ from app.ledger.errors import (
     NoSuchCommitmentError,
     OutsideUsableDaysError,
     QuantityNotAllowedError,
+    RemainderTooSmallError,
     UnitOccupiedError,
     UnknownUnitError,
 )
@@ -65,8 +66,8 @@ ORDER_EXAMPLE: dict[str, Any] = {
     "until": "2030-01-01",
 }
 
+#: Of whatever names units and days.
 ORDER_PROBLEMS = (
-    UnitOccupiedError,
     UnknownUnitError,
     OutsideUsableDaysError,
     QuantityNotAllowedError,
@@ -74,6 +75,14 @@ ORDER_PROBLEMS = (
     NotFoundError,
     NotSignedInError,
     NotAllowedError,
+)
+#: Of what takes them, too: a place in line takes nothing.
+PROMISE_PROBLEMS = (
+    UnitOccupiedError,
+    RemainderTooSmallError,
+    RightNotClearedError,
+    OthersFirstError,
+    *ORDER_PROBLEMS,
 )
 
 
@@ -342,7 +351,7 @@ _LONGER = (UnitOccupiedError, OutsideUsableDaysError, QuantityNotAllowedError, I
     status_code=201,
     response_model=LeaseOut,
     summary="Lease without a hold 直接签约",
-    responses=problems(*ORDER_PROBLEMS),
+    responses=problems(*PROMISE_PROBLEMS),
 )
 def create_lease(body: LeaseIn, session: SessionDep, actor: ActorDep, write: WriterDep) -> Response:
     """Lease units to a company at once. For staff from manager upwards."""

@@ -12,6 +12,7 @@ from app.inventory.filters import Instant
 from app.inventory.known import require_past
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.kernel.terms import QueueOutcome
+from app.ledger.errors import TermNotOfferedError
 from app.ledger.orders import Order
 from app.ledger.queue.errors import (
     AlreadyInLineError,
@@ -161,7 +162,9 @@ def _order(body: EntryIn) -> Order:
     status_code=201,
     response_model=EntryOut,
     summary="Join the line 加入排队",
-    responses=problems(AlreadyInLineError, LineLimitReachedError, *ORDER_PROBLEMS),
+    responses=problems(
+        AlreadyInLineError, LineLimitReachedError, TermNotOfferedError, *ORDER_PROBLEMS
+    ),
 )
 def join_queue(
     body: EntryIn, request: Request, session: SessionDep, actor: ActorDep, write: WriterDep
