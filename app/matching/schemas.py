@@ -39,7 +39,7 @@ class PlaceOut(BaseModel):
     name_en: str
 
 
-class UnitOut(BaseModel):
+class MatchedUnitOut(BaseModel):
     """A unit as it is offered; who used it before is nobody's business."""
 
     id: UUID
@@ -102,7 +102,7 @@ class MatchOut(BaseModel):
     """One fitting unit, why it fits and why it ranks where it does."""
 
     rank: int = Field(description="1 is best; equal scores go by unit code")
-    unit: UnitOut
+    unit: MatchedUnitOut
     score: Exact = Field(description="0 to 1; comparable between requests")
     contributions: list[ContributionOut]
     margins: list[VerdictOut]
@@ -111,7 +111,7 @@ class MatchOut(BaseModel):
 class RefusedOut(BaseModel):
     """One refused unit with every reason."""
 
-    unit: UnitOut
+    unit: MatchedUnitOut
     reasons: list[VerdictOut]
 
 

@@ -29,6 +29,7 @@ from app.matching.load import database_now, load_summaries, load_units
 from app.matching.schemas import (
     BlockerOut,
     ContributionOut,
+    MatchedUnitOut,
     MatchesOut,
     MatchIn,
     MatchOut,
@@ -36,7 +37,6 @@ from app.matching.schemas import (
     RefusedOut,
     RelaxationOut,
     UncheckedOut,
-    UnitOut,
     VerdictOut,
 )
 from app.matching.scoring import exact
@@ -162,8 +162,8 @@ class _Answer:
             example=None if one.example_row is None else self.refused(one.example_row),
         )
 
-    def _unit(self, row: int) -> UnitOut:
-        return UnitOut(
+    def _unit(self, row: int) -> MatchedUnitOut:
+        return MatchedUnitOut(
             **self._summaries[self._units.ids[row]],
             quantity=self._units.value("quantity", row),
             free_from=self._units.value("free_from", row),

@@ -420,7 +420,7 @@ class Moved(BaseModel):
     whole: bool
 
 
-class BlockerOut(BaseModel):
+class BlockingPromiseOut(BaseModel):
     """A promise that stands in the way, and why."""
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -450,7 +450,7 @@ class UnitEventOut(BaseModel):
     recorded_at: datetime | None = Field(description="since when it is known; null in a dry run")
     units: list[ChangedUnit]
     moved: list[Moved] = Field(description="promises that follow 随之移动的占用")
-    blockers: list[BlockerOut] = Field(
+    blockers: list[BlockingPromiseOut] = Field(
         description="promises in the way; only in a dry run, the real call is refused with them"
     )
 
@@ -521,7 +521,7 @@ def event_out(done: Outcome) -> UnitEventOut:
         recorded_at=done.recorded_at,
         units=[_shown(ChangedUnit, unit) for unit in done.units],
         moved=[_shown(Moved, one) for one in done.moved],
-        blockers=[_shown(BlockerOut, one) for one in done.blockers],
+        blockers=[_shown(BlockingPromiseOut, one) for one in done.blockers],
     )
 
 

@@ -58,6 +58,38 @@ def test_operations_have_names_of_their_own_and_say_what_they_do(document: Docum
     assert silent == []
 
 
+def test_schemas_have_plain_names_of_their_own(document: Document) -> None:
+    """Two models of one name would be told apart by their modules, which are nobody's business."""
+    names = sorted(document["components"]["schemas"])
+    assert [name for name in names if "__" in name] == []
+    assert len(names) >= 150
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (
+            "/api/v1/holds",
+            {"unit-occupied", "remainder-too-small", "right-not-cleared", "others-first"},
+        ),
+        (
+            "/api/v1/leases",
+            {"unit-occupied", "remainder-too-small", "right-not-cleared", "others-first"},
+        ),
+        ("/api/v1/queue-entries", {"already-in-line"}),
+    ],
+)
+def test_what_may_refuse_an_order_is_listed(
+    document: Document, path: str, expected: set[str]
+) -> None:
+    responses = document["paths"][path]["post"]["responses"]
+    said = " ".join(response["description"] for response in responses.values())
+    listed = {slug for slug in expected if f"`{slug}`" in said}
+    assert listed == expected
+    # A place in line takes nothing, so nothing is in its way.
+    assert ("`unit-occupied`" in said) == (path != "/api/v1/queue-entries")
+
+
 def test_every_parameter_and_every_field_sent_is_described(document: Document) -> None:
     silent = []
     for method, path, operation in operations(document):
