@@ -204,7 +204,9 @@ class OnDayIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    on: Day = Field(description="civil day in Shanghai 日期", examples=["2027-01-04"])
+    on: Day = Field(
+        description="civil day in Shanghai, today or before 日期", examples=["2026-11-02"]
+    )
 
 
 class HandBackIn(OnDayIn):

@@ -1,6 +1,6 @@
 """Leases over HTTP after they are signed: prolonged, broken, handed over, handed back, cleared."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
+from app.kernel.clock import civil_day
 from app.ledger.tenancy import handover
 from app.ledger.tenancy.days import lay_out
 from app.models.claim import Claim
@@ -23,6 +24,8 @@ from tests import factories as make
 LEASES = "/api/v1/leases"
 FREE = "/api/v1/free-space"
 TERM = {"from": "2027-01-01", "until": "2030-01-01"}
+#: The same, of a lease that is over: only what has happened is handed over and back.
+PAST = {"from": "2019-01-01", "until": "2022-01-01"}
 TERMS = {
     "first_rate": "3.2",
     "breaks": [
@@ -38,7 +41,7 @@ class Desk:
 
     def __init__(self, client: TestClient, session: Session) -> None:
         self.client, self.session = client, session
-        self.unit = make.make_unit(session)
+        self.unit = make.make_unit(session, usable=Range(date(2015, 1, 1), None))
         self.company = make.make_company(session)
         self.manager = make.staff_headers(session, Role.MANAGER)
         self.agent = make.staff_headers(session, Role.AGENT)
@@ -215,20 +218,20 @@ def test_without_terms_there_is_no_break(desk: Desk) -> None:
 
 
 def test_clearing_keeps_the_next_tenant_out_until_the_space_is_clean(desk: Desk) -> None:
-    lease = desk.sign(clearing_days=60)
-    next_term = {"from": "2030-01-20", "until": "2031-01-01"}
+    lease = desk.sign(PAST, clearing_days=60)
+    next_term = {"from": "2022-01-20", "until": "2023-01-01"}
     assert desk.sign(next_term, status=409)["type"] == "/problems/unit-occupied"
 
-    back = desk.does(lease, "hand-back", on="2030-01-01")
-    assert (back["handed_back_on"], back["next_start"]) == ("2030-01-01", "2030-03-02")
+    back = desk.does(lease, "hand-back", on="2022-01-01")
+    assert (back["handed_back_on"], back["next_start"]) == ("2022-01-01", "2022-03-02")
     assert desk.sign(next_term, status=409)["type"] == "/problems/unit-occupied"
 
-    clean = desk.does(lease, "cleared", on="2030-01-20")
+    clean = desk.does(lease, "cleared", on="2022-01-20")
 
-    assert (clean["cleared_on"], clean["clearing_until"]) == ("2030-01-20", "2030-01-20")
-    assert kinds(clean)[1] == ("clearing", "2030-01-01", "2030-01-20")
-    assert desk.free() == [("2030-01-20", None)]
-    assert desk.sign(next_term)["from"] == "2030-01-20"
+    assert (clean["cleared_on"], clean["clearing_until"]) == ("2022-01-20", "2022-01-20")
+    assert kinds(clean)[1] == ("clearing", "2022-01-01", "2022-01-20")
+    assert desk.free(**{"from": "2019-01-01"}) == [("2022-01-20", None)]
+    assert desk.sign(next_term)["from"] == "2022-01-20"
 
 
 def test_the_day_it_is_clean_on_is_the_proof_not_the_word(
@@ -237,79 +240,79 @@ def test_the_day_it_is_clean_on_is_the_proof_not_the_word(
     """The control: were the clearing only recorded and not shortened, the next is kept out."""
 
     def unmoved(*args: Any, cleared: date, **more: Any) -> None:
-        lay_out(*args, cleared=date(2030, 3, 2), **more)
+        lay_out(*args, cleared=date(2022, 3, 2), **more)
 
-    lease = desk.sign(clearing_days=60)
-    desk.does(lease, "hand-back", on="2030-01-01")
+    lease = desk.sign(PAST, clearing_days=60)
+    desk.does(lease, "hand-back", on="2022-01-01")
     monkeypatch.setattr(handover, "lay_out", unmoved)
-    desk.does(lease, "cleared", on="2030-01-20")
+    desk.does(lease, "cleared", on="2022-01-20")
 
-    desk.sign({"from": "2030-01-20", "until": "2031-01-01"}, status=409)
+    desk.sign({"from": "2022-01-20", "until": "2023-01-01"}, status=409)
 
 
 def test_clean_on_the_day_it_comes_back_leaves_no_clearing(desk: Desk) -> None:
-    lease = desk.sign(clearing_days=60)
-    desk.does(lease, "hand-back", on="2030-01-01")
+    lease = desk.sign(PAST, clearing_days=60)
+    desk.does(lease, "hand-back", on="2022-01-01")
 
-    clean = desk.does(lease, "cleared", on="2030-01-01")
+    clean = desk.does(lease, "cleared", on="2022-01-01")
 
-    assert (clean["clearing_until"], clean["next_start"]) == (None, "2030-01-01")
+    assert (clean["clearing_until"], clean["next_start"]) == (None, "2022-01-01")
     assert [one["kind"] for one in clean["claims"]] == ["lease"]
-    assert desk.free() == [("2030-01-01", None)]
+    assert desk.free(**{"from": "2019-01-01"}) == [("2022-01-01", None)]
 
 
 def test_clearing_that_takes_longer_is_refused_where_it_hits_the_next_tenant(desk: Desk) -> None:
-    lease = desk.sign(clearing_days=30)
-    desk.sign({"from": "2030-02-10", "until": "2031-01-01"})
-    desk.does(lease, "hand-back", on="2030-01-01")
+    lease = desk.sign(PAST, clearing_days=30)
+    desk.sign({"from": "2022-02-10", "until": "2023-01-01"})
+    desk.does(lease, "hand-back", on="2022-01-01")
 
-    refused = desk.does(lease, "cleared", on="2030-02-11", status=409)
+    refused = desk.does(lease, "cleared", on="2022-02-11", status=409)
 
     assert refused["conflicts"][0]["periods"] == [
-        {"from": "2030-02-10", "until": "2030-02-11", "free_quantity": 0.0}
+        {"from": "2022-02-10", "until": "2022-02-11", "free_quantity": 0.0}
     ]
-    assert desk.does(lease, "cleared", on="2030-02-10")["next_start"] == "2030-02-10"
+    assert desk.does(lease, "cleared", on="2022-02-10")["next_start"] == "2022-02-10"
 
 
 def test_space_is_cleared_after_it_is_handed_back_and_not_before(desk: Desk) -> None:
-    lease = desk.sign(clearing_days=30)
+    lease = desk.sign(PAST, clearing_days=30)
 
-    refused = desk.does(lease, "cleared", on="2030-01-10", status=409)
-    desk.does(lease, "hand-back", on="2030-01-01")
-    too_soon = desk.does(lease, "cleared", on="2029-12-31", status=422)
+    refused = desk.does(lease, "cleared", on="2022-01-10", status=409)
+    desk.does(lease, "hand-back", on="2022-01-01")
+    too_soon = desk.does(lease, "cleared", on="2021-12-31", status=422)
 
     assert refused["type"] == "/problems/lease-not-handed-back"
     assert too_soon["errors"][0]["pointer"] == "/on"
 
 
 def test_space_is_not_handed_back_while_the_lease_runs(desk: Desk) -> None:
-    lease = desk.sign()
+    lease = desk.sign(PAST)
 
-    refused = desk.does(lease, "hand-back", on="2029-12-31", status=409)
+    refused = desk.does(lease, "hand-back", on="2021-12-31", status=409)
 
-    assert (refused["type"], refused["until"]) == ("/problems/lease-still-runs", "2030-01-01")
+    assert (refused["type"], refused["until"]) == ("/problems/lease-still-runs", "2022-01-01")
     assert "/terminate" in refused["detail"]
-    desk.does(lease, "terminate", on="2029-12-31")
-    back = desk.does(lease, "hand-back", on="2029-12-31", clearing_days=10)
-    assert (back["handed_back_on"], back["next_start"]) == ("2029-12-31", "2030-01-10")
+    desk.does(lease, "terminate", on="2021-12-31")
+    back = desk.does(lease, "hand-back", on="2021-12-31", clearing_days=10)
+    assert (back["handed_back_on"], back["next_start"]) == ("2021-12-31", "2022-01-10")
 
 
 def test_a_lease_without_an_end_is_ended_before_it_is_handed_back(desk: Desk) -> None:
-    lease = desk.sign(until=None)
+    lease = desk.sign(PAST, until=None)
 
-    refused = desk.does(lease, "hand-back", on="2029-12-31", status=409)
+    refused = desk.does(lease, "hand-back", on="2021-12-31", status=409)
 
     assert (refused["type"], refused["until"]) == ("/problems/lease-still-runs", None)
 
 
 def test_a_tenant_that_holds_over_is_on_the_lease_until_it_leaves(desk: Desk) -> None:
-    lease = desk.sign(clearing_days=30, terms={"first_rate": "3", "day_count": "actual"})
+    lease = desk.sign(PAST, clearing_days=30, terms={"first_rate": "3", "day_count": "actual"})
 
-    back = desk.does(lease, "hand-back", on="2030-02-01")
+    back = desk.does(lease, "hand-back", on="2022-02-01")
 
     assert kinds(back) == [
-        ("lease", "2027-01-01", "2030-02-01"),
-        ("clearing", "2030-02-01", "2030-03-03"),
+        ("lease", "2019-01-01", "2022-02-01"),
+        ("clearing", "2022-02-01", "2022-03-03"),
     ]
     money = desk.client.get(f"{LEASES}/{lease['id']}/schedule", headers=desk.firm).json()
     # 31 days more, 2,000 m² at 3 CNY: 1,096 days of three years, and those.
@@ -317,52 +320,84 @@ def test_a_tenant_that_holds_over_is_on_the_lease_until_it_leaves(desk: Desk) ->
 
 
 def test_holding_over_into_the_next_lease_is_refused(desk: Desk) -> None:
-    lease = desk.sign(clearing_days=30)
-    desk.sign({"from": "2030-02-01", "until": "2031-01-01"})
+    lease = desk.sign(PAST, clearing_days=30)
+    desk.sign({"from": "2022-02-01", "until": "2023-01-01"})
 
-    refused = desk.does(lease, "hand-back", on="2030-01-15", status=409)
-    held_over = desk.does(lease, "hand-back", on="2030-01-15", clearing_days=17)
+    refused = desk.does(lease, "hand-back", on="2022-01-15", status=409)
+    held_over = desk.does(lease, "hand-back", on="2022-01-15", clearing_days=17)
 
-    assert refused["conflicts"][0]["periods"][0]["from"] == "2030-02-01"
-    assert (held_over["until"], held_over["next_start"]) == ("2030-01-15", "2030-02-01")
-    assert desk.does(lease, "hand-back", on="2030-02-02", status=409)["conflicts"]
+    assert refused["conflicts"][0]["periods"][0]["from"] == "2022-02-01"
+    assert (held_over["until"], held_over["next_start"]) == ("2022-01-15", "2022-02-01")
+    assert desk.does(lease, "hand-back", on="2022-02-02", status=409)["conflicts"]
 
 
 def test_a_hand_back_corrects_an_earlier_one(desk: Desk) -> None:
-    lease = desk.sign()
-    desk.does(lease, "hand-back", on="2030-01-01")
-    desk.does(lease, "cleared", on="2030-01-05")
+    lease = desk.sign(PAST)
+    desk.does(lease, "hand-back", on="2022-01-01")
+    desk.does(lease, "cleared", on="2022-01-05")
 
-    back = desk.does(lease, "hand-back", on="2030-01-10")
+    back = desk.does(lease, "hand-back", on="2022-01-10")
 
-    assert (back["handed_back_on"], back["cleared_on"]) == ("2030-01-10", None)
+    assert (back["handed_back_on"], back["cleared_on"]) == ("2022-01-10", None)
     assert len(back["events"]) == 3
 
 
 def test_what_was_handed_back_is_not_extended(desk: Desk) -> None:
-    lease = desk.sign()
-    desk.does(lease, "hand-back", on="2030-01-01")
+    lease = desk.sign(PAST)
+    desk.does(lease, "hand-back", on="2022-01-01")
 
-    refused = desk.does(lease, "extend", until="2031-01-01", status=409)
+    refused = desk.does(lease, "extend", until="2023-01-01", status=409)
 
     assert refused["type"] == "/problems/lease-handed-back"
 
 
 def test_space_is_handed_over_within_the_lease_and_the_day_can_be_corrected(desk: Desk) -> None:
-    lease = desk.sign()
+    lease = desk.sign(PAST)
 
-    assert desk.does(lease, "hand-over", on="2026-12-31", status=422)["errors"]
-    assert desk.does(lease, "hand-over", on="2030-01-01", status=409)["until"] == "2030-01-01"
-    desk.does(lease, "hand-over", on="2027-01-04")
-    shown = desk.does(lease, "hand-over", on="2027-01-05")
+    assert desk.does(lease, "hand-over", on="2018-12-31", status=422)["errors"]
+    assert desk.does(lease, "hand-over", on="2022-01-01", status=409)["until"] == "2022-01-01"
+    desk.does(lease, "hand-over", on="2019-01-04")
+    shown = desk.does(lease, "hand-over", on="2019-01-05")
 
-    assert shown["handed_over_on"] == "2027-01-05"
-    assert [one["on"] for one in shown["events"]] == ["2027-01-04", "2027-01-05"]
+    assert shown["handed_over_on"] == "2019-01-05"
+    assert [one["on"] for one in shown["events"]] == ["2019-01-04", "2019-01-05"]
     assert shown["events"][0]["kind_zh"] == "交付"
 
 
+@pytest.mark.parametrize("what", ["hand-over", "hand-back", "cleared"])
+def test_what_has_not_happened_is_not_recorded(desk: Desk, what: str) -> None:
+    today = civil_day(desk.session.execute(select(func.clock_timestamp())).scalar_one())
+    tomorrow = today + timedelta(days=1)
+    # It runs until today, so that each may happen today and, but for the rule, tomorrow.
+    runs_on = what == "hand-over"
+    until = today + timedelta(days=9) if runs_on else today
+    lease = desk.sign({"from": "2019-01-01", "until": str(until)}, clearing_days=5)
+    if what == "cleared":
+        desk.does(lease, "hand-back", on=str(today))
+
+    refused = desk.does(lease, what, on=str(tomorrow), status=422)
+    done = desk.does(lease, what, on=str(today))
+
+    assert (refused["errors"][0]["pointer"], refused["errors"][0]["detail"]) == (
+        "/on",
+        f"not after {today}",
+    )
+    assert refused["errors"][0]["detail_zh"] == f"不得晚于 {today}"
+    assert done["events"][-1]["on"] == str(today)
+
+
+def test_but_for_the_rule_tomorrow_would_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control: nothing else refuses a day that has not come."""
+    monkeypatch.setattr(handover, "_require_come", lambda _on, _now: None)
+    lease = desk.sign(clearing_days=5)
+
+    for what, on in (("hand-over", "2027-01-02"), ("hand-back", "2030-01-01")):
+        assert desk.does(lease, what, on=on)["events"]
+    assert desk.does(lease, "cleared", on="2030-01-03")["cleared_on"] == "2030-01-03"
+
+
 def test_who_may_do_what(desk: Desk) -> None:
-    lease = desk.sign()
+    lease = desk.sign(PAST)
     stranger = make.firm_headers(desk.session, make.make_company(desk.session))
     viewer = make.staff_headers(desk.session, Role.VIEWER)
     elsewhere = make.staff_headers(
@@ -370,11 +405,11 @@ def test_who_may_do_what(desk: Desk) -> None:
     )
     desk.session.commit()
     calls = {
-        "extend": {"until": "2031-01-01"},
+        "extend": {"until": "2023-01-01"},
         "terms": {"terms": {"first_rate": "3"}},
-        "hand-over": {"on": "2027-01-01"},
-        "hand-back": {"on": "2030-01-01"},
-        "cleared": {"on": "2030-01-01"},
+        "hand-over": {"on": "2019-01-01"},
+        "hand-back": {"on": "2022-01-01"},
+        "cleared": {"on": "2022-01-01"},
     }
     for what, body in calls.items():
         statuses = [

@@ -224,7 +224,10 @@ def test_a_bundle_that_reaches_into_another_park_is_not_for_staff_of_one(
 def test_the_list_tells_what_was_known_then(
     client: TestClient, session: Session, asks: Asks
 ) -> None:
-    unit, company = make.make_unit(session), make.make_company(session)
+    unit, company = (
+        make.make_unit(session, usable=Range(date(2015, 1, 1), None)),
+        make.make_company(session),
+    )
     manager = make.staff_headers(session, Role.MANAGER)
     session.commit()
 
@@ -244,15 +247,15 @@ def test_the_list_tells_what_was_known_then(
         units=[{"unit_id": str(unit.id)}],
         company_id=str(company.id),
         clearing_days=30,
-        **{"from": "2027-01-01", "until": "2030-01-01"},
+        **{"from": "2019-01-01", "until": "2022-01-01"},
     )
     path = f"{LEASES}/{made['id']}"
     signed = instant()
-    post(f"{path}/extend", until="2032-01-01")
+    post(f"{path}/extend", until="2024-01-01")
     extended = instant()
-    post(f"{path}/terminate", on="2031-01-01")
+    post(f"{path}/terminate", on="2023-01-01")
     cut = instant()
-    post(f"{path}/hand-back", on="2031-01-01")
+    post(f"{path}/hand-back", on="2023-01-01")
     back = instant()
     unit.floor_load_kn_m2 = Decimal(20)
     session.commit()
@@ -262,10 +265,10 @@ def test_the_list_tells_what_was_known_then(
         return [tuple(row[name] for name in names) for row in asks(as_of=as_of)]
 
     assert told(before) == []
-    assert told(signed) == [("signed", "2030-01-01", "2030-01-31", "2030-01-01", None)]
-    assert told(extended) == [("signed", "2032-01-01", "2032-01-31", "2030-01-01", None)]
-    assert told(cut) == [("terminated", "2031-01-01", "2031-01-31", "2030-01-01", None)]
-    assert told(back)[0][-1] == "2031-01-01"
+    assert told(signed) == [("signed", "2022-01-01", "2022-01-31", "2022-01-01", None)]
+    assert told(extended) == [("signed", "2024-01-01", "2024-01-31", "2022-01-01", None)]
+    assert told(cut) == [("terminated", "2023-01-01", "2023-01-31", "2022-01-01", None)]
+    assert told(back)[0][-1] == "2023-01-01"
     assert asks(as_of=back)[0]["lines"][0]["floor_load_kn_m2"] == 7.85
     assert asks(min_floor_load_kn_m2=20)[0]["lines"][0]["floor_load_kn_m2"] == 20
     assert asks(min_floor_load_kn_m2=20, as_of=back) == []

@@ -1,10 +1,11 @@
 """The space changes hands: handed over, handed back, cleared for whoever comes next."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.kernel.clock import civil_day
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import LeaseEventKind
 from app.ledger.commitments import Commitment, read_commitment
@@ -19,11 +20,12 @@ def hand_over(session: Session, actor: Actor, commitment_id: UUID, on: date) -> 
     """Record that the tenant got the space. A later record corrects an earlier one.
 
     Raises:
-        InvalidInputError: the lease has not begun on that day.
+        InvalidInputError: the lease has not begun on that day, or the day has not come.
         LeaseEndedError: it has ended by then.
     """
     actor.require_staff(Role.AGENT)
     made, now, _ = standing_lease(session, actor, commitment_id)
+    _require_come(on, now)
     starts, ends = made.period.lower, made.period.upper
     if starts is None or on < starts:
         raise InvalidInputError(
@@ -50,11 +52,13 @@ def hand_back(
     over is on the lease up to ``on``, if nobody else has the space by then.
 
     Raises:
+        InvalidInputError: the day has not come.
         LeaseStillRunsError: the lease ends later, or never: end it first.
         UnitOccupiedError: held over, or cleared, into days that others have.
     """
     actor.require_staff(Role.AGENT)
     made, now, _ = standing_lease(session, actor, commitment_id)
+    _require_come(on, now)
     ends = made.period.upper
     if ends is None or on < ends:
         runs = "has no end" if ends is None else f"runs until {ends}"
@@ -77,11 +81,12 @@ def clear(session: Session, actor: Actor, commitment_id: UUID, on: date) -> Comm
 
     Raises:
         LeaseNotHandedBackError: the tenant still has it.
-        InvalidInputError: that is before the tenant left.
+        InvalidInputError: that is before the tenant left, or the day has not come.
         UnitOccupiedError: clearing took longer than agreed, into days that others have.
     """
     actor.require_staff(Role.AGENT)
     made, now, _ = standing_lease(session, actor, commitment_id)
+    _require_come(on, now)
     ends = made.period.upper
     back = read_story(session, commitment_id).handed_back_on
     if back is None or ends is None or back < ends:
@@ -100,3 +105,18 @@ def clear(session: Session, actor: Actor, commitment_id: UUID, on: date) -> Comm
         lay_out(session, actor, made, now, until=ends, cleared=on)
     record_event(session, actor, made, LeaseEventKind.CLEARED, on=on, now=now)
     return read_commitment(session, commitment_id)
+
+
+def _require_come(on: date, now: datetime) -> None:
+    """Refuse to record today what is still to happen.
+
+    Raises:
+        InvalidInputError: the day has not come in Shanghai.
+    """
+    today = civil_day(now)
+    if on > today:
+        raise InvalidInputError(
+            f"{on} has not come; record on the day or later what happened on it",
+            [Fault("/on", f"not after {today}", detail_zh=f"不得晚于 {today}")],
+            detail_zh=f"{on} 尚未到来，请在当日或之后登记",
+        )
