@@ -57,27 +57,26 @@ def served(
     assert process.returncode == 0
 
 
-def typed_lines(readme: Path) -> str:
-    """The shell blocks of the five calls, in order."""
-    text = readme.read_text(encoding="utf-8")
-    blocks: list[tuple[str, str]] = re.findall(
+def blocks(page: Path) -> list[str]:
+    """The shell blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
+    found: list[tuple[str, str]] = re.findall(
         r"^( *)```sh\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE
     )
-    chosen = [block for _, block in blocks if "$API/" in block or "API=" in block]
-    lines = "".join(chosen).splitlines()
-    return "\n".join(line.removeprefix("   ") for line in lines)
+    return [
+        "\n".join(line.removeprefix("   ") for line in block.splitlines()) for _, block in found
+    ]
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
-def test_the_five_calls_work_as_typed(readme: str, served: tuple[Path, int]) -> None:
-    folder, port = served
-    lines = typed_lines(ROOT / readme).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
-    if shutil.which("ogrinfo") is None:
-        assert not os.environ.get("CI"), "gdal-bin is missing"
-        lines = "\n".join(line for line in lines.splitlines() if not line.startswith("ogrinfo"))
+def typed_lines(readme: Path) -> str:
+    """The shell blocks of the five calls, in order."""
+    return "\n".join(block for block in blocks(readme) if "$API/" in block or "API=" in block)
+
+
+def typed(lines: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What comes of typing lines in a folder."""
     python = Path(sys.executable).parent
-
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-c", lines],
         cwd=folder,
         env={**os.environ, "PATH": f"{python}:{os.environ['PATH']}"},
@@ -87,7 +86,16 @@ def test_the_five_calls_work_as_typed(readme: str, served: tuple[Path, int]) -> 
         check=False,
     )
 
-    said = done.stdout
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_five_calls_work_as_typed(readme: str, served: tuple[Path, int]) -> None:
+    folder, port = served
+    lines = typed_lines(ROOT / readme).replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    if shutil.which("ogrinfo") is None:
+        assert not os.environ.get("CI"), "gdal-bin is missing"
+        lines = "\n".join(line for line in lines.splitlines() if not line.startswith("ogrinfo"))
+
+    said = typed(lines, folder).stdout
     assert '"unit_type": "pilot"' in said
     assert '"origin": "derived"' in said
     matches = json.loads((folder / ".space-relay" / "matches.json").read_text(encoding="utf-8"))
@@ -98,6 +106,30 @@ def test_the_five_calls_work_as_typed(readme: str, served: tuple[Path, int]) -> 
     assert re.search(r"^0\n1$", said, re.MULTILINE)
     if shutil.which("ogrinfo"):
         assert re.search(r"Feature Count: [1-9]", said)
+
+
+def test_the_questions_of_staff_are_answered_as_typed(served: tuple[Path, int]) -> None:
+    folder, port = served
+    first = next(block for block in blocks(ROOT / "README.md") if "API=" in block)
+    lines = "\n".join(["set -e", first, *blocks(ROOT / "docs" / "howto" / "staff.md")])
+
+    done = typed(lines.replace("127.0.0.1:8000", f"127.0.0.1:{port}"), folder)
+
+    assert done.returncode == 0, done.stderr
+    ending = json.loads((folder / ".space-relay" / "ending.json").read_text(encoding="utf-8"))
+    assert ending["items"]
+    for lease in ending["items"]:
+        assert "2026-12-01" <= lease["until"] < "2027-12-01"
+        assert any(line["floor_load_kn_m2"] >= 7.5 for line in lease["lines"])
+        assert all(line["rights"] is not None for line in lease["lines"])
+    for said in (
+        '"kind": "expansion"',
+        '"kind": "split"',
+        '"state": "held"',
+        "occupancy_m2",
+    ):
+        assert said in done.stdout, said
+    assert "/problems/" not in done.stdout
 
 
 def test_the_credentials_are_private_and_kept(served: tuple[Path, int]) -> None:
