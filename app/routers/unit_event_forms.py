@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from shapely import LineString, Polygon
+from shapely import LineString, Polygon, get_num_coordinates
 
-from app.geo.shapes import polygon_from_geojson, require_position
+from app.geo.shapes import InvalidShapeError, polygon_from_geojson, require_position
 from app.inventory.filters import Day, Instant
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import (
@@ -37,6 +37,9 @@ _MERGED_EXAMPLES = ("CGT-INCUBATOR-B04-3F-09", "CGT-INCUBATOR-B04-3F-10")
 Model = TypeVar("Model", bound=BaseModel)
 _PARTS_MAX = 50
 _LINE_POSITIONS_MAX = 1_000
+#: Rooms have few corners; outlines of thousands take their neighbours minutes to be checked.
+_OUTLINE_POSITIONS_MAX = 500
+_OUTLINES_POSITIONS_MAX = 2_000
 
 #: 一房一码: usable in a path, and never used again.
 NewCode = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/\x00]+$")]
@@ -171,8 +174,15 @@ class OutlineIn(BaseModel):
         Raises:
             InvalidShapeError: it is none.
         """
-        found: Any = polygon_from_geojson(self.type, self.coordinates, pointer=pointer)
-        return Polygon(found)
+        found = Polygon(polygon_from_geojson(self.type, self.coordinates, pointer=pointer))
+        corners = get_num_coordinates(found)
+        if corners > _OUTLINE_POSITIONS_MAX:
+            raise InvalidShapeError(
+                f"an outline has at most {_OUTLINE_POSITIONS_MAX} positions, not {corners}",
+                [Fault(f"{pointer}/coordinates", f"at most {_OUTLINE_POSITIONS_MAX} positions")],
+                detail_zh=f"轮廓最多 {_OUTLINE_POSITIONS_MAX} 个坐标点，现为 {corners} 个",
+            )
+        return found
 
 
 class LineIn(BaseModel):
@@ -334,6 +344,13 @@ class SplitIn(EventIn):
                     [Fault(f"/assign/{place}", "assigned before", detail_zh="重复指定")],
                     detail_zh="同一承诺被指定给两个新单元",
                 )
+        outlines = [child.geometry.coordinates for child in self.children if child.geometry]
+        if sum(len(ring) for rings in outlines for ring in rings) > _OUTLINES_POSITIONS_MAX:
+            raise InvalidShapeError(
+                f"the outlines have at most {_OUTLINES_POSITIONS_MAX} positions together",
+                [Fault("/children", f"at most {_OUTLINES_POSITIONS_MAX} positions together")],
+                detail_zh=f"各轮廓坐标点合计最多 {_OUTLINES_POSITIONS_MAX} 个",
+            )
         return Split(
             effective_on=self.effective_on,
             parts=[
@@ -438,6 +455,13 @@ class BlockingPromiseOut(BaseModel):
     why_zh: str
 
 
+class ChangedFact(BaseModel):
+    """A fact before and after, on the day of effect; amounts are text, as they are decimal."""
+
+    before: Any
+    after: Any
+
+
 class UnitEventOut(BaseModel):
     """What happened, or would."""
 
@@ -449,6 +473,10 @@ class UnitEventOut(BaseModel):
     event_id: UUID | None = Field(description="null in a dry run")
     recorded_at: datetime | None = Field(description="since when it is known; null in a dry run")
     units: list[ChangedUnit]
+    changes: dict[str, ChangedFact] = Field(
+        description="of new terms and measurements: each fact that differs 变更前后, by its name",
+        examples=[{"rent_cny_per_m2_day": {"before": "4.1000", "after": "3.5000"}}],
+    )
     moved: list[Moved] = Field(description="promises that follow 随之移动的占用")
     blockers: list[BlockingPromiseOut] = Field(
         description="promises in the way; only in a dry run, the real call is refused with them"
@@ -520,6 +548,7 @@ def event_out(done: Outcome) -> UnitEventOut:
         event_id=None if done.event is None else done.event.id,
         recorded_at=done.recorded_at,
         units=[_shown(ChangedUnit, unit) for unit in done.units],
+        changes={name: ChangedFact(**both) for name, both in done.changes.items()},
         moved=[_shown(Moved, one) for one in done.moved],
         blockers=[_shown(BlockingPromiseOut, one) for one in done.blockers],
     )

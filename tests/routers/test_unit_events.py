@@ -12,6 +12,8 @@ from shapely.geometry import mapping
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.ledger.units.facts import FACTS
+from app.ledger.units.words import WORDS
 from app.models.claim import Claim
 from app.models.space import Unit
 from app.models.unit_event import UnitEvent
@@ -144,6 +146,7 @@ def test_a_dry_run_changes_nothing_and_frees_its_locks(
             f"{UNITS}/{unit.code}/{path}", json={**body, "dry_run": True}, headers=manager
         )
         assert (answer.status_code, answer.json()["dry_run"]) == (200, True), answer.text
+    assert answer.json()["changes"] == {"gas": {"before": None, "after": True}}
     assert session.scalar(select(func.count()).select_from(UnitEvent)) == 0
     assert session.scalar(select(func.count()).select_from(Claim)) == 1
     assert session.scalar(select(func.count()).select_from(Unit)) == 1
@@ -200,7 +203,7 @@ def test_terms_are_checked_field_by_field(client: TestClient, session: Session) 
             {"effective_on": "2027-01-01", "until": "2027-01-01", "changes": {"gas": True}},
             "/until",
         ),
-        ({"effective_on": "2027-01-01", "changes": {}}, "/effective_on"),
+        ({"effective_on": "2027-01-01", "changes": {}}, "/changes"),
         ({"effective_on": "2027-01-01", "changes": {"capacity": 5}}, "/changes/capacity"),
     ):
         answer = client.post(f"{UNITS}/{unit.code}/terms", json=body, headers=agent)
@@ -211,6 +214,7 @@ def test_terms_are_checked_field_by_field(client: TestClient, session: Session) 
     }
     done = client.post(f"{UNITS}/{unit.code}/terms", json=body, headers=agent)
     assert done.status_code == 201, done.text
+    assert done.json()["changes"]["cleanroom_grade"] == {"before": None, "after": "C"}
     shown = client.get(f"{UNITS}/{unit.code}", params={"from": "2027-06-01"}).json()
     assert (shown["divisible"], shown["min_part"], shown["cleanroom_grade"]) == (True, 500, "C")
     assert shown["rent_cny_per_m2_day"] is None
@@ -263,7 +267,7 @@ def test_a_life_in_order_and_what_each_may_read_of_it(client: TestClient, sessio
         f"leased: the whole from 2026-01-01 until 2030-01-01, {company.name_en}"
     )
     assert by_kind["split"]["text_zh"] == "自 2028-01-01 起拆分为 H-1、H-2"
-    assert "leasable_area_m2 2000.00 → 1980.50" in by_kind["remeasured"]["text_en"]
+    assert "leasable area 2000 → 1980.5 m²" in by_kind["remeasured"]["text_en"]
     assert by_kind["remeasured"]["by"]
     child = client.get(f"{UNITS}/H-1/history", headers=admin).json()["items"]
     assert child[0]["text_en"] == f"made by splitting {unit.code} from 2028-01-01"
@@ -352,3 +356,59 @@ def test_hand_over_hand_back_and_works_are_part_of_a_life(
     assert "handed_over" not in told
     for code in (unit.code, "B-1"):
         assert "works" not in kinds(client, code, {})
+
+
+def test_a_life_is_told_in_words_and_with_units_of_measure(
+    client: TestClient, session: Session
+) -> None:
+    unit = make.make_unit(session, divisible=True, min_part=100)
+    company = make.make_company(session)
+    admin = make.staff_headers(session)
+    session.commit()
+
+    def post(path: str, body: dict[str, Any]) -> Any:
+        answer = client.post(f"/api/v1/{path}", json=body, headers=admin)
+        assert answer.status_code in {200, 201}, answer.text
+        return answer.json()
+
+    order = {"units": [{"unit_id": str(unit.id), "quantity": 600}], "company_id": str(company.id)}
+    lease = post("leases", {**order, "from": "2024-01-01", "until": "2030-10-01"})
+    post(f"leases/{lease['id']}/extend", {"until": "2031-10-01"})
+    changes = {"min_part": "150", "rent_cny_per_m2_day": "9.9900"}
+    post(f"units/{unit.code}/terms", {"effective_on": "2032-01-01", "changes": changes})
+    post(f"units/{unit.code}/remeasure", {**MEASURED, "effective_on": "2033-01-01"})
+    post(f"leases/{lease['id']}/terminate", {"on": "2031-01-01"})
+
+    items = client.get(f"{UNITS}/{unit.code}/history", headers=admin).json()["items"]
+    assert [(item["text_en"], item["text_zh"]) for item in items[1:]] == [
+        (
+            f"leased: 600 m² from 2024-01-01 until 2030-10-01, {company.name_en}",
+            f"签约：其中 600 ㎡，自 2024-01-01 起至 2030-10-01（不含），{company.name_zh}",
+        ),
+        (
+            f"extended until 2031-10-01, {company.name_en}",
+            f"续租至 2031-10-01（不含），{company.name_zh}",
+        ),
+        (
+            "terms changed from 2032-01-01: smallest part 100 → 150 m², rent 3 → 9.99 CNY/m²·day",
+            "自 2032-01-01 起条件变更：最小可租 100 → 150 ㎡、租金 3 → 9.99 元/㎡·天",
+        ),
+        (
+            (
+                "re-measured from 2033-01-01: leasable area 2000 → 1980.5 m²,"
+                " internal area 1640 → 1600 m², method of measuring tests → 实测"
+            ),
+            (
+                "自 2033-01-01 起面积重测：计租面积 2000 → 1980.5 ㎡、"
+                "套内建筑面积 1640 → 1600 ㎡、测量方法 tests → 实测"
+            ),
+        ),
+        (
+            f"ended early until 2031-01-01, {company.name_en}",
+            f"提前终止至 2031-01-01（不含），{company.name_zh}",
+        ),
+    ]
+
+
+def test_every_fact_has_words() -> None:
+    assert set(WORDS) == set(FACTS)

@@ -49,6 +49,12 @@ def change_terms(session: Session, actor: Actor, name: str, change: Change) -> O
         UnitRetiredError: the unit is no more on these days.
     """
     actor.require_staff(Role.AGENT)
+    if not change.changes:
+        raise InvalidInputError(
+            "changes is empty; name at least one fact",
+            [Fault("/changes", "name at least one fact", detail_zh="至少填写一项")],
+            detail_zh="changes 为空，请至少填写一项",
+        )
     with rehearsed(session, dry_run=change.dry_run):
         (unit,), now = locked_units(session, actor, [name])
         until = _last_day(session, unit, change)
@@ -156,13 +162,14 @@ def _write(
     claims = standing_claims(session, [unit.id], now)
     moves = resized(actor, claims, Target(unit.id, unit.code, pieces), now)
     told = told_units(unit.id, unit.code, "subject", within(pieces, change.effective_on, until))
+    before, after = (facts_on(found, change.effective_on) or {} for found in (unit.pieces, pieces))
+    values = told_change(before, after)
     if moves.blockers and change.dry_run:
-        return outcome(kind, change.effective_on, None, told, moves)
+        return outcome(kind, change.effective_on, None, told, moves, changes=values)
     moves.require_none_blocks()
     moves.close(session, actor, now)
     rewrite(session, unit, pieces, now)
     moves.write(session)
-    before, after = (facts_on(found, change.effective_on) or {} for found in (unit.pieces, pieces))
     event = record_event(
         session,
         actor,
@@ -171,10 +178,11 @@ def _write(
         now=now,
         park_id=unit.park_id,
         units=[(unit.id, "subject")],
-        changes={"until": plain(until), "values": told_change(before, after)},
+        changes={"until": plain(until), "values": values},
         reason=change.reason,
     )
-    return outcome(kind, change.effective_on, None if change.dry_run else event, told, moves)
+    made = None if change.dry_run else event
+    return outcome(kind, change.effective_on, made, told, moves, changes=values)
 
 
 def _differs(unit: KnownUnit, pieces: Pieces, start: date, end: date | None) -> bool:

@@ -34,6 +34,7 @@ from app.inventory.known import NOT_YET_KNOWN, believed, is_future
 from app.inventory.places import id_or_none
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.terms import LeaseEventKind, Term
+from app.ledger.units.words import amount_en, amount_zh, changes_en, changes_zh
 from app.models.space import Unit
 from app.security.actors import Actor
 
@@ -64,6 +65,8 @@ class HistoryKind(Term):
 
 
 _KINDS = {kind.value: kind for kind in HistoryKind}
+#: Their day is the lease's new end: the first one that it does not have.
+_MOVES_END = frozenset({HistoryKind.EXTENDED, HistoryKind.TERMINATED})
 
 #: Instants, each with its kind. ``rank`` puts what happens at one instant in the order of causes.
 #: A claim that an event of its unit moved is told by that event.
@@ -212,7 +215,7 @@ def unit_history(
         page=page,
         scope=f"history {unit.id} {as_of} {actor.label}",
     )
-    return replace(page_read, rows=[_told(row) for row in page_read.rows])
+    return replace(page_read, rows=[_told(row, unit.capacity_measure) for row in page_read.rows])
 
 
 def _find(session: Session, name: str) -> Any:
@@ -220,7 +223,9 @@ def _find(session: Session, name: str) -> Any:
     same = Unit.code == name if id_ is None else Unit.id == id_
     unit = None
     if "\0" not in name:
-        unit = session.execute(select(Unit.id, Unit.park_id).where(same)).one_or_none()
+        unit = session.execute(
+            select(Unit.id, Unit.park_id, Unit.capacity_measure).where(same)
+        ).one_or_none()
     if unit is None:
         shown = name.replace("\0", "")[:100]
         raise NotFoundError(
@@ -229,8 +234,11 @@ def _find(session: Session, name: str) -> Any:
     return unit
 
 
-def _told(row: str) -> str:
-    """A row with words for people, and its references as members."""
+def _told(row: str, measure: str) -> str:
+    """A row with words for people, and its references as members.
+
+    ``measure`` is what the unit's quantities count; it never changes.
+    """
     found = json.loads(row)
     facts = found.pop("facts")
     kind = _KINDS[found["kind"]]
@@ -242,8 +250,8 @@ def _told(row: str) -> str:
         "kind_en": kind.en,
         "from": days[0],
         "until": days[1],
-        "text_en": _text_en(kind, found, facts, days),
-        "text_zh": _text_zh(kind, found, facts, days),
+        "text_en": _text_en(kind, {**found, "measure": measure}, facts, days),
+        "text_zh": _text_zh(kind, {**found, "measure": measure}, facts, days),
         **{name: value for name, value in found.items() if name != "kind"},
         "refs": facts,
     }
@@ -260,9 +268,10 @@ def _text_en(
     span = f"from {start}" + (f" until {until}" if until else "")
     others = ", ".join(_others(facts))
     if kind is HistoryKind.CREATED:
-        return f"recorded with {facts['leasable_area_m2']} m², usable {span}"
+        return f"recorded with {amount_en(facts['leasable_area_m2'], 'm2')}, usable {span}"
     if kind in {HistoryKind.TERMS_CHANGED, HistoryKind.REMEASURED}:
-        return f"{kind.en.lower()} {span}: {_values(facts)}"
+        changes = changes_en(facts["changes"]["values"], row["measure"])
+        return f"{kind.en.lower()} {span}: {changes}" if changes else f"{kind.en.lower()} {span}"
     if kind is HistoryKind.SPLIT:
         made = f"made by splitting {others}"
         return f"{made} {span}" if facts["part"] == "child" else f"split into {others} {span}"
@@ -271,8 +280,9 @@ def _text_en(
         return f"{made} {span}" if facts["part"] == "child" else f"merged into {others} {span}"
     whom = f", {row['company_en']}" if row.get("company_en") else ""
     if "quantity" not in facts:
-        return f"{kind.en.lower()} on {start}{whom}"
-    much = "the whole" if facts["whole"] else f"{facts['quantity']} of it"
+        when = f"until {start}" if kind in _MOVES_END else f"on {start}"
+        return f"{kind.en.lower()} {when}{whom}"
+    much = "the whole" if facts["whole"] else amount_en(facts["quantity"], row["measure"])
     moved = f", moved here from {facts['moved_from']}" if facts.get("moved_from") else ""
     return f"{kind.en.lower()}: {much} {span}{whom}{moved}"
 
@@ -287,16 +297,18 @@ def _text_zh(
     span = f"自 {start} 起" + (f"至 {until}（不含）" if until else "")
     others = "、".join(_others(facts))
     if kind is HistoryKind.CREATED:
-        return f"建档，计租面积 {facts['leasable_area_m2']} ㎡，{span}可用"
+        return f"建档，计租面积 {amount_zh(facts['leasable_area_m2'], 'm2')}，{span}可用"
     if kind in {HistoryKind.TERMS_CHANGED, HistoryKind.REMEASURED}:
-        return f"{span}{kind.zh}：{_values(facts)}"
+        changes = changes_zh(facts["changes"]["values"], row["measure"])
+        return f"{span}{kind.zh}：{changes}" if changes else f"{span}{kind.zh}"
     if kind in {HistoryKind.SPLIT, HistoryKind.MERGED}:
         made = facts["part"] == "child"
         return f"{span}由 {others} {kind.zh}而来" if made else f"{span}{kind.zh}为 {others}"
     whom = f"，{row['company_zh']}" if row.get("company_zh") else ""
     if "quantity" not in facts:
-        return f"{start} {kind.zh}{whom}"
-    much = "整体" if facts["whole"] else f"其中 {facts['quantity']}"
+        when = f"{kind.zh}至 {start}（不含）" if kind in _MOVES_END else f"{start} {kind.zh}"
+        return f"{when}{whom}"
+    much = "整体" if facts["whole"] else f"其中 {amount_zh(facts['quantity'], row['measure'])}"
     moved = f"，由 {facts['moved_from']} 移入" if facts.get("moved_from") else ""
     return f"{kind.zh}：{much}，{span}{whom}{moved}"
 
@@ -304,15 +316,3 @@ def _text_zh(
 def _others(facts: Mapping[str, Any]) -> list[str]:
     """The codes on the other side of a split or a merger."""
     return [unit["code"] for unit in facts.get("units") or () if unit["part"] != facts["part"]]
-
-
-def _values(facts: Mapping[str, Any]) -> str:
-    """What changed from what to what; an outline only by its name."""
-    return ", ".join(
-        name if name == "geom" else f"{name} {_shown(both['before'])} → {_shown(both['after'])}"
-        for name, both in facts["changes"]["values"].items()
-    )
-
-
-def _shown(value: Any) -> str:
-    return "–" if value is None else str(value)

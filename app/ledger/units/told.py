@@ -1,9 +1,10 @@
 """What a change of units comes to, whether it was made or only rehearsed."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from app.inventory.pieces import Pieces
@@ -29,7 +30,10 @@ class UnitTold:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done, or would be. ``event`` is None where nothing was written."""
+    """What was done, or would be. ``event`` is None where nothing was written.
+
+    ``changes`` are the facts of one unit before and after, by column, as JSON has them.
+    """
 
     kind: UnitEventKind
     effective_on: date
@@ -37,6 +41,7 @@ class Outcome:
     units: tuple[UnitTold, ...]
     moved: tuple[MovedClaim, ...]
     blockers: tuple[Blocker, ...]
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def recorded_at(self) -> datetime | None:
@@ -50,10 +55,14 @@ def outcome(
     event: Recorded | None,
     units: Iterable[UnitTold],
     moves: Moves,
+    *,
+    changes: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """The outcome; what stands in the way moves nothing."""
     moved = () if moves.blockers else tuple(moves.told)
-    return Outcome(kind, effective_on, event, tuple(units), moved, tuple(moves.blockers))
+    return Outcome(
+        kind, effective_on, event, tuple(units), moved, tuple(moves.blockers), changes or {}
+    )
 
 
 def told_units(id_: UUID | None, code: str, part: str, pieces: Pieces) -> list[UnitTold]:
