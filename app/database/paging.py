@@ -226,7 +226,15 @@ def _encoded(values: Sequence[Any], scope: str) -> str:
 def _decoded(cursor: str, scope: str, order: Sequence[Sort]) -> list[Any]:
     refusal = InvalidInputError(
         "the cursor is not from this listing with these filters; start again without a cursor",
-        [Fault("cursor", "take next_cursor of the page before, with the same filters", "query")],
+        [
+            Fault(
+                "cursor",
+                "take next_cursor of the page before, with the same filters",
+                "query",
+                "须取自上一页的 next_cursor，且筛选条件不变",
+            )
+        ],
+        detail_zh="cursor 不属于此列表与这些筛选条件，请去掉 cursor 从第一页开始",
     )
     try:
         padded = cursor + "=" * (-len(cursor) % 4)

@@ -48,15 +48,21 @@ def polygon_from_geojson(kind: str, coordinates: object, *, pointer: str = "") -
     if kind == "Polygon":
         shape: BaseGeometry = _polygon(coordinates, place)
     elif kind == "MultiPolygon":
-        parts = _listed(coordinates, place, "a list of polygons, at least one")
+        parts = _listed(
+            coordinates, place, "a list of polygons, at least one", "应为至少含一个多边形的列表"
+        )
         shape = MultiPolygon(
             [_polygon(part, f"{place}/{index}") for index, part in enumerate(parts)]
         )
     else:
-        raise _fault(f"{pointer}/type", "Polygon or MultiPolygon")
+        raise _fault(f"{pointer}/type", "Polygon or MultiPolygon", "应为 Polygon 或 MultiPolygon")
     if not shape.is_valid:
         reason = is_valid_reason(shape)
-        raise _fault(place, f"{reason}; draw it so that no edge crosses or touches another")
+        raise _fault(
+            place,
+            f"{reason}; draw it so that no edge crosses or touches another",
+            f"图形无效（{reason}）；边不得相交或相接",
+        )
     return shape
 
 
@@ -75,6 +81,8 @@ def require_position(
             pointer,
             f"longitude first ({LONGITUDES[0]:g} to {LONGITUDES[1]:g}),"
             f" then latitude ({LATITUDES[0]:g} to {LATITUDES[1]:g}), in degrees, WGS-84",
+            f"经度在前（{LONGITUDES[0]:g} 至 {LONGITUDES[1]:g}），"
+            f"纬度在后（{LATITUDES[0]:g} 至 {LATITUDES[1]:g}），单位为度，WGS-84",
             where,
         )
 
@@ -88,37 +96,41 @@ def _refuse_too_many(coordinates: object, place: str) -> None:
         if not isinstance(value, list):
             numbers += 1
         elif depth > 3:  # noqa: PLR2004  (polygons, rings, positions, numbers)
-            raise _fault(place, "nested deeper than a MultiPolygon is")
+            raise _fault(place, "nested deeper than a MultiPolygon is", "嵌套层数超过 MultiPolygon")
         else:
             waiting.extend((part, depth + 1) for part in value)
         if numbers > MAX_POSITIONS * max(_POSITION_SIZES):
             break
     if numbers > MAX_POSITIONS * min(_POSITION_SIZES):
-        raise _fault(place, f"at most {MAX_POSITIONS} positions; simplify the shape")
+        raise _fault(
+            place,
+            f"at most {MAX_POSITIONS} positions; simplify the shape",
+            f"至多 {MAX_POSITIONS} 个点，请简化图形",
+        )
 
 
 def _polygon(value: object, place: str) -> Polygon:
-    rings = [
-        _ring(ring, f"{place}/{index}")
-        for index, ring in enumerate(_listed(value, place, "a list of rings, the outer one first"))
-    ]
+    listed = _listed(value, place, "a list of rings, the outer one first", "应为环的列表，外环在前")
+    rings = [_ring(ring, f"{place}/{index}") for index, ring in enumerate(listed)]
     return Polygon(rings[0], rings[1:])
 
 
 def _ring(value: object, place: str) -> Ring:
-    ring = [
-        _position(position, f"{place}/{index}")
-        for index, position in enumerate(_listed(value, place, "a list of positions"))
-    ]
+    listed = _listed(value, place, "a list of positions", "应为点的列表")
+    ring = [_position(position, f"{place}/{index}") for index, position in enumerate(listed)]
     if len(ring) < _RING_MIN or ring[0] != ring[-1]:
-        raise _fault(place, "a ring has at least four positions, and the last repeats the first")
+        raise _fault(
+            place,
+            "a ring has at least four positions, and the last repeats the first",
+            "环至少含四个点，且末点与首点相同",
+        )
     return ring
 
 
 def _position(value: object, place: str) -> tuple[float, float]:
-    numbers = _listed(value, place, "[longitude, latitude]")
+    numbers = _listed(value, place, "[longitude, latitude]", "应为 [经度, 纬度]")
     if len(numbers) not in _POSITION_SIZES:
-        raise _fault(place, "[longitude, latitude]")
+        raise _fault(place, "[longitude, latitude]", "应为 [经度, 纬度]")
     longitude, latitude = (_number(number, place) for number in numbers[:2])
     require_position(longitude, latitude, pointer=place)
     return longitude, latitude
@@ -131,14 +143,14 @@ def _number(value: object, place: str) -> float:
             number = float(value)
             if math.isfinite(number):
                 return number
-    raise _fault(place, "[longitude, latitude], finite numbers")
+    raise _fault(place, "[longitude, latitude], finite numbers", "应为 [经度, 纬度]，且为有限数值")
 
 
-def _listed(value: object, place: str, what: str) -> Sequence[object]:
+def _listed(value: object, place: str, what: str, what_zh: str) -> Sequence[object]:
     if not isinstance(value, list) or not value:
-        raise _fault(place, what)
+        raise _fault(place, what, what_zh)
     return value
 
 
-def _fault(pointer: str, detail: str, where: str = "body") -> InvalidShapeError:
-    return InvalidShapeError(f"{pointer}: {detail}", [Fault(pointer, detail, where)])
+def _fault(pointer: str, detail: str, detail_zh: str, where: str = "body") -> InvalidShapeError:
+    return InvalidShapeError(f"{pointer}: {detail}", [Fault(pointer, detail, where, detail_zh)])

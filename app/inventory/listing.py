@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
 from app.inventory.columns import Columns, labelled
 from app.inventory.filters import Wanted
-from app.inventory.places import id_or_none
+from app.inventory.places import PLACE_WORDS, id_or_none
 from app.kernel.errors import NotFoundError
 
 
@@ -100,5 +100,8 @@ def get_row(
         row = fetch_one(session, found, geojson=geojson)
     if row is None:
         shown = id_or_code.replace("\0", "")[:100]
-        raise NotFoundError(f"no {listing.singular} has the code or id {shown!r}")
+        raise NotFoundError(
+            f"no {listing.singular} has the code or id {shown!r}",
+            detail_zh=f"没有编码或编号为 {shown!r} 的{PLACE_WORDS[listing.singular]}",
+        )
     return row

@@ -62,8 +62,25 @@ _LOOKUPS = {
 #: The same with the parks that lie in the zone's parks, even where they are in another zone.
 _WHOLE_ZONE = _and_inside("zone", "parks", "parent_park_id", _OF_ZONE.format(shown="parks.id"))
 _NOT_LISTED = {
-    "district": "no zone or park lies in {value!r}; districts are written as in 浦东新区",
-    "land_use_code": "no parcel has the land-use code {value!r}; see /api/v1/parcels",
+    "district": (
+        "no zone or park lies in {value!r}; districts are written as in 浦东新区",
+        "没有位于 {value!r} 的区域或园区；行政区写法如 浦东新区",
+    ),
+    "land_use_code": (
+        "no parcel has the land-use code {value!r}; see /api/v1/parcels",
+        "没有用地代码为 {value!r} 的地块，见 /api/v1/parcels",
+    ),
+}
+#: What people call each kind of place.
+PLACE_WORDS = {
+    "zone": "区域",
+    "park": "园区",
+    "programme": "计划",
+    "parcel": "地块",
+    "building": "楼宇",
+    "floor": "楼层",
+    "shared facility": "公共设施",
+    "unit": "房源",
 }
 
 Places = Mapping[str, list[UUID]]
@@ -105,7 +122,7 @@ def find_places(
     for parameter, id_ in session.execute(query):
         found.setdefault(parameter, []).extend([id_] if id_ is not None else [])
     faults = [
-        Fault(f"/{name}" if where == "body" else name, _unknown(name, value), where)
+        Fault(f"/{name}" if where == "body" else name, *_unknown(name, value, where))
         for name, value in asked.items()
         if name not in found
     ]
@@ -153,8 +170,14 @@ def among(column: ColumnElement[UUID], ids: list[UUID]) -> ColumnElement[bool]:
     return column == any_(literal(ids, ARRAY(Uuid())))
 
 
-def _unknown(parameter: str, value: str) -> str:
+def _unknown(parameter: str, value: str, where: str) -> tuple[str, str, str]:
+    """Detail, where, and detail in Chinese of a fault."""
     said = _NOT_LISTED.get(parameter)
     if said is not None:
-        return said.format(value=value)
-    return f"no {parameter} has the code or id {value!r}; see /api/v1/{parameter}s"
+        english, chinese = said
+        return english.format(value=value), where, chinese.format(value=value)
+    return (
+        f"no {parameter} has the code or id {value!r}; see /api/v1/{parameter}s",
+        where,
+        f"没有编码或编号为 {value!r} 的{PLACE_WORDS[parameter]}，见 /api/v1/{parameter}s",
+    )

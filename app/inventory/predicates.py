@@ -59,9 +59,17 @@ def parse_box(text: str) -> Box:
     """
     box = Box(*_numbers("bbox", text, "west,south,east,north", 4))
     if not (_on_earth(box.west, box.south) and _on_earth(box.east, box.north)):
-        raise _refusal("bbox", "longitudes are -180 to 180 and latitudes -90 to 90, in this order")
+        raise _refusal(
+            "bbox",
+            "longitudes are -180 to 180 and latitudes -90 to 90, in this order",
+            "经度须在 -180 至 180、纬度须在 -90 至 90 之间，经度在前",
+        )
     if box.west >= box.east or box.south >= box.north:
-        raise _refusal("bbox", "west must be less than east, and south less than north")
+        raise _refusal(
+            "bbox",
+            "west must be less than east, and south less than north",
+            "西须小于东，南须小于北",
+        )
     return box
 
 
@@ -77,12 +85,20 @@ def parse_circle(near: str | None, within_m: float | None) -> Circle | None:
     if near is None and within_m is None:
         return None
     if near is None:
-        raise _refusal("near", "`within_m` needs `near=lon,lat`")
+        raise _refusal(
+            "near", "`within_m` needs `near=lon,lat`", "within_m 须与 near=经度,纬度 同时给出"
+        )
     if within_m is None:
-        raise _refusal("within_m", "`near` needs `within_m`, metres")
+        raise _refusal(
+            "within_m", "`near` needs `within_m`, metres", "near 须与 within_m（米）同时给出"
+        )
     lon, lat = _numbers("near", near, "lon,lat", 2)
     if not _on_earth(lon, lat):
-        raise _refusal("near", "longitude first: -180 to 180, then latitude -90 to 90")
+        raise _refusal(
+            "near",
+            "longitude first: -180 to 180, then latitude -90 to 90",
+            "经度在前（-180 至 180），纬度在后（-90 至 90）",
+        )
     return Circle(lon, lat, within_m)
 
 
@@ -137,7 +153,7 @@ def area_conditions(area: ColumnElement[Any], wanted: AreaWanted) -> list[Column
     """
     least, most = wanted.min_area_m2, wanted.max_area_m2
     if least is not None and most is not None and least > most:
-        raise _refusal("max_area_m2", "must not be less than `min_area_m2`")
+        raise _refusal("max_area_m2", "must not be less than `min_area_m2`", "不得小于 min_area_m2")
     return at_least(area, least) + at_most(area, most)
 
 
@@ -191,9 +207,15 @@ def _numbers(parameter: str, text: str, form: str, count: int) -> list[float]:
     except ValueError:
         numbers = []
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise _refusal(parameter, f"give {form} as {count} finite numbers, in degrees")
+        raise _refusal(
+            parameter,
+            f"give {form} as {count} finite numbers, in degrees",
+            f"应为 {form} 共 {count} 个数值，单位为度",
+        )
     return numbers
 
 
-def _refusal(parameter: str, detail: str) -> InvalidInputError:
-    return InvalidInputError(f"{parameter}: {detail}", [Fault(parameter, detail, "query")])
+def _refusal(parameter: str, detail: str, detail_zh: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{parameter}: {detail}", [Fault(parameter, detail, "query", detail_zh)]
+    )

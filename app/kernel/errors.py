@@ -70,7 +70,10 @@ class InvalidInputError(SpaceRelayError):
         detail_zh: str | None = None,
         **facts: object,
     ) -> None:
-        """``faults`` name each field at fault."""
+        """``faults`` name each field at fault; their Chinese is the detail's unless told."""
+        if detail_zh is None and faults and all(fault.detail_zh for fault in faults):
+            said = (f"{fault.pointer.lstrip('/')} {fault.detail_zh}" for fault in faults)
+            detail_zh = "；".join(said)
         super().__init__(detail, detail_zh=detail_zh, **facts)
         self.faults = tuple(faults)
 

@@ -87,38 +87,50 @@ class FreeSpaceSearch:
             InvalidInputError: every field at fault.
         """
         wrong = [
-            (self.until is not None and self.until <= self.start, "until", "must be after from"),
+            (
+                self.until is not None and self.until <= self.start,
+                "until",
+                "must be after from",
+                "须晚于 from",
+            ),
             (
                 self.free_by is not None and self.free_by < self.start,
                 "free_by",
                 "must not be before from",
+                "不得早于 from",
             ),
             (
                 is_future(self.as_of, now),
                 "as_of",
                 NOT_YET_KNOWN,
+                "不得晚于当前时刻",
             ),
             (
                 None not in (self.min_area_m2, self.max_area_m2)
                 and (self.min_area_m2 or 0) > (self.max_area_m2 or 0),
                 "max_area_m2",
                 "must not be less than min_area_m2",
+                "不得小于 min_area_m2",
             ),
             (
                 self.sort is FreeSpaceSort.DISTANCE and self.near is None,
                 "sort",
                 "distance needs near",
+                "按距离排序须给出 near",
             ),
             (
                 self.bbox is not None
                 and (self.bbox[0] > self.bbox[2] or self.bbox[1] > self.bbox[3]),
                 "bbox",
                 "must be west, south, east, north",
+                "应依次为西、南、东、北",
             ),
         ]
         slash = "/" if where == "body" else ""
         faults = [
-            Fault(slash + field, detail, where) for is_wrong, field, detail in wrong if is_wrong
+            Fault(slash + field, detail, where, detail_zh)
+            for is_wrong, field, detail, detail_zh in wrong
+            if is_wrong
         ]
         if faults:
             raise InvalidInputError(

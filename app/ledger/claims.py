@@ -82,7 +82,8 @@ def list_claims(session: Session, actor: Actor, search: ClaimSearch, page: PageR
         actor.require_company(search.company_id)
     if search.start and search.until and search.until <= search.start:
         raise InvalidInputError(
-            "until must be after from", [Fault("until", "must be after from", "query")]
+            "until must be after from",
+            [Fault("until", "must be after from", "query", "须晚于 from")],
         )
     first_day = func.lower(_claim.period, type_=Date)
     return fetch_page(

@@ -392,7 +392,8 @@ def _near(position: tuple[float, ...] | None, within_m: float | None, where: str
     if position is None:
         if within_m is not None:
             raise InvalidInputError(
-                "within_m needs near", [Fault(f"{slash}within_m", "needs near", where)]
+                "within_m needs near",
+                [Fault(f"{slash}within_m", "needs near", where, "须与 near 同时给出")],
             )
         return None
     longitude, latitude = position

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from app.database.session import DATABASE_FAILURES, unavailability
 from app.kernel.errors import InvalidInputError, Kind, SpaceRelayError
-from app.routers.validation_words import in_chinese
+from app.routers.validation_words import in_chinese, in_english
 
 logger = structlog.get_logger(__name__)
 
@@ -170,7 +170,7 @@ def install(app: FastAPI) -> None:
             {
                 "where": str(one["loc"][0]),
                 "pointer": _pointer(one["loc"]),
-                "detail": one["msg"],
+                "detail": in_english(one),
                 "detail_zh": in_chinese(one),
             }
             for one in found

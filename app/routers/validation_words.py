@@ -1,7 +1,8 @@
-"""Chinese words for what a request's form gets wrong; the English ones are the library's."""
+"""Words for what a request's form gets wrong: Chinese ones, and the library's English put right."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 #: By the library's stable name of the fault; braces are filled from its context.
 _WORDS = {
@@ -14,7 +15,6 @@ _WORDS = {
     "string_type": "应为文本",
     "string_too_short": "至少 {min_length} 个字符",
     "string_too_long": "至多 {max_length} 个字符",
-    "string_pattern_mismatch": "格式不符，应匹配 {pattern}",
     "int_type": "应为整数",
     "int_parsing": "应为整数",
     "int_from_float": "应为整数",
@@ -27,8 +27,8 @@ _WORDS = {
     "finite_number": "应为有限数值",
     "bool_type": "应为 true 或 false",
     "bool_parsing": "应为 true 或 false",
-    "enum": "应为下列之一：{expected}",
-    "literal_error": "应为下列之一：{expected}",
+    "enum": "应为 {expected}",
+    "literal_error": "应为 {expected}",
     "greater_than": "应大于 {gt}",
     "greater_than_equal": "不得小于 {ge}",
     "less_than": "应小于 {lt}",
@@ -47,14 +47,62 @@ _WORDS = {
 _OTHERWISE = "取值不符合要求"
 
 
+class _Form(NamedTuple):
+    """What a pattern means."""
+
+    en: str
+    zh: str
+
+
+_NUMBER = r"-?\d{1,3}(?:\.\d{1,15})?"
+#: By pattern; a test holds that every pattern of the interface is here.
+PATTERNS: Mapping[str, _Form] = {
+    r"^[^\x00]*$": _Form("must not contain a NUL character", "不得含空字符（NUL）"),
+    r"^[^\x00]+$": _Form(
+        "must not be empty or contain a NUL character", "不得为空，也不得含空字符（NUL）"
+    ),
+    r"^[^\s/\x00]+$": _Form("must not contain spaces or a slash", "不得含空格或“/”"),
+    "^(json|geojson)$": _Form("must be json or geojson", "应为 json 或 geojson"),
+    f"^{_NUMBER}(,{_NUMBER}){{3}}$": _Form(
+        "must be west,south,east,north in degrees, as 121.58,31.18,121.66,31.23",
+        "应为 西,南,东,北 四个以度为单位的数，如 121.58,31.18,121.66,31.23",
+    ),
+    f"^{_NUMBER},{_NUMBER}$": _Form(
+        "must be longitude,latitude in degrees, as 121.60,31.20",
+        "应为 经度,纬度 两个以度为单位的数，如 121.60,31.20",
+    ),
+}
+_ANY_FORM = _Form("does not have the form of this field", "格式不符，见该字段的说明")
+#: How Python writes a member of an enumeration.
+_MEMBER = re.compile(r"<\w+\.\w+: ('[^']*'|\d+)>")
+
+
 def in_chinese(fault: Mapping[str, Any]) -> str:
     """The fault in Chinese.
 
     >>> in_chinese({"type": "greater_than", "ctx": {"gt": 0}})
     '应大于 0'
+    >>> in_chinese({"type": "enum", "ctx": {"expected": "'hold', 'lease' or 'works'"}})
+    '应为 hold、lease 或 works'
     """
-    words = _WORDS.get(str(fault["type"]), _OTHERWISE)
+    kind, context = str(fault["type"]), dict(fault.get("ctx", {}))
+    if kind == "string_pattern_mismatch":
+        return PATTERNS.get(context.get("pattern", ""), _ANY_FORM).zh
+    if "expected" in context:
+        plain = _MEMBER.sub(r"\1", str(context["expected"])).replace("'", "")
+        context["expected"] = plain.replace(", ", "、").replace(" or ", " 或 ")
     try:
-        return words.format(**fault.get("ctx", {}))
+        return _WORDS.get(kind, _OTHERWISE).format(**context)
     except KeyError:
         return _OTHERWISE
+
+
+def in_english(fault: Mapping[str, Any]) -> str:
+    """The library's words, without what only a programmer of this service would understand.
+
+    >>> in_english({"type": "literal_error", "msg": "Input should be <Kind.WORKS: 'works'>"})
+    "Input should be 'works'"
+    """
+    if str(fault["type"]) == "string_pattern_mismatch":
+        return PATTERNS.get(fault.get("ctx", {}).get("pattern", ""), _ANY_FORM).en
+    return _MEMBER.sub(r"\1", str(fault["msg"]))

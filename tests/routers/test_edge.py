@@ -1,11 +1,13 @@
 """The edge: health, problems, limits, request ids."""
 
+import json
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
@@ -14,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.database.engine import make_engine
 from app.kernel.clock import SystemClock
 from app.routers.dependencies import SessionDep
+from app.routers.validation_words import PATTERNS
 from app.security.credentials import revoke
 from tests.conftest import Databases
 from tests.factories import staff_headers
@@ -153,6 +156,54 @@ def test_a_wrong_form_is_explained_in_both_languages(client: TestClient) -> None
     said = {fault["pointer"]: fault["detail_zh"] for fault in problem["errors"]}
     assert said == {"limit": "不得小于 1", "nothing": "没有这个字段，请核对名称"}
     assert "不得小于 1" in problem["detail_zh"]
+
+
+def test_choices_and_patterns_are_told_in_plain_words(client: TestClient, session: Session) -> None:
+    staff = staff_headers(session)
+    session.commit()
+    works = {"units": [], "from": "2030-01-01", "kind": "party"}
+    refused = client.post("/api/v1/works", json=works, headers=staff).json()
+    (kind,) = (fault for fault in refused["errors"] if fault["pointer"] == "/kind")
+    assert kind["detail"].startswith("Input should be 'works'")
+    assert re.fullmatch(r"应为 works(、\w+)* 或 \w+", kind["detail_zh"])
+    assert "<" not in refused["detail"] + refused["detail_zh"]
+
+    merged = {"effective_on": "2030-01-01", "units": ["a", "b"], "code": "a b"}
+    refused = client.post("/api/v1/units/merge", json=merged, headers=staff).json()
+    (code,) = refused["errors"]
+    assert (code["detail"], code["detail_zh"]) == (
+        "must not contain spaces or a slash",
+        "不得含空格或“/”",
+    )
+
+    # Every pattern of the interface has words; those of decimal numbers are never checked as text.
+    patterns = set(re.findall(r'"pattern":"((?:[^"\\]|\\.)*)"', client.get("/openapi.json").text))
+    own = {json.loads(f'"{one}"') for one in patterns if not one.startswith("^(?!")}
+    assert own
+    assert own <= set(PATTERNS)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "says"),
+    [
+        ("units", {"from": "2027-02-01", "until": "2027-01-01"}, "until 须晚于 from"),
+        ("units", {"as_of": "2099-01-01T00:00:00Z"}, "as_of 不得晚于当前时刻"),
+        ("units", {"park": "nowhere"}, "park 没有编码或编号为 'nowhere' 的园区，见 /api/v1/parks"),
+        ("units", {"zone": "nowhere"}, "zone 没有编码或编号为 'nowhere' 的区域，见 /api/v1/zones"),
+        ("units", {"bbox": "122,31,121,32"}, "bbox 西须小于东，南须小于北"),
+        ("units", {"near": "121,31"}, "within_m near 须与 within_m（米）同时给出"),
+        ("units", {"cursor": "bm8"}, "请去掉 cursor 从第一页开始"),
+        ("units/nothing", {}, "没有编码或编号为 'nothing' 的房源"),
+        ("free-space", {"from": "2027-02-01", "until": "2027-01-01"}, "until 须晚于 from"),
+        ("free-space", {"near": "31.2,121.6", "within_m": "100"}, "near 经度在前"),
+    ],
+)
+def test_refusals_say_in_chinese_what_is_wrong(
+    client: TestClient, path: str, asked: dict[str, str], says: str
+) -> None:
+    problem = client.get(f"/api/v1/{path}", params=asked).json()
+    assert says in problem["detail_zh"]
+    assert all(fault["detail_zh"] for fault in problem["errors"])
 
 
 def test_a_crowd_without_keys_does_not_keep_known_callers_waiting(
