@@ -139,8 +139,8 @@ class RightKind(Term):
 
     RENEWAL = "renewal", "优先承租", "Priority to renew"
     EXPANSION = "expansion", "扩租", "Expansion"
-    FIRST_OFFER = "first_offer", "优先受邀", "First offer"
-    FIRST_REFUSAL = "first_refusal", "优先拒绝", "First refusal"
+    FIRST_OFFER = "first_offer", "首邀权", "First offer"
+    FIRST_REFUSAL = "first_refusal", "首拒权", "First refusal"
     MUST_TAKE = "must_take", "到期必租", "Must take"
 
 

@@ -106,7 +106,7 @@ def test_an_offer_is_refused_until_every_senior_right_is_waived(
             "order": 1,
             "right_id": one["id"],
             "kind": "first_refusal",
-            "kind_zh": "优先拒绝",
+            "kind_zh": "首拒权",
             "holder": {
                 "company_id": str(first.id),
                 "name_zh": first.name_zh,
@@ -123,7 +123,7 @@ def test_an_offer_is_refused_until_every_senior_right_is_waived(
             "order": 2,
             "right_id": two["id"],
             "kind": "first_refusal",
-            "kind_zh": "优先拒绝",
+            "kind_zh": "首拒权",
             "holder": {
                 "company_id": str(second.id),
                 "name_zh": second.name_zh,

@@ -185,13 +185,13 @@ def require_company(session: Session, company_id: UUID | None) -> UUID:
     if company_id is None:
         raise InvalidInputError(
             "name the company",
-            [Fault("/company_id", "needed here")],
+            [Fault("/company_id", "needed here", detail_zh="此处必填")],
             detail_zh="请指明 company_id",
         )
     if session.scalar(select(Company.id).where(Company.id == company_id)) is None:
         raise InvalidInputError(
             f"there is no company {company_id}",
-            [Fault("/company_id", "no such company")],
+            [Fault("/company_id", "no such company", detail_zh="没有该企业")],
             detail_zh=f"没有编号为 {company_id} 的企业",
         )
     return company_id

@@ -1,6 +1,6 @@
 """Grant rights: never beside one that they would meet, unless behind it and knowingly."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from app.ledger.commitments import Commitment, get_commitment
 from app.ledger.errors import LedgerMovedOnError, UnknownUnitError
 from app.ledger.orders import database_now, lock
 from app.ledger.rights.clearing import named_companies, require_company
-from app.ledger.rights.conflicts import Conflict, conflicts, meeting, rank_behind
+from app.ledger.rights.conflicts import Conflict, ConflictReason, conflicts, meeting, rank_behind
 from app.ledger.rights.errors import RightConflictError
 from app.ledger.rights.ground import (
     Outline,
@@ -71,10 +71,23 @@ def grant_right(session: Session, actor: Actor, grant: Grant) -> UUID:
     if strangers:
         raise InvalidInputError(
             f"the right {grant.behind[strangers[0]]} is not one that this one would meet",
-            [Fault(f"/behind/{place}", "no right that stands and meets it") for place in strangers],
+            [
+                Fault(
+                    f"/behind/{place}",
+                    "no right that stands and meets it",
+                    detail_zh="不是与之相交的有效权利",
+                )
+                for place in strangers
+            ],
             detail_zh=f"权利 {grant.behind[strangers[0]]} 与本权利并不相交，或已终止",
         )
     rank = rank_behind(met) if grant.rank is None else grant.rank
+    if rank > RANK_MAX:
+        raise InvalidInputError(
+            f"no rank is left behind {RANK_MAX}; end a right that is in the way first",
+            [Fault("/rank", f"at most {RANK_MAX}", detail_zh=f"不得大于 {RANK_MAX}")],
+            detail_zh=f"顺位已到 {RANK_MAX}，请先终止不再需要的权利",
+        )
     found = conflicts(grant.kind, company_id, rank, grant.behind, met)
     promised = promises_under(session, ground, grant.window, company_id, now)
     unnamed = [
@@ -125,7 +138,10 @@ def _wanted(session: Session, actor: Actor, grant: Grant) -> tuple[UUID, Sequenc
     if (grant.lease_id is None) == (not grant.unit_ids):
         raise InvalidInputError(
             "name either units or a lease",
-            [Fault("/units", "give these or /lease_id"), Fault("/lease_id", "or /units")],
+            [
+                Fault("/units", "give these or /lease_id", detail_zh="与 lease_id 二选一"),
+                Fault("/lease_id", "or /units", detail_zh="与 units 二选一"),
+            ],
             detail_zh="请指明 units 或 lease_id 之一",
         )
     if grant.lease_id is None:
@@ -136,10 +152,19 @@ def _wanted(session: Session, actor: Actor, grant: Grant) -> tuple[UUID, Sequenc
     if tenant is None or grant.company_id not in {None, tenant}:
         raise InvalidInputError(
             "the lease is another company's",
-            [Fault("/company_id", "leave it out, or name the tenant")],
+            [
+                Fault(
+                    "/company_id",
+                    "leave it out, or name the tenant",
+                    detail_zh="不填，或填写承租企业",
+                )
+            ],
             detail_zh="该租约属于其他企业",
         )
-    return tenant, sorted({line.unit_id for line in lease.lines}), _day_of(lease, grant.window)
+    day = _day_of(lease, grant.window)
+    # A unit that was split or merged since is not one of its last day any more.
+    units = {line.unit_id for line in lease.lines if line.period.contains(day)}
+    return tenant, sorted(units), day
 
 
 def _day_of(lease: Commitment, window: Period) -> date:
@@ -158,7 +183,7 @@ def _locked_ground(
         raise UnknownUnitError(
             f"there is no unit {missing[0]} on {day}",
             [
-                Fault(f"/units/{place}", f"not there on {day}")
+                Fault(f"/units/{place}", f"not there on {day}", detail_zh=f"{day} 不存在")
                 for place, one in enumerate(unit_ids)
                 if one in missing
             ],
@@ -170,7 +195,7 @@ def _locked_ground(
     if len({one.park_id for one in ground}) > 1:
         raise InvalidInputError(
             "the units are of several parks; grant one right in each",
-            [Fault("/units", "of several parks")],
+            [Fault("/units", "of several parks", detail_zh="分属多个园区")],
             detail_zh="房源分属多个园区，请分别授予",
         )
     # Floors first: whoever grants on one floor queues there. Promises lock units only, so that no
@@ -221,15 +246,13 @@ def _refusal(
                 "until": one.period.end.isoformat() if one.period.end else None,
             }
         )
-    way_out = (
-        "what others have cannot be taken"
-        if kind is RightKind.MUST_TAKE
-        else "name them in behind and subject_to to grant it knowingly"
+    met, met_zh = _counted(len(found), len(promised))
+    way_out, way_out_zh = _way_out(
+        {one.reason for one in found}, taken=bool(unnamed), must_take=kind is RightKind.MUST_TAKE
     )
     return RightConflictError(
-        f"it meets {len(found)} rights and {len(promised)} promises of others; {way_out}",
-        detail_zh=f"与 {len(found)} 项权利、{len(promised)} 项占用相交；"
-        "须承租者不得与他人占用相交，其余请在 behind、subject_to 中列明",
+        f"it meets {met} of others; {way_out}",
+        detail_zh=f"与{met_zh}相交；{way_out_zh}",
         rights=[
             {
                 "right_id": str(one.right.id),
@@ -246,3 +269,57 @@ def _refusal(
         ],
         commitments=list(promised.values()),
     )
+
+
+def _counted(rights: int, promises: int) -> tuple[str, str]:
+    """How much is in the way, in English and Chinese; nothing of what is not.
+
+    >>> _counted(1, 2)
+    ('1 right and 2 promises', ' 1 项权利、2 项占用')
+    >>> _counted(0, 1)
+    ('1 promise', ' 1 项占用')
+    """
+    listed = [
+        (f"{count} {word}{'s' if count > 1 else ''}", f"{count} 项{word_zh}")
+        for count, word, word_zh in ((rights, "right", "权利"), (promises, "promise", "占用"))
+        if count
+    ]
+    return " and ".join(one for one, _ in listed), " " + "、".join(one for _, one in listed)
+
+
+def _way_out(
+    reasons: Collection[ConflictReason], *, taken: bool, must_take: bool
+) -> tuple[str, str]:
+    """What can be done about it, in English and Chinese.
+
+    >>> _way_out({ConflictReason.NOT_NAMED}, taken=False, must_take=False)
+    ('name the rights in behind to grant it knowingly', '请在 behind 中列明这些权利')
+    """
+    listed = [_WAYS_OUT[reason] for reason in ConflictReason if reason in reasons]
+    if taken and must_take:
+        listed.append(("what others have cannot be taken", "他人已占用的，不得再约定到期必租"))
+    elif taken:
+        listed.append(
+            (
+                "name the promises in subject_to to grant it knowingly",
+                "请在 subject_to 中列明这些占用",
+            )
+        )
+    # Two reasons may have the same way out.
+    listed = list(dict.fromkeys(listed))
+    return "; ".join(one for one, _ in listed), "；".join(one for _, one in listed)
+
+
+_BEHIND = "give a rank behind theirs, or leave it out", "顺位须排在其后，或不填 rank"
+_WAYS_OUT = {
+    ConflictReason.NOT_NAMED: (
+        "name the rights in behind to grant it knowingly",
+        "请在 behind 中列明这些权利",
+    ),
+    ConflictReason.SAME_RANK: _BEHIND,
+    ConflictReason.NOT_BEHIND: _BEHIND,
+    ConflictReason.MUST_TAKE: (
+        "two holders cannot both have to take the same space",
+        "两方不得同为到期必租",
+    ),
+}

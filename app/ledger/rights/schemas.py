@@ -42,7 +42,7 @@ class DaysIn(BaseModel):
         if self.until is not None and self.until <= self.start:
             raise InvalidInputError(
                 "until must be after from; it is the first day not included",
-                [Fault("/until", "must be after from")],
+                [Fault("/until", "must be after from", detail_zh="须晚于 from")],
                 detail_zh="until 须晚于 from（不含当日）",
             )
         return Period(self.start, self.until)

@@ -132,7 +132,7 @@ def _insert_notice(
     if question.company_id == right.holder:
         raise InvalidInputError(
             "the holder needs nobody's leave to take the space",
-            [Fault("/company_id", "is the holder")],
+            [Fault("/company_id", "is the holder", detail_zh="是权利人本身")],
             detail_zh="权利人自用无需征询",
         )
     if question.company_id is not None:
@@ -140,7 +140,11 @@ def _insert_notice(
     if shared(right.window, question.period) is None:
         raise InvalidInputError(
             f"the right binds no day of that; its window is {right.window}",
-            [Fault("/from", "shares no day with the right's window")],
+            [
+                Fault(
+                    "/from", "shares no day with the right's window", detail_zh="与约束期无共同日期"
+                )
+            ],
             detail_zh=f"该权利在所询日期无约束，其约束期为 {right.window}",
         )
     now = database_now(session)
