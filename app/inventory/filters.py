@@ -16,7 +16,10 @@ Size = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 #: A civil day in Shanghai, in a range in which days can be counted on without overflow.
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
 #: An instant as of which something was known.
-Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))]
+Instant = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2999, 12, 31, tzinfo=UTC)),
+]
 
 
 class Wanted(BaseModel):

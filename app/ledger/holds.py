@@ -24,6 +24,7 @@ from app.ledger.orders import (
     company_of,
     database_now,
     locked_units,
+    require_days_to_come,
     require_offered_term,
 )
 from app.ledger.queue.log import read_line
@@ -83,9 +84,11 @@ def hold_units(
         select(Company.id).where(Company.id == company_id).with_for_update(key_share=True)
     )
     units = locked_units(session, actor, order)
-    if not actor.is_staff:
-        require_offered_term(units, order.period)
     now = database_now(session)
+    if not actor.is_staff:
+        # What was agreed in the past is for staff to record.
+        require_days_to_come(order.period, now)
+        require_offered_term(units, order.period)
     live = Range(now, now + timedelta(hours=lasts_hours))
     _require_fewer_held(session, company_id, len(units), now, limits.held_units_max)
     return promise(session, actor, order, company_id=company_id, units=units, live=live)

@@ -11,9 +11,10 @@ from sqlalchemy import ARRAY, DateTime, bindparam, func, literal, select, text
 from sqlalchemy.dialects.postgresql import DATERANGE, Range
 from sqlalchemy.orm import Session
 
+from app.kernel.clock import civil_day
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.period import Period, months_after
-from app.kernel.terms import RemainderRule
+from app.kernel.terms import CapacityMeasure, RemainderRule
 from app.ledger.errors import (
     OutsideUsableDaysError,
     QuantityNotAllowedError,
@@ -25,6 +26,8 @@ from app.ledger.errors import (
 from app.models.company import Company, SpaceRequest
 from app.models.space import Unit, unit_terms
 from app.security.actors import Actor
+
+_CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +174,15 @@ def database_now(session: Session) -> datetime:
 
 
 def sliced(
-    session: Session, units: Sequence[tuple[Wanted, LockedUnit]], period: Range[date]
+    session: Session,
+    units: Sequence[tuple[Wanted, LockedUnit]],
+    period: Range[date],
+    *,
+    any_part: bool = False,
 ) -> list[Slice]:
     """The period of each unit, cut where its size changes; mostly once.
+
+    ``any_part`` is for what is no letting: it may take less than the smallest part that is let.
 
     Raises:
         QuantityNotAllowedError: a unit is not let in this quantity.
@@ -195,7 +204,7 @@ def sliced(
         for piece in found:
             pieces[piece.id].append(LockedUnit(*piece))
     return [
-        Slice(place, piece, days, _quantity(place, wanted, piece))
+        Slice(place, piece, days, _quantity(place, wanted, piece, any_part=any_part))
         for place, (wanted, row) in enumerate(units)
         for piece, days in _of_one_size(pieces.get(row.id, [row]), period)
     ]
@@ -220,11 +229,14 @@ def _size(piece: LockedUnit) -> tuple[Decimal, bool, Decimal | None]:
     return piece.capacity, piece.divisible, piece.min_part
 
 
-def _quantity(place: int, wanted: Wanted, row: LockedUnit) -> Decimal:
+def _quantity(place: int, wanted: Wanted, row: LockedUnit, *, any_part: bool) -> Decimal:
     quantity = row.capacity if wanted.quantity is None else wanted.quantity
-    least = row.capacity if row.min_part is None else row.min_part
-    if not least <= quantity <= row.capacity:
+    step = Decimal(1) if row.capacity_measure == CapacityMeasure.PLACE.value else _CENT
+    least = row.capacity if row.min_part is None else (step if any_part else row.min_part)
+    if not least <= quantity <= row.capacity or quantity % step:
         allowed = f"{least} to {row.capacity}" if row.divisible else f"{row.capacity}, all of it"
+        if step == 1:
+            allowed = f"{least:f} to {row.capacity:f} places, whole ones"
         raise QuantityNotAllowedError(
             f"unit {row.code} cannot be taken in the quantity {quantity}; {allowed} is possible",
             [Fault(f"/units/{place}/quantity", f"{allowed} ({row.capacity_measure})")],
@@ -236,24 +248,69 @@ def _quantity(place: int, wanted: Wanted, row: LockedUnit) -> Decimal:
     return quantity
 
 
-def require_usable(units: Sequence[tuple[Wanted, LockedUnit]], period: Range[date]) -> None:
+def require_usable(
+    session: Session, units: Sequence[tuple[Wanted, LockedUnit]], period: Range[date]
+) -> None:
     """Refuse days on which a unit does not exist or may not be used.
 
     Raises:
-        OutsideUsableDaysError: the first such unit.
+        OutsideUsableDaysError: the first such unit, and what it became if it was split or merged.
     """
     for place, (_, row) in enumerate(units):
-        if not row.usable.contains(period):
-            last = "" if row.usable.upper is None else f" and before {row.usable.upper}"
-            raise OutsideUsableDaysError(
-                f"unit {row.code} is usable from {row.usable.lower}{last}",
-                [Fault(f"/units/{place}/unit_id", "not usable on all of these days")],
-                unit_id=str(row.id),
-                usable_from=str(row.usable.lower),
-                usable_until=str(row.usable.upper) if row.usable.upper else None,
-                detail_zh=f"房源 {row.code} 自 {row.usable.lower} 起方可使用"
-                + (f"，至 {row.usable.upper} 前" if row.usable.upper else ""),
-            )
+        if row.usable.contains(period):
+            continue
+        last = "" if row.usable.upper is None else f" and before {row.usable.upper}"
+        said = f"unit {row.code} is usable from {row.usable.lower}{last}"
+        said_zh = f"房源 {row.code} 自 {row.usable.lower} 起方可使用" + (
+            f"，至 {row.usable.upper} 前" if row.usable.upper else ""
+        )
+        became = session.execute(_SUCCESSORS, {"id": row.id}).all()
+        if became:
+            codes = ", ".join(one.code for one in became)
+            said += f"; then it becomes {codes}"
+            said_zh += f"，其后拆分或合并为 {codes}"
+        raise OutsideUsableDaysError(
+            said,
+            [
+                Fault(
+                    f"/units/{place}/unit_id",
+                    "not usable on all of these days",
+                    detail_zh="所选日期内并非全部可用",
+                )
+            ],
+            unit_id=str(row.id),
+            usable_from=str(row.usable.lower),
+            usable_until=str(row.usable.upper) if row.usable.upper else None,
+            successors=[
+                {"id": str(one.id), "code": one.code, "from": one.effective_on.isoformat()}
+                for one in became
+            ],
+            detail_zh=said_zh,
+        )
+
+
+_SUCCESSORS = text("""
+    SELECT child.id, child.code, e.effective_on
+    FROM unit_event_units mine JOIN unit_events e ON e.id = mine.event_id
+    JOIN unit_event_units other ON other.event_id = e.id AND other.part = 'child'
+    JOIN units child ON child.id = other.unit_id
+    WHERE mine.unit_id = :id AND mine.part = 'parent' ORDER BY child.code
+""")
+
+
+def require_days_to_come(period: Period, now: datetime) -> None:
+    """Refuse days that are gone.
+
+    Raises:
+        InvalidInputError: the period starts before today in Shanghai.
+    """
+    today = civil_day(now)
+    if period.start < today:
+        raise InvalidInputError(
+            f"{period.start} is gone; start today, {today}, or later",
+            [Fault("/from", f"not before {today}", detail_zh=f"不得早于 {today}")],
+            detail_zh=f"起始日 {period.start} 已过，请自今天 {today} 或之后开始",
+        )
 
 
 def require_offered_term(units: Sequence[tuple[Wanted, LockedUnit]], period: Period) -> None:

@@ -57,7 +57,7 @@ def promise(
     """
     kind = ClaimKind.LEASE if live.upper is None else ClaimKind.HOLD
     period = Range(order.period.start, order.period.end)
-    require_usable(units, Range(period.lower, order.last_day))
+    require_usable(session, units, Range(period.lower, order.last_day))
     kinds = {kind: sliced(session, units, period)}
     if order.clearing is not None:
         kinds[ClaimKind.CLEARING] = sliced(session, units, order.clearing)

@@ -323,7 +323,7 @@ def lease_out(lease: LeaseRecord) -> LeaseOut:
         state_zh=lease.state.zh,
         signed_at=made.leased_at,
         signed_until=made.leased_until,
-        terminated_at=made.terminated_at,
+        terminated_at=None if made.lease_state is LeaseState.SIGNED else made.terminated_at,
         handed_over_on=story.handed_over_on,
         handed_back_on=story.handed_back_on,
         cleared_on=story.cleared_on,

@@ -38,7 +38,8 @@ from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/queue-entries", tags=["ledger 台账"])
 
-_EXAMPLE_UNIT_ID = "5c32360f-2e5b-55e8-bc19-cf20441a4609"
+#: A unit of the reference data that is let for years.
+_EXAMPLE_UNIT_ID = "e80816aa-7260-59ac-b05c-01983fe93ae1"
 _EXAMPLE_COMPANY_ID = "6ec6a136-c713-57ae-a8f8-280a362a76e0"
 
 
@@ -50,7 +51,7 @@ class EntryIn(OrderIn):
             "examples": [
                 {
                     "units": [{"unit_id": _EXAMPLE_UNIT_ID}],
-                    "from": "2031-01-01",
+                    "from": "2030-01-01",
                     "until": "2034-01-01",
                     "company_id": _EXAMPLE_COMPANY_ID,
                 }

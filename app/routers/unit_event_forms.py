@@ -174,7 +174,8 @@ class OutlineIn(BaseModel):
         Raises:
             InvalidShapeError: it is none.
         """
-        found = Polygon(polygon_from_geojson(self.type, self.coordinates, pointer=pointer))
+        shape: Any = polygon_from_geojson(self.type, self.coordinates, pointer=pointer)
+        found = Polygon(shape)
         corners = get_num_coordinates(found)
         if corners > _OUTLINE_POSITIONS_MAX:
             raise InvalidShapeError(

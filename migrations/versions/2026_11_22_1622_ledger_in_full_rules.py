@@ -145,7 +145,10 @@ BEGIN
     IF NOT EXISTS (SELECT FROM claims WHERE id = NEW.supersedes_id AND unit_id = NEW.unit_id
                    AND quantity = NEW.quantity AND whole = NEW.whole)
         AND (NEW.quantity > the_unit.capacity OR NEW.whole <> (NEW.quantity = the_unit.capacity)
-        OR NOT NEW.whole AND (NOT the_unit.divisible OR NEW.quantity < the_unit.min_part)) THEN
+        OR NOT NEW.whole AND (NOT the_unit.divisible OR NEW.quantity < the_unit.min_part
+            AND NEW.kind NOT IN ('works', 'out_of_service'))
+        -- Half a place is nobody's.
+        OR the_unit.capacity_measure = 'place' AND NEW.quantity <> trunc(NEW.quantity)) THEN
         RAISE EXCEPTION 'unit % cannot give %', the_unit.code, NEW.quantity USING
             ERRCODE = 'check_violation', CONSTRAINT = 'claims_quantity_allowed', TABLE = 'claims';
     END IF;
@@ -213,6 +216,10 @@ DECLARE
     kept unit_versions%ROWTYPE;
     now_at CONSTANT timestamptz := clock_timestamp();
 BEGIN
+    IF pg_trigger_depth() = 1 THEN
+        -- As every claim does: who writes of a unit writes its row, so that no two pass each other.
+        UPDATE units SET version = version + 1 WHERE id = NEW.id;
+    END IF;
     IF TG_OP = 'INSERT' THEN
         -- The past is written by the trigger above alone.
         IF pg_trigger_depth() = 1 AND (NOT upper_inf(NEW.known)
@@ -267,6 +274,17 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$""",
+    # 一房一码: what names a unit never changes.
+    """
+CREATE FUNCTION refuse_another_name() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'unit % keeps its code', OLD.code USING
+        ERRCODE = 'restrict_violation', CONSTRAINT = 'units_keep_their_code', TABLE = 'units';
+END $$""",
+    """
+CREATE TRIGGER units_keep_their_code BEFORE UPDATE OF id, fid, code ON units
+FOR EACH ROW WHEN (OLD.id <> NEW.id OR OLD.fid <> NEW.fid OR OLD.code <> NEW.code)
+EXECUTE FUNCTION refuse_another_name()""",
     """
 CREATE TRIGGER units_keep_promises AFTER UPDATE OF capacity, usable, valid ON units
 FOR EACH ROW WHEN (OLD.capacity IS DISTINCT FROM NEW.capacity
@@ -285,7 +303,12 @@ DECLARE
     after CONSTANT jsonb := to_jsonb(NEW);
 BEGIN
     IF before - TG_ARGV <> after - TG_ARGV
-        OR before ->> TG_ARGV[0] IS NOT NULL OR after ->> TG_ARGV[0] IS NULL THEN
+        OR before ->> TG_ARGV[0] IS NOT NULL OR after ->> TG_ARGV[0] IS NULL
+        OR after ? 'known' AND (
+            lower((after ->> 'known')::tstzrange) <> lower((before ->> 'known')::tstzrange)
+            OR coalesce(upper((after ->> 'known')::tstzrange), 'infinity') NOT BETWEEN
+                clock_timestamp() - interval '60 seconds'
+                AND clock_timestamp() + interval '5 seconds') THEN
         RAISE EXCEPTION 'rows of % are closed once, never edited', TG_TABLE_NAME USING
             ERRCODE = 'restrict_violation', CONSTRAINT = TG_TABLE_NAME || '_only_close',
             TABLE = TG_TABLE_NAME;
@@ -338,6 +361,7 @@ def downgrade() -> None:
     for trigger, table in (
         ("units_keep_promises", "units"),
         ("units_keep_history", "units"),
+        ("units_keep_their_code", "units"),
         ("unit_versions_keep_promises", "unit_versions"),
         ("unit_versions_only_close", "unit_versions"),
         ("unit_versions_keep_history", "unit_versions"),
@@ -345,6 +369,7 @@ def downgrade() -> None:
         op.execute(f"DROP TRIGGER {trigger} ON {table}")
     for function in (
         "check_unit_terms()",
+        "refuse_another_name()",
         "before_unit_version()",
         "before_unit_update()",
         "free_quantity(uuid, numeric, daterange, daterange, timestamptz)",

@@ -35,7 +35,12 @@ def order(*units: Unit, quantity: int | None = None, **members: Any) -> dict[str
 
 
 def waits(
-    session: Session, company: Company, unit: Unit, hours_ago: float, offer_hours: int = 48
+    session: Session,
+    company: Company,
+    unit: Unit,
+    hours_ago: float,
+    *,
+    quantity: int | None = None,
 ) -> QueueEntry:
     """A company that joined the line some hours ago."""
     entry = make.add(
@@ -43,12 +48,12 @@ def waits(
         QueueEntry(
             company_id=company.id,
             period=DAYS,
-            offer_hours=offer_hours,
+            offer_hours=48,
             joined_at=ago(hours_ago),
             joined_by="tests",
         ),
     )
-    make.add(session, QueueWant(entry_id=entry.id, unit_id=unit.id))
+    make.add(session, QueueWant(entry_id=entry.id, unit_id=unit.id, quantity=quantity))
     found: QueueEntry = entry
     return found
 
@@ -240,6 +245,8 @@ def test_a_company_stands_in_one_line_once_and_in_so_many_at_most(
     session: Session, make_client: Any
 ) -> None:
     world, more = World(session), [make.make_unit(session) for _ in range(2)]
+    for unit in (world.unit, *more):
+        make.make_claim(session, unit, date(2030, 1, 1), date(2033, 1, 1))
     session.commit()
     client = make_client(session, queue_entries_per_company_max=2)
     key = world.keys[0]
@@ -263,9 +270,116 @@ def test_days_that_are_gone_cannot_be_waited_for(client: TestClient, world: Worl
     assert refused.json()["errors"][0]["pointer"] == "/from"
 
 
+def test_what_is_free_or_ones_own_is_not_waited_for(client: TestClient, world: World) -> None:
+    free = client.post(QUEUE, json=order(world.unit), headers=world.keys[0])
+    client.post(HOLDS, json=order(world.unit), headers=world.keys[0])
+    own = client.post(QUEUE, json=order(world.unit), headers=world.keys[0])
+
+    assert (free.status_code, free.json()["type"]) == (409, "/problems/space-is-free")
+    assert (own.status_code, own.json()["type"]) == (409, "/problems/already-held")
+    assert client.get(QUEUE, headers=world.keys[0]).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("size", "from_day"),
+    [(2200, date(2026, 1, 1)), (1900, date(2026, 1, 1)), (4000, date(2040, 1, 1))],
+)
+def test_a_new_measurement_changes_no_turn_that_was(
+    client: TestClient, session: Session, size: int, from_day: date
+) -> None:
+    """Who waits goes on waiting, and who was passed stays passed, whatever is measured later."""
+    world = World(session, firms=4)
+    hall = make.make_unit(session, divisible=True, min_part=Decimal(100))
+    make.make_claim(session, hall, date(2030, 1, 1), date(2033, 1, 1))
+    part = waits(session, world.companies[0], hall, hours_ago=72, quantity=150)
+    held_until(session, world.unit, hours_ago=60)
+    late = waits(session, world.companies[2], world.unit, hours_ago=85)
+    session.commit()
+
+    def states() -> dict[str, Any]:
+        listed = client.get(QUEUE, headers=world.staff).json()["items"]
+        return {one["id"]: (one["state"], one["offered_at"]) for one in listed}
+
+    before = states()
+    assert before[str(part.id)][0] == "waiting"
+    assert before[str(late.id)][0] == "passed"
+    for unit in (hall, world.unit):
+        body = {
+            "effective_on": str(from_day),
+            "leasable_area_m2": size,
+            "internal_area_m2": size * 4 // 5,
+            "method": "实测",
+        }
+        answer = client.post(f"/api/v1/units/{unit.id}/remeasure", json=body, headers=world.staff)
+        assert answer.status_code in {200, 201}, answer.text
+
+    assert states() == before
+
+
+def test_a_planned_measurement_lets_nobody_past_an_open_offer(
+    client: TestClient, session: Session
+) -> None:
+    world = World(session)
+    hall = make.make_unit(session, divisible=True, min_part=Decimal(100))
+    session.commit()
+    first, second, third = world.keys
+    held = client.post(HOLDS, json=order(hall), headers=first).json()
+    join(client, order(hall, quantity=1500), second)
+    client.post(f"{HOLDS}/{held['id']}/release", headers=first)
+    body = {
+        "effective_on": "2040-01-01",
+        "leasable_area_m2": 1000,
+        "internal_area_m2": 800,
+        "method": "实测",
+    }
+    assert client.post(
+        f"/api/v1/units/{hall.id}/remeasure", json=body, headers=world.staff
+    ).status_code in {200, 201}
+
+    refused = client.post(HOLDS, json=order(hall, quantity=1000), headers=third)
+
+    assert refused.json()["type"] == "/problems/others-first"
+    assert client.post(HOLDS, json=order(hall, quantity=1500), headers=second).status_code == 201
+
+
+def test_whole_places_only(client: TestClient, session: Session, world: World) -> None:
+    benches = make.make_unit(
+        session,
+        capacity_measure="place",
+        capacity=Decimal(20),
+        divisible=True,
+        min_part=Decimal(1),
+    )
+    session.commit()
+    halves = {"units": [{"unit_id": str(benches.id), "quantity": 2.5}], **YEAR}
+
+    refused = client.post(HOLDS, json=halves, headers=world.keys[0])
+
+    assert (refused.status_code, refused.json()["type"]) == (
+        422,
+        "/problems/quantity-not-allowed",
+    )
+    assert client.post(HOLDS, json=order(benches, quantity=2), headers=world.keys[0]).is_success
+
+
+def test_a_firm_holds_no_days_that_are_gone(client: TestClient, world: World) -> None:
+    gone = order(world.unit) | {"from": "2025-01-01"}
+
+    refused = client.post(HOLDS, json=gone, headers=world.keys[0])
+    recorded = client.post(
+        HOLDS, json=gone | {"company_id": str(world.companies[0].id)}, headers=world.staff
+    )
+
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/from"
+    assert recorded.status_code == 201
+
+
 def test_firms_see_their_own_places_and_nothing_of_others(
     client: TestClient, session: Session, world: World
 ) -> None:
+    make.make_claim(session, world.unit, date(2030, 1, 1), date(2033, 1, 1))
+    session.commit()
     mine = join(client, order(world.unit), world.keys[0])
     theirs = join(client, order(world.unit), world.keys[1])
     elsewhere = make.make_park(session)

@@ -17,6 +17,20 @@ class AlreadyInLineError(SpaceRelayError):
     title_zh = "该企业已在排队"
 
 
+class SpaceIsFreeError(SpaceRelayError):
+    """Nobody has the space on these days, and nobody waits for it: there is no line."""
+
+    slug, title, kind = "space-is-free", "The space is free", Kind.CONFLICT
+    title_zh = "该空间目前可用，无需排队"
+
+
+class AlreadyHeldError(SpaceRelayError):
+    """The company has the space on some of these days itself."""
+
+    slug, title, kind = "already-held", "The company has this space", Kind.CONFLICT
+    title_zh = "该企业已占用该空间"
+
+
 class LineLimitReachedError(SpaceRelayError):
     """The company waits in as many lines as one company may."""
 

@@ -1,16 +1,16 @@
 """Reads the log that the line is worked out from: entries, and the claims on what they want."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
-from app.ledger.queue.line import Entry, Standing, Taken, Wanted, replay
+from app.ledger.queue.line import Entry, Reserved, Standing, Taken, Wanted, replay
 
 #: Entries that want one of the units, entries that share another unit with those, and so on.
 _ENTRIES = text("""
@@ -27,28 +27,46 @@ _ENTRIES = text("""
     WHERE e.id IN (SELECT entry_id FROM queue_wants JOIN wanted USING (unit_id))
     GROUP BY e.id""")
 
-#: Units as they were known at ``:now``, on the last days planned then.
-_KNOWN = """
-    SELECT DISTINCT ON (id) id, capacity, usable, known_from FROM unit_terms
-    WHERE id = ANY (CAST(:units AS uuid[])) AND known_from <= :now
-        AND (known_until IS NULL OR known_until > :now)
-    ORDER BY id, lower(valid) DESC NULLS LAST"""
-
-#: Claims that were believed since the first of them joined; and the days on which a unit may not
-#: be used, as if taken since that was known.
-_TAKEN = text(f"""
-    WITH known AS ({_KNOWN})
+#: Claims that were believed since the first of them joined.
+_CLAIMS = text("""
     SELECT unit_id, quantity, lower(period), upper(period), lower(live), upper(live)
     FROM claims WHERE unit_id = ANY (CAST(:units AS uuid[]))
-        AND (upper_inf(live) OR upper(live) >= :since)
-    UNION ALL
-    SELECT id, capacity, DATE '0001-01-01', lower(usable), known_from, NULL
-    FROM known
-    UNION ALL
-    SELECT id, capacity, upper(usable), NULL, known_from, NULL
-    FROM known WHERE NOT upper_inf(usable)""")  # noqa: S608  (our own words)
+        AND (upper_inf(live) OR upper(live) >= :since)""")
 
-_CAPACITY = text(f"SELECT id, capacity FROM ({_KNOWN}) known")  # noqa: S608  (our own words)
+#: What there is of the units on which days, and when that was known: a unit may be measured anew,
+#: split or merged while somebody waits for it, and what was offered before must stay what it was.
+_SIZES = text("""
+    SELECT id, capacity, lower(valid * usable), upper(valid * usable), known_from, known_until
+    FROM unit_terms WHERE id = ANY (CAST(:units AS uuid[])) AND valid && usable
+        AND (known_until IS NULL OR known_until >= :since)""")
+
+#: How many shares a unit has of which whoever wants all of it needs every one.
+_SHARES = Decimal(1_000_000)
+
+
+def in_shares(wanted: Iterable[Wanted]) -> tuple[Wanted, ...]:
+    """Wishes as the replay takes them, so that all of a unit stays all of it, whatever its size.
+
+    Beside its quantity each unit has shares: whoever has, or wants, a part takes one, and whoever
+    wants all takes every one.
+    """
+    found: list[Wanted] = []
+    for one in wanted:
+        if one.quantity is None:
+            found.append(Wanted(shares_of(one.unit_id), _SHARES))
+        else:
+            found += [one, Wanted(shares_of(one.unit_id), Decimal(1))]
+    return tuple(found)
+
+
+def shares_of(unit_id: UUID) -> UUID:
+    """The id under which the replay counts a unit's shares."""
+    return uuid5(unit_id, "shares")
+
+
+def takes_all(reserved: Reserved) -> bool:
+    """Whether an offer of shares is of the whole unit."""
+    return reserved.quantity == _SHARES
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +80,13 @@ class Line:
 
     def meeting(self, unit_ids: Collection[UUID], days: Range[date]) -> list[Entry]:
         """Those in line for some of the units on some of the days."""
+        shares = {shares_of(unit_id) for unit_id in unit_ids}
         return [
             entry
             for entry in self.entries
             if entry.id in self.standings
             and self.standings[entry.id].position is not None
-            and any(one.unit_id in unit_ids for one in entry.wanted)
+            and any(one.unit_id in shares for one in entry.wanted)
             and days.overlaps(Range(entry.start, entry.end))
         ]
 
@@ -89,20 +108,20 @@ def read_line(session: Session, unit_ids: Collection[UUID], now: datetime) -> Li
             company_id=company_id,
             joined_at=joined_at,
             left_at=left_at,
-            wanted=tuple(map(Wanted, units, quantities)),
+            wanted=in_shares(map(Wanted, units, quantities)),
             start=start,
             end=end,
             offer_hours=offer_hours,
         )
         for id_, company_id, joined_at, left_at, offer_hours, start, end, units, quantities in rows
     )
-    wanted = sorted({one.unit_id for entry in entries for one in entry.wanted})
-    since = min(entry.joined_at for entry in entries)
-    taken = [
-        Taken(*row)
-        for row in session.execute(_TAKEN, {"units": wanted, "since": since, "now": now})
-        if row[5] is None or row[5] > row[4]
-    ]
-    found = session.execute(_CAPACITY, {"units": wanted, "now": now}).all()
-    capacity: dict[UUID, Decimal] = {row.id: row.capacity for row in found}
+    units = sorted({unit_id for row in rows for unit_id in row[7]})
+    asked = {"units": units, "since": min(entry.joined_at for entry in entries)}
+    taken = [Taken(*row) for row in session.execute(_CLAIMS, asked)]
+    taken += [replace(one, unit_id=shares_of(one.unit_id), quantity=Decimal(1)) for one in taken]
+    # There is nothing of a unit but what is known of it: its size counts as given, not taken.
+    for id_, capacity, *days_and_belief in session.execute(_SIZES, asked):
+        taken.append(Taken(id_, -capacity, *days_and_belief))
+        taken.append(Taken(shares_of(id_), -_SHARES, *days_and_belief))
+    capacity = {one: Decimal(0) for id_ in units for one in (id_, shares_of(id_))}
     return Line(now, entries, capacity, replay(entries, taken, capacity, now=now))

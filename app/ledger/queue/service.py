@@ -14,8 +14,6 @@ from sqlalchemy.orm import Session
 from app.database.paging import Page, PageRequest, Sort, fetch_page
 from app.inventory.columns import labelled
 from app.inventory.known import believed
-from app.kernel.clock import civil_day
-from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import QueueOutcome
 from app.ledger.orders import (
     Order,
@@ -24,18 +22,22 @@ from app.ledger.orders import (
     database_now,
     lock,
     locked_units,
+    require_days_to_come,
     require_offered_term,
     require_usable,
     sliced,
 )
 from app.ledger.queue.errors import (
+    AlreadyHeldError,
     AlreadyInLineError,
     LeftLineError,
     LineLimitReachedError,
     NoSuchEntryError,
+    SpaceIsFreeError,
 )
 from app.ledger.queue.line import Entry, QueueState, Standing
 from app.ledger.queue.log import read_line
+from app.models.claim import Claim
 from app.models.company import Company
 from app.models.queue import QueueEntry, QueueWant
 from app.models.space import Unit
@@ -87,11 +89,13 @@ class EntrySearch:
 
 
 def join_line(session: Session, actor: Actor, order: Order, limits: LineLimits) -> Waiting:
-    """Join the line for units and days. Whoever joins for space that is free is offered it at once.
+    """Join the line for units and days that others have, or wait for.
 
     Raises:
-        AlreadyInLineError: the company waits for one of the units on some of the days.
+        AlreadyHeldError: the company has one of the units on some of the days.
+        AlreadyInLineError: it waits for one of them already.
         LineLimitReachedError: it waits in too many lines.
+        SpaceIsFreeError: there is nothing to wait for.
     """
     actor.require_firm_scope_or_staff(Scope.HOLDS_WRITE)
     company_id = company_of(session, actor, order)
@@ -100,15 +104,10 @@ def join_line(session: Session, actor: Actor, order: Order, limits: LineLimits) 
     )
     units = locked_units(session, actor, order)
     period = Range(order.period.start, order.period.end)
-    require_usable(units, period)
+    require_usable(session, units, period)
     sliced(session, units, period)
     now = database_now(session)
-    if order.period.start < civil_day(now):
-        raise InvalidInputError(
-            "days that are gone cannot be waited for; start today or later",
-            [Fault("/from", f"not before {civil_day(now)}", detail_zh="不得早于今天")],
-            detail_zh="起始日已过，请从今天或之后开始",
-        )
+    require_days_to_come(order.period, now)
     if not actor.is_staff:
         require_offered_term(units, order.period)
     _require_new(
@@ -134,11 +133,23 @@ def join_line(session: Session, actor: Actor, order: Order, limits: LineLimits) 
     session.execute(
         insert(QueueWant),
         [
-            {"entry_id": entry_id, "unit_id": one.unit_id, "quantity": one.quantity}
-            for one in order.units
+            {
+                "entry_id": entry_id,
+                "unit_id": row.id,
+                # All of it stays all of it, whatever is measured later.
+                "quantity": None if one.quantity == row.capacity else one.quantity,
+            }
+            for one, row in units
         ],
     )
-    return get_entry(session, actor, entry_id)
+    made = get_entry(session, actor, entry_id)
+    if made.standing.state is QueueState.OFFERED:
+        # Else a place in line would be a hold that no limit counts.
+        raise SpaceIsFreeError(
+            "the space is free on all of these days; hold it instead (/api/v1/holds)",
+            detail_zh="该空间在所选日期内均可用，请直接锁定",
+        )
+    return made
 
 
 def leave_line(session: Session, actor: Actor, entry_id: UUID) -> Waiting:
@@ -298,6 +309,22 @@ def _require_new(
     now: datetime,
     most: int,
 ) -> None:
+    has = session.scalar(
+        select(Claim.commitment_id)
+        .where(
+            Claim.company_id == company_id,
+            Claim.unit_id.in_([one.unit_id for one in wanted]),
+            Claim.live.contains(now),
+            Claim.period.overlaps(period),
+        )
+        .limit(1)
+    )
+    if has is not None:
+        raise AlreadyHeldError(
+            f"the company has some of this space on some of these days: {has}",
+            commitment_id=str(has),
+            detail_zh="该企业在所选日期内已占用该空间，无需排队",
+        )
     own = session.execute(
         select(QueueEntry.id, func.array_agg(QueueWant.unit_id))
         .join(QueueWant, QueueWant.entry_id == QueueEntry.id)

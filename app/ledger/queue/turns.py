@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from typing import NoReturn
 from uuid import UUID
 
 from sqlalchemy import text, update
@@ -20,7 +20,7 @@ from app.ledger.queue.line import (
     open_offer_of,
     reserved_for_others,
 )
-from app.ledger.queue.log import read_line
+from app.ledger.queue.log import Line, in_shares, read_line, shares_of, takes_all
 from app.ledger.queue.room import Room, Span
 from app.models.queue import QueueEntry
 from app.security.actors import Actor
@@ -45,31 +45,52 @@ def require_turn(
     if line is None:
         return None
     reserved = reserved_for_others(
-        line.standings, line.entries, line.capacity, company_id=company_id, unit_ids=units
+        line.standings,
+        line.entries,
+        line.capacity,
+        company_id=company_id,
+        unit_ids={*units, *map(shares_of, units)},
     )
     refused = [part for part in slices if not _fits(session, part, reserved, now)]
     if refused:
-        opens_at = min(
-            one.offer_expires_at
-            for one in reserved
-            if one.unit_id in {part.unit.id for part in refused}
-        )
-        first = refused[0].unit.code
-        raise OthersFirstError(
-            f"unit {first} is free, and offered to companies that were in line before you until"
-            f" {opens_at.isoformat()} at least; join the line at /api/v1/queue-entries",
-            unit_ids=sorted(str(part.unit.id) for part in refused),
-            offered_until=opens_at.isoformat(),
-            detail_zh=f"房源 {first} 正由排队在前的企业优先选择，至少至 {opens_at.isoformat()}；"
-            "请加入排队",
-        )
+        _refuse(line, company_id, refused, reserved)
+    by_unit = {part.unit.id: part.unit.capacity for part in slices}
     return open_offer_of(
         line.standings,
         line.entries,
         line.capacity,
         company_id=company_id,
-        wanted=[Wanted(one.unit_id, one.quantity) for one in order.units],
+        wanted=in_shares(
+            Wanted(one.unit_id, None if one.quantity == by_unit[one.unit_id] else one.quantity)
+            for one in order.units
+        ),
         period=Period(order.period.start, order.period.end),
+    )
+
+
+def _refuse(
+    line: Line, company_id: UUID, refused: Sequence[Slice], reserved: Sequence[Reserved]
+) -> NoReturn:
+    units = {part.unit.id for part in refused}
+    theirs = {*units, *map(shares_of, units)}
+    opens_at = min(one.offer_expires_at for one in reserved if one.unit_id in theirs)
+    starts = [part.period.lower for part in refused if part.period.lower is not None]
+    days: Range[date] = Range(min(starts), None)
+    own = [one for one in line.meeting(units, days) if one.company_id == company_id]
+    position = line.standings[own[0].id].position if own else None
+    first, until = refused[0].unit.code, opens_at.isoformat()
+    way_out = "join the line at /api/v1/queue-entries"
+    way_out_zh = "请加入排队"
+    if position is not None:
+        way_out = f"the company is number {position} in line"
+        way_out_zh = f"该企业目前排第 {position} 位"
+    raise OthersFirstError(
+        f"unit {first} is free, and offered to companies that were in line before until"
+        f" {until} at least; {way_out}",
+        unit_ids=sorted(map(str, units)),
+        offered_until=until,
+        position=position,
+        detail_zh=f"房源 {first} 正由排队在前的企业优先选择，至少至 {until}；{way_out_zh}",
     )
 
 
@@ -92,24 +113,20 @@ def take_up(
 
 def _fits(session: Session, part: Slice, reserved: Sequence[Reserved], now: datetime) -> bool:
     """Whether a slice fits beside the live claims and what is offered to others."""
-    offered = [
-        Span(one.unit_id, one.quantity, one.start, one.end)
-        for one in reserved
-        if one.unit_id == part.unit.id and _meets(part.period, one.start, one.end)
-    ]
-    if not offered:
+    if part.period.lower is None:
+        return False
+    offered = [one for one in reserved if part.period.overlaps(Range(one.start, one.end))]
+    others = [one for one in offered if one.unit_id == part.unit.id]
+    shares = [one for one in offered if one.unit_id == shares_of(part.unit.id)]
+    if not shares:
         return True
+    if any(takes_all(one) for one in shares) or part.quantity == part.unit.capacity:
+        return False
     live = [
         Span(*row) for row in session.execute(_LIVE, {"units": [part.unit.id], "now": now}).all()
     ]
-    if part.period.lower is None:
-        return False
     wanted = Span(part.unit.id, part.quantity, part.period.lower, part.period.upper)
-    capacity: dict[UUID, Decimal] = {part.unit.id: part.unit.capacity}
-    room = Room(capacity, [*live, *offered, wanted])
-    room.take(room.stretch(span) for span in (*live, *offered))
+    spans = [*live, *(Span(one.unit_id, one.quantity, one.start, one.end) for one in others)]
+    room = Room({part.unit.id: part.unit.capacity}, [*spans, wanted])
+    room.take(room.stretch(span) for span in spans)
     return room.shortage([room.stretch(wanted)]) is None
-
-
-def _meets(period: Range[date], start: date, end: date | None) -> bool:
-    return bool(period.overlaps(Range(start, end)))

@@ -104,7 +104,7 @@ def lay_out(
     later = [_from(part, before) for part in parts if _reaches(part, before)]
     clearing = [] if until == cleared else _slices(session, units, lines, after)
     if later or clearing:
-        require_usable([_named(unit) for unit in units], Range(before, cleared))
+        require_usable(session, [_named(unit) for unit in units], Range(before, cleared))
     longer = {part.place: part for part in parts if _same_size(part, lines[part.place], before)}
     close(session, actor, [*(lines[place] for place in longer), *made.clearing], now)
     live = Range(now, None)

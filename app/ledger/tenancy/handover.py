@@ -59,7 +59,14 @@ def hand_back(
     actor.require_staff(Role.AGENT)
     made, now, _ = standing_lease(session, actor, commitment_id)
     _require_come(on, now)
-    ends = made.period.upper
+    starts, ends = made.period.lower, made.period.upper
+    if starts is not None and on <= starts:
+        raise LeaseStillRunsError(
+            f"the lease starts on {starts}; undo it by ending it on that day"
+            f" (/api/v1/leases/{commitment_id}/terminate)",
+            detail_zh=f"租约自 {starts} 起；如需撤销，请以该日提前终止",
+            until=None if ends is None else ends.isoformat(),
+        )
     if ends is None or on < ends:
         runs = "has no end" if ends is None else f"runs until {ends}"
         raise LeaseStillRunsError(

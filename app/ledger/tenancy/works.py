@@ -55,8 +55,8 @@ def place_works(session: Session, actor: Actor, order: Order, kind: ClaimKind) -
     units = locked_units(session, actor, order)
     live = Range(database_now(session), None)
     period = Range(order.period.start, order.period.end)
-    require_usable(units, period)
-    slices = sliced(session, units, period)
+    require_usable(session, units, period)
+    slices = sliced(session, units, period, any_part=True)
     require_free(session, slices, live)
     commitment_id = uuid4()
     insert_claims(
