@@ -72,6 +72,10 @@ class Claim(Base):
         one_of("kind", ClaimKind),
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint("NOT isempty(period) AND NOT lower_inf(period)", name="period_has_start"),
+        CheckConstraint(
+            "isfinite(lower(period)) AND (upper_inf(period) OR isfinite(upper(period)))",
+            name="period_finite",
+        ),
         CheckConstraint("NOT isempty(live) AND NOT lower_inf(live)", name="live_has_start"),
         CheckConstraint("kind <> 'hold' OR NOT upper_inf(live)", name="hold_expires"),
         CheckConstraint(

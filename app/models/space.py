@@ -393,6 +393,15 @@ def _unit_checks() -> tuple[CheckConstraint, ...]:
             " AND cold_storage_m2 >= 0",
             name="technical_values",
         ),
+        # NaN is greater than every number, and the day 'infinity' is no open end.
+        CheckConstraint(
+            "capacity <> 'NaN' AND leasable_area_m2 <> 'NaN' AND internal_area_m2 <> 'NaN'",
+            name="sizes_are_numbers",
+        ),
+        CheckConstraint(
+            "isfinite(lower(usable)) AND (upper_inf(usable) OR isfinite(upper(usable)))",
+            name="usable_finite",
+        ),
         CheckConstraint("NOT isempty(valid)", name="valid_not_empty"),
     )
 

@@ -14,6 +14,24 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+#: NaN is greater than every number, and the day 'infinity' is no open end.
+FINITE = (
+    (
+        "claims",
+        "ck_claims_period_finite",
+        "isfinite(lower(period)) AND (upper_inf(period) OR isfinite(upper(period)))",
+    ),
+    (
+        "units",
+        "ck_units_sizes_are_numbers",
+        "capacity <> 'NaN' AND leasable_area_m2 <> 'NaN' AND internal_area_m2 <> 'NaN'",
+    ),
+    (
+        "units",
+        "ck_units_usable_finite",
+        "isfinite(lower(usable)) AND (upper_inf(usable) OR isfinite(upper(usable)))",
+    ),
+)
 OLD_KINDS = ("hold", "lease", "works", "reservation")
 NEW_KINDS = ("hold", "lease", "works", "out_of_service", "clearing", "reservation")
 
@@ -659,6 +677,14 @@ def upgrade() -> None:
             "NOT isempty(usable) AND NOT lower_inf(usable)",
             name=op.f("ck_unit_versions_usable_has_start"),
         ),
+        sa.CheckConstraint(
+            "capacity <> 'NaN' AND leasable_area_m2 <> 'NaN' AND internal_area_m2 <> 'NaN'",
+            name=op.f("ck_unit_versions_sizes_are_numbers"),
+        ),
+        sa.CheckConstraint(
+            "isfinite(lower(usable)) AND (upper_inf(usable) OR isfinite(upper(usable)))",
+            name=op.f("ck_unit_versions_usable_finite"),
+        ),
         sa.CheckConstraint("NOT isempty(valid)", name=op.f("ck_unit_versions_valid_not_empty")),
         sa.CheckConstraint(
             "ST_IsValid(geom) AND NOT ST_IsEmpty(geom)", name=op.f("ck_unit_versions_geom_valid")
@@ -779,6 +805,8 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("ck_units_remainder_rule_known"), "units", "remainder_rule IN ('lettable', 'any')"
     )
+    for table, name, rule in FINITE:
+        op.create_check_constraint(op.f(name), table, rule)
     op.create_check_constraint(op.f("ck_units_valid_not_empty"), "units", "NOT isempty(valid)")
     _set_claim_kinds(NEW_KINDS)
 
@@ -790,6 +818,8 @@ def downgrade() -> None:
     op.create_index(
         "ix_units_unit_type_leasable_area_m2", "units", ["unit_type", "leasable_area_m2"]
     )
+    for table, name, _ in FINITE:
+        op.drop_constraint(op.f(name), table)
     op.drop_constraint(op.f("ck_units_valid_not_empty"), "units")
     op.drop_constraint(op.f("ck_units_remainder_rule_known"), "units")
     op.drop_column("units", "valid")
