@@ -59,7 +59,7 @@ class EventIn(BaseModel):
         examples=["2027-01-01"],
     )
     reason: Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]+$")] | None = Field(
-        default=None, description="why, for whoever reads the history 原因"
+        default=None, description="why 原因; public: anyone may read the unit's history"
     )
     dry_run: bool = Field(
         default=False,

@@ -64,7 +64,8 @@ def show_unit(
 ) -> Response:
     """One unit, with the facts of the day `from` as known at `as_of`.
 
-    Unless told, the day is that of `as_of`, else today.
+    Unless told, the day is that of `as_of`, else today. Of a day on which the unit is not there the
+    nearest facts are shown: `valid_from` and `valid_until` say for which days they hold.
     """
     row = get_unit(session, id_or_code, known_window(asked, clock.now()), geojson=geojson)
     return answer_item(request, row, geojson=geojson)

@@ -125,6 +125,7 @@ def test_the_questions_of_staff_are_answered_as_typed(served: tuple[Path, int]) 
     for said in (
         '"kind": "expansion"',
         '"kind": "split"',
+        '"kind": "merged"',
         '"state": "held"',
         "occupancy_m2",
     ):
