@@ -53,6 +53,6 @@ def checked_credit_code(text: str, pointer: str = "/unified_social_credit_code")
 def _refusal(pointer: str, detail: str) -> InvalidInputError:
     return InvalidInputError(
         f"the credit code is not valid: {detail}",
-        [Fault(pointer, detail)],
+        [Fault(pointer, detail, detail_zh="应为 18 位且校验码相符，请与营业执照核对")],
         detail_zh="统一社会信用代码不正确：应为 18 位且校验码相符，请与营业执照核对",
     )

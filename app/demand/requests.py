@@ -278,7 +278,7 @@ def _company(session: Session, actor: Actor, body: SpaceRequestIn) -> UUID:
     if company_id is None:
         raise InvalidInputError(
             "a request belongs to a firm",
-            [Fault("/company_id", "staff name the firm")],
+            [Fault("/company_id", "staff name the firm", detail_zh="请指明企业")],
             detail_zh="员工提交需求时请用 company_id 指明企业",
         )
     actor.require_company(company_id)

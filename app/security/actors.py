@@ -95,7 +95,9 @@ class Actor:
         """Hide other companies from a firm: the answer is as if they did not exist."""
         self.require_signed_in()
         if not self.is_staff and company_id != self.company_id:
-            raise NotFoundError("no such company, or it is not yours to see")
+            raise NotFoundError(
+                "no such company, or it is not yours to see", detail_zh="没有该企业，或无权查看"
+            )
 
     def require_park(self, park_id: UUID) -> None:
         """Refuse staff whose token is for other parks; firms may ask for any park."""

@@ -118,7 +118,10 @@ def find_company(session: Session, text: str) -> UUID:
         same = Company.unified_social_credit_code == text.strip().upper()
     found = session.scalar(select(Company.id).where(same))
     if found is None:
-        raise NotFoundError(f"no company has the id or unified social credit code {text}")
+        raise NotFoundError(
+            f"no company has the id or unified social credit code {text}",
+            detail_zh=f"没有编号或统一社会信用代码为 {text} 的企业",
+        )
     return found
 
 
@@ -132,7 +135,9 @@ def find_parks(session: Session, codes: Sequence[str]) -> list[UUID]:
     found: dict[str, UUID] = {row.code: row.id for row in rows}
     unknown = [code for code in codes if code not in found]
     if unknown:
-        raise NotFoundError(f"no park has the code {unknown[0]}")
+        raise NotFoundError(
+            f"no park has the code {unknown[0]}", detail_zh=f"没有代码为 {unknown[0]} 的园区"
+        )
     return list(found.values())
 
 

@@ -103,7 +103,14 @@ def _claim_key(session: Session, attempt: Attempt) -> Answer | None:
     if not key.isprintable() or not 0 < len(key) <= KEY_LENGTH_MAX:
         raise InvalidInputError(
             "the Idempotency-Key is not usable",
-            [Fault("Idempotency-Key", f"1 to {KEY_LENGTH_MAX} printable characters", "header")],
+            [
+                Fault(
+                    "Idempotency-Key",
+                    f"1 to {KEY_LENGTH_MAX} printable characters",
+                    "header",
+                    f"应为 1 至 {KEY_LENGTH_MAX} 个可打印字符",
+                )
+            ],
         )
     digest = hashlib.sha256(f"{attempt.actor}\n{key}".encode()).digest()
     number = int.from_bytes(digest[:8], "big", signed=True)

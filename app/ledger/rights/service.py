@@ -236,7 +236,7 @@ def check_offer(session: Session, actor: Actor, offer: Offer) -> Judgement:
     if missing:
         raise UnknownUnitError(
             f"there is no unit {offer.unit_ids[missing[0]]}",
-            [Fault(f"/units/{place}", "no such unit") for place in missing],
+            [Fault(f"/units/{place}", "no such unit", detail_zh="没有该房源") for place in missing],
             detail_zh=f"没有编号为 {offer.unit_ids[missing[0]]} 的房源",
         )
     for park_id in sorted(set(parks.values())):
