@@ -236,7 +236,7 @@ def _quantity(place: int, wanted: Wanted, row: LockedUnit, *, any_part: bool) ->
     if not least <= quantity <= row.capacity or quantity % step:
         allowed = f"{least} to {row.capacity}" if row.divisible else f"{row.capacity}, all of it"
         if step == 1:
-            allowed = f"{least:f} to {row.capacity:f} places, whole ones"
+            allowed = f"{max(least, step):.0f} to {row.capacity:.0f} whole places"
         raise QuantityNotAllowedError(
             f"unit {row.code} cannot be taken in the quantity {quantity}; {allowed} is possible",
             [Fault(f"/units/{place}/quantity", f"{allowed} ({row.capacity_measure})")],

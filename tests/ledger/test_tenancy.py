@@ -140,8 +140,10 @@ def deals(draw: st.DrawFn) -> Deal:
         | plain(0, 9, 2).map(lambda months: Deposit(months=months))
         | plain(0, 10**9, 2).map(lambda amount: Deposit(amount_cny=amount))
     )
-    most = int(PLACES if terms.basis is AreaBasis.PLACES else LEASABLE)
-    quantity = draw(plain(0, most, 2).filter(lambda one: one > 0))
+    # Places are let whole, square metres to the hundredth.
+    by_place = terms.basis is AreaBasis.PLACES
+    most, decimals = (int(PLACES), 0) if by_place else (int(LEASABLE), 2)
+    quantity = draw(plain(0, most, decimals).filter(lambda one: one > 0))
     return Deal(case.with_terms(breaks=breaks, deposit=deposit), quantity)
 
 

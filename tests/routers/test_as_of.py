@@ -87,7 +87,7 @@ class Park:
         self.parted = self._lease(10, LATER, quantity=500)
         self.waits = [self._wait(n, firm) for n, firm in ((3, 1), (3, 2), (4, 2))]
         # This fits beside it, but for nothing to spare.
-        self._wait(10, 3, quantity=1500)
+        self._is_offered(10, 3, quantity=1500)
         self.right = self._right(7, 1)
         self.other_right = self._right(8, 2)
         self._right(12, 3, until="2045-01-01")
@@ -119,6 +119,13 @@ class Park:
     def _wait(self, n: int, firm: int, **more: int) -> str:
         body = self._order(n, LATER, company_id=str(self.firms[firm].id), **more)
         return str(self.post("queue-entries", body)["id"])
+
+    def _is_offered(self, n: int, firm: int, **more: int) -> None:
+        """A place in line for what is released at once."""
+        body = self._order(n, LATER, company_id=str(self.firms[0].id), **more)
+        held = self.post("holds", body)["id"]
+        self._wait(n, firm, **more)
+        self.post(f"holds/{held}/release")
 
     def _split(self, n: int, day: str) -> None:
         code = self.units[n].code
@@ -278,8 +285,11 @@ def _forget_lapses(session: Session, _monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _count_present_places(_session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    present = "SELECT id, capacity FROM units WHERE id = ANY (CAST(:units AS uuid[]))"
-    monkeypatch.setattr(log, "_CAPACITY", text(present))
+    present = """
+        SELECT id, capacity, lower(usable), upper(usable), TIMESTAMPTZ '2000-01-01Z', NULL
+        FROM units WHERE id = ANY (CAST(:units AS uuid[]))
+            AND CAST(:since AS timestamptz) IS NOT NULL"""
+    monkeypatch.setattr(log, "_SIZES", text(present))
 
 
 def _look_at_present_ground(_session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -546,9 +546,14 @@ def test_an_extension_does_not_take_what_is_on_offer_to_those_in_line(desk: Desk
         "from": "2030-01-01",
         "until": "2032-01-01",
     }
+    holder = make.firm_headers(desk.session, make.make_company(desk.session))
+    desk.session.commit()
+    held = desk.client.post("/api/v1/holds", json=wish, headers=holder)
     joined = desk.client.post("/api/v1/queue-entries", json=wish, headers=waiting)
     assert joined.status_code == 201, joined.text
-    assert joined.json()["state"] == "offered"
+    desk.client.post(f"{held.headers['location']}/release", headers=holder)
+    offered = desk.client.get(joined.headers["location"], headers=waiting)
+    assert offered.json()["state"] == "offered"
 
     refused = desk.does(lease, "extend", until="2031-01-01", status=409)
 

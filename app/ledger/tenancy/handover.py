@@ -76,7 +76,11 @@ def hand_back(
             f"请先提前终止至 {on}，再办理交还",
             until=None if ends is None else ends.isoformat(),
         )
-    lasts = clearing_days(made) if days is None else days
+    agreed = clearing_days(made)
+    lasts = agreed if days is None else days
+    if lasts > agreed:
+        # Longer than agreed keeps the space from others: that is not for an agent to decide.
+        actor.require_staff(Role.MANAGER)
     with pointing_at("/on"):
         lay_out(session, actor, made, now, until=on, cleared=on + timedelta(days=lasts))
     record_event(session, actor, made, LeaseEventKind.HANDED_BACK, on=on, now=now)
