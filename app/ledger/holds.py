@@ -23,8 +23,8 @@ from app.ledger.orders import (
     Order,
     company_of,
     database_now,
+    days_left,
     locked_units,
-    require_days_to_come,
     require_offered_term,
 )
 from app.ledger.queue.log import read_line
@@ -86,9 +86,8 @@ def hold_units(
     units = locked_units(session, actor, order)
     now = database_now(session)
     if not actor.is_staff:
-        # What was agreed in the past is for staff to record.
-        require_days_to_come(order.period, now)
-        require_offered_term(units, order.period)
+        # Days that are gone are no part of a term: else an early start would shorten any.
+        require_offered_term(units, days_left(order.period, now))
     live = Range(now, now + timedelta(hours=lasts_hours))
     _require_fewer_held(session, company_id, len(units), now, limits.held_units_max)
     return promise(session, actor, order, company_id=company_id, units=units, live=live)

@@ -313,6 +313,22 @@ def require_days_to_come(period: Period, now: datetime) -> None:
         )
 
 
+def days_left(period: Period, now: datetime) -> Period:
+    """The days of a period from today in Shanghai on.
+
+    Raises:
+        InvalidInputError: all of them are gone.
+    """
+    today = civil_day(now)
+    if period.end is not None and period.end <= today:
+        raise InvalidInputError(
+            f"all of these days are gone; today is {today}",
+            [Fault("/until", f"after {today}", detail_zh=f"须晚于 {today}")],
+            detail_zh=f"所选日期均已过，今天是 {today}",
+        )
+    return Period(max(period.start, today), period.end)
+
+
 def require_offered_term(units: Sequence[tuple[Wanted, LockedUnit]], period: Period) -> None:
     """Refuse a term that the landlord does not offer for a unit.
 

@@ -362,16 +362,23 @@ def test_whole_places_only(client: TestClient, session: Session, world: World) -
     assert client.post(HOLDS, json=order(benches, quantity=2), headers=world.keys[0]).is_success
 
 
-def test_a_firm_holds_no_days_that_are_gone(client: TestClient, world: World) -> None:
-    gone = order(world.unit) | {"from": "2025-01-01"}
+def test_days_that_are_gone_make_no_term_longer(client: TestClient, session: Session) -> None:
+    world = World(session)
+    let = make.make_unit(session, min_term_months=24)
+    session.commit()
+    soon = (datetime.now(UTC) + timedelta(days=60)).date().isoformat()
+    gone = {"units": [{"unit_id": str(let.id)}], "from": "2021-01-01", "until": "2024-01-01"}
+    nearly = gone | {"until": soon}
 
-    refused = client.post(HOLDS, json=gone, headers=world.keys[0])
+    elapsed = client.post(HOLDS, json=gone, headers=world.keys[0])
+    short = client.post(HOLDS, json=nearly, headers=world.keys[0])
     recorded = client.post(
-        HOLDS, json=gone | {"company_id": str(world.companies[0].id)}, headers=world.staff
+        HOLDS, json=nearly | {"company_id": str(world.companies[0].id)}, headers=world.staff
     )
 
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["pointer"] == "/from"
+    assert elapsed.status_code == 422
+    assert elapsed.json()["errors"][0]["pointer"] == "/until"
+    assert short.json()["type"] == "/problems/term-not-offered"
     assert recorded.status_code == 201
 
 
