@@ -71,7 +71,7 @@ def what(whole: Sized, parts: Sequence[Sized]) -> set[str]:
 
 
 @given(rooms, shares)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_shares_cut_a_room_into_parts_that_make_it_up(shape: Polygon, wanted: list[float]) -> None:
     try:
         parts = cut_by_shares(shape, wanted)
@@ -157,7 +157,7 @@ def tells_rightly(case: tuple[Polygon, list[Polygon], float]) -> bool:
 
 
 @given(near_tilings())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_gaps_and_overlaps_are_told(case: tuple[Polygon, list[Polygon], float]) -> None:
     assume(not -AREA_TOLERANCE_M2 * 1.01 <= case[2] < -AREA_TOLERANCE_M2 * 0.99)
     assert tells_rightly(case)

@@ -81,7 +81,7 @@ def holds(
 
 
 @given(pieces(), spans(), changes)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_change_is_made_on_its_days_alone(
     before: Pieces, span: tuple[date | None, date | None], change: Facts
 ) -> None:

@@ -83,7 +83,7 @@ def by_oracle(book: Book, places: Places, group_by: GroupBy, as_of: int) -> Amou
 
 
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -201,7 +201,7 @@ def test_what_is_often_taken_for_safe_overbooks(
 
 @quantities
 @pytest.mark.parametrize("name", SAFE)
-@rounds(3)
+@rounds(1)
 def test_the_same_race_sees_what_is_safe(
     own_engine: Engine, rounds: int, name: str, quantity: int, places: int
 ) -> None:
@@ -258,7 +258,7 @@ def claim_of(unit: UUID, park: UUID, company: UUID, quantity: int, number: int) 
 
 @quantities
 @levels
-@rounds(4)
+@rounds(2)
 def test_plain_inserts_fill_a_unit_and_no_more_at_any_isolation(
     own_engine: Engine,
     *,

@@ -53,7 +53,7 @@ LEASES = "/api/v1/leases"
 PAST = {"from": "2019-01-01", "until": "2022-01-01"}
 LONG_USABLE: Range[date] = Range(date(2015, 1, 1), None)
 PROPERTY = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     # Each draw undoes its own lease.
     suppress_health_check=[HealthCheck.function_scoped_fixture],

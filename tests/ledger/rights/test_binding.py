@@ -121,7 +121,7 @@ def cases(draw: st.DrawFn) -> tuple[Binding, list[Notice]]:
     return Binding(right, tuple(days)), draw(notices(right.id))
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(cases())
 def test_a_right_is_cleared_by_the_last_word_or_by_silence(
     case: tuple[Binding, list[Notice]],
@@ -247,7 +247,7 @@ def grants(draw: st.DrawFn) -> list[tuple[HeldRight, bool, bool]]:
     ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(grants(), st.data())
 def test_rights_that_stand_side_by_side_have_an_order_that_was_named(
     asked: list[tuple[HeldRight, bool, bool]], data: st.DataObject

@@ -155,7 +155,7 @@ def live(session: Session, world: World, chance: random.Random, seen: Counter[st
         offer_some(session, world, chance, seen)
 
 
-@rounds(12, long=60)
+@rounds(5, long=60)
 def test_every_promise_that_met_a_senior_right_keeps_the_proof(
     session: Session, rounds: int
 ) -> None:

@@ -94,7 +94,7 @@ def both(engine: Engine, units: list[Unit]) -> bool:
     return bool(claimed and granted)
 
 
-@rounds(12, long=200)
+@rounds(4, long=200)
 def test_a_grant_and_a_lease_of_one_ground_never_both_go_through(
     own_engine: Engine, rounds: int
 ) -> None:
@@ -118,7 +118,7 @@ def test_a_grant_and_a_lease_of_one_ground_never_both_go_through(
     assert deadlocks(own_engine) == 0
 
 
-@rounds(6, long=100)
+@rounds(3, long=100)
 def test_of_rights_granted_at_once_on_one_ground_one_stands(
     own_engine: Engine, rounds: int
 ) -> None:

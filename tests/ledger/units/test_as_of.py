@@ -141,7 +141,9 @@ def _walked(client: TestClient, session: Session, seed: int, steps: int) -> list
     ]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))]
+)
 def test_what_was_asked_live_is_answered_again(
     client: TestClient, session: Session, seed: int
 ) -> None:
