@@ -1,0 +1,76 @@
+"""Input that no honest caller sends, and that once did more harm than a refusal."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from app.ledger.units.splitting import Part, Split, split_unit
+from app.security.actors import Actor, ActorKind, Role
+from tests import factories as make
+
+ADMIN = Actor(kind=ActorKind.STAFF, label="tests", role=Role.ADMIN)
+
+
+def test_the_last_instant_there_is_cannot_be_asked(client: TestClient, session: Session) -> None:
+    code = make.make_unit(session).code
+    session.commit()
+    for path in ("units", f"units/{code}", "free-space"):
+        answer = client.get(f"/api/v1/{path}", params={"as_of": "9999-12-31T23:59:59Z"})
+        assert answer.status_code == 422, path
+        assert answer.json()["errors"][0]["pointer"] == "as_of"
+
+
+def test_an_outline_of_thousands_of_corners_is_refused(
+    client: TestClient, session: Session
+) -> None:
+    unit, staff = make.make_unit(session), make.staff_headers(session)
+    session.commit()
+    teeth = [[121.6 + n / 1e6, 31.2 + (n % 2) / 1e5] for n in range(600)]
+    ring = [*teeth, [121.6006, 31.3], [121.6, 31.3], teeth[0]]
+    body = {
+        "effective_on": "2027-01-01",
+        "leasable_area_m2": 2000,
+        "internal_area_m2": 1600,
+        "method": "实测",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+
+    answer = client.post(f"/api/v1/units/{unit.code}/remeasure", json=body, headers=staff)
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == "/geometry/coordinates"
+
+
+def right(client: TestClient, staff: dict[str, str], **body: Any) -> Any:
+    asked = {"kind": "renewal", "from": "2032-01-01", "until": "2033-01-01", "notice_days": 30}
+    return client.post("/api/v1/rights", json=asked | body, headers=staff)
+
+
+def test_no_rank_is_left_behind_the_last(client: TestClient, session: Session) -> None:
+    unit, staff = make.make_unit(session), make.staff_headers(session)
+    holders = [str(make.make_company(session).id) for _ in range(2)]
+    session.commit()
+    units = [str(unit.id)]
+    last = right(client, staff, units=units, company_id=holders[0], rank=32_767)
+
+    behind = right(client, staff, units=units, company_id=holders[1], behind=[last.json()["id"]])
+
+    assert behind.status_code == 422, behind.text
+    assert behind.json()["errors"][0]["pointer"] == "/rank"
+
+
+def test_a_tenant_of_a_split_unit_may_be_given_priority_to_renew(
+    client: TestClient, session: Session
+) -> None:
+    unit, staff = make.make_unit(session), make.staff_headers(session)
+    lease = make.make_claim(session, unit, date(2027, 1, 1), date(2032, 1, 1))
+    parts = [Part(f"{unit.code}-{letter}", leasable_m2=Decimal(1000)) for letter in "AB"]
+    split_unit(session, ADMIN, unit.code, Split(date(2029, 1, 1), parts, shares=[0.5, 0.5]))
+    session.commit()
+
+    granted = right(client, staff, lease_id=str(lease.commitment_id))
+
+    assert granted.status_code == 201, granted.text
