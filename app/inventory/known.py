@@ -64,8 +64,7 @@ def known_window(wanted: KnownWanted, now: datetime) -> Window:
     faults = []
     if wanted.until is not None and wanted.until <= first:
         faults.append(Fault("until", "must be after from", "query", "须晚于 from"))
-    if is_future(wanted.as_of, now):
-        faults.append(Fault("as_of", NOT_YET_KNOWN, "query", "不得晚于当前时刻"))
+    faults += future_faults(wanted.as_of, now)
     if faults:
         raise InvalidInputError(
             "; ".join(f"{fault.pointer} {fault.detail}" for fault in faults), faults
@@ -79,17 +78,23 @@ def is_future(as_of: datetime | None, now: datetime) -> bool:
     return as_of is not None and as_of > now + timedelta(minutes=1)
 
 
+def future_faults(as_of: datetime | None, now: datetime, pointer: str = "as_of") -> list[Fault]:
+    """The fault of asking what will be known, if it was asked; to stand among others."""
+    where = "body" if pointer.startswith("/") else "query"
+    fault = Fault(pointer, NOT_YET_KNOWN, where, "不得晚于当前时刻")
+    return [fault] if is_future(as_of, now) else []
+
+
 def require_past(as_of: datetime | None, now: datetime, pointer: str = "as_of") -> None:
     """Refuse to say what will be known; ``pointer`` says where it was asked.
 
     Raises:
         InvalidInputError: ``as_of`` is in the future.
     """
-    if is_future(as_of, now):
-        where = "body" if pointer.startswith("/") else "query"
-        fault = Fault(pointer, NOT_YET_KNOWN, where, "不得晚于当前时刻")
+    faults = future_faults(as_of, now, pointer)
+    if faults:
         raise InvalidInputError(
-            f"as_of {NOT_YET_KNOWN}", [fault], detail_zh="as_of 不得晚于当前时刻"
+            f"as_of {NOT_YET_KNOWN}", faults, detail_zh="as_of 不得晚于当前时刻"
         )
 
 

@@ -10,10 +10,9 @@ from uuid import UUID
 from sqlalchemy import DateTime, FromClause, bindparam, select, text
 from sqlalchemy.orm import Session
 
-from app.inventory.known import NOT_YET_KNOWN, is_future
+from app.inventory.known import require_past
 from app.inventory.places import Places, among, find_places
 from app.kernel.clock import civil_day
-from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.period import Period
 from app.kernel.terms import UnitType
 from app.kpis.asked import GroupBy, KpiSearch, periods
@@ -105,12 +104,7 @@ def key_figures(session: Session, actor: Actor, search: KpiSearch, now: datetime
             later is asked.
     """
     actor.require_staff()
-    if is_future(search.as_of, now):
-        raise InvalidInputError(
-            f"as_of {NOT_YET_KNOWN}",
-            [Fault("as_of", NOT_YET_KNOWN, "query", "不得晚于当前时刻")],
-            detail_zh="as_of 不得晚于当前时刻",
-        )
+    require_past(search.as_of, now)
     as_of = search.as_of or session.execute(_NOW).scalar_one()
     asked = periods(search, as_of)
     places = find_places(session, search)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
 from app.inventory.columns import coded, labelled
-from app.inventory.known import NOT_YET_KNOWN, believed, is_future, known_at, known_units
+from app.inventory.known import believed, future_faults, known_at, known_units
 from app.inventory.places import find_places
 from app.kernel.clock import civil_day
 from app.kernel.errors import Fault, InvalidInputError
@@ -153,8 +153,7 @@ def list_rights(
     faults = []
     if search.start and search.until and search.until <= search.start:
         faults.append(Fault("until", "must be after from", "query", "须晚于 from"))
-    if is_future(search.as_of, now):
-        faults.append(Fault("as_of", NOT_YET_KNOWN, "query", "不得晚于当前时刻"))
+    faults += future_faults(search.as_of, now)
     if faults:
         raise InvalidInputError(
             "; ".join(f"{fault.pointer} {fault.detail}" for fault in faults), faults

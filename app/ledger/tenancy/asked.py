@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from app.inventory.filters import Day, Instant, Word
-from app.inventory.known import NOT_YET_KNOWN, is_future
+from app.inventory.known import future_faults
 from app.inventory.technical import TechnicalMinima
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import UnitType
@@ -73,8 +73,7 @@ class TenanciesWanted(TechnicalMinima):
             and (until := getattr(self, last)) is not None
             and until <= start
         ]
-        if is_future(self.as_of, now):
-            faults.append(Fault("as_of", NOT_YET_KNOWN, "query", "不得晚于当前时刻"))
+        faults += future_faults(self.as_of, now)
         if faults:
             raise InvalidInputError(
                 "; ".join(f"{fault.pointer} {fault.detail}" for fault in faults), faults

@@ -30,9 +30,9 @@ from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest, Sort, fetch_page
-from app.inventory.known import NOT_YET_KNOWN, believed, is_future
+from app.inventory.known import believed, require_past
 from app.inventory.places import id_or_none
-from app.kernel.errors import Fault, InvalidInputError, NotFoundError
+from app.kernel.errors import NotFoundError
 from app.kernel.terms import LeaseEventKind, Term
 from app.ledger.units.words import amount_en, amount_zh, changes_en, changes_zh
 from app.models.space import Unit
@@ -184,12 +184,7 @@ def unit_history(
         NotFoundError: there is no such unit, or it was not known then.
         InvalidInputError: ``as_of`` lies in the future.
     """
-    if is_future(as_of, now):
-        raise InvalidInputError(
-            f"as_of {NOT_YET_KNOWN}",
-            [Fault("as_of", NOT_YET_KNOWN, "query", detail_zh="不得晚于当前时刻")],
-            detail_zh="as_of 不得晚于当前时刻",
-        )
+    require_past(as_of, now)
     unit = _find(session, name)
     everyone = actor.is_staff and (actor.park_ids is None or unit.park_id in actor.park_ids)
     life = _LIFE.bindparams(bindparam("unit", unit.id, Uuid)).subquery("life")
