@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
@@ -160,10 +161,14 @@ def seeded_session(seeded_engine: Engine) -> Iterator[Session]:
 def make_client() -> Iterator[Callable[[Session | Engine], TestClient]]:
     """Makes clients of the application, over a test's session (rolled back) or its own engine."""
     opened: list[TestClient] = []
+    lent: list[FastAPI] = []
 
     def make(database: Session | Engine, **settings: object) -> TestClient:
         engine = database if isinstance(database, Engine) else database.get_bind().engine
         app = create_app(engine, Settings(log_level="ERROR", **settings))  # type: ignore[arg-type]
+        if not settings:
+            app = _warm(app)
+            lent.append(app)
         if isinstance(database, Session):
             app.state.sessions = app.state.public_sessions = lambda: _Borrowed(database)
         client = TestClient(app, raise_server_exceptions=False)
@@ -174,6 +179,22 @@ def make_client() -> Iterator[Callable[[Session | Engine], TestClient]]:
     yield make
     for client in opened:
         client.__exit__(None, None, None)
+    _idle.extend(lent)
+
+
+#: Applications with the usual settings whose test is over. A new one builds each route when it is
+#: first called, which takes longer than most calls of a test.
+_idle: list[FastAPI] = []
+
+
+def _warm(fresh: FastAPI) -> FastAPI:
+    """An application that served another test, with all that ``fresh`` knows; or ``fresh``."""
+    if not _idle or _idle[-1].state.settings != fresh.state.settings:
+        return fresh
+    app = _idle.pop()
+    app.state = fresh.state
+    app.dependency_overrides = {}
+    return app
 
 
 class _Borrowed:
