@@ -239,6 +239,7 @@ class Building(Placed, Base):
 
     __table_args__ = (
         *placed_checks(),
+        UniqueConstraint("id", "park_id"),
         one_of("carrier_type", CarrierType),
         one_of("physical_state", PhysicalState),
         CheckConstraint("gross_floor_area_m2 > 0", name="gross_floor_area_positive"),
