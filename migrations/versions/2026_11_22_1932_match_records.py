@@ -200,7 +200,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("request_id", name=op.f("pk_watched_requests")),
     )
-    op.drop_table("spatial_ref_sys")
     op.execute(
         "CREATE TRIGGER match_policies_only_close BEFORE UPDATE ON match_policies"
         " FOR EACH ROW EXECUTE FUNCTION closes_once('closed_by', 'known')"
