@@ -12,14 +12,17 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from app.matching.columns import BY_WIDTH, COLUMNS, NEVER, Width
+from app.matching.columns import BY_WIDTH, COLUMNS, NEVER, Column, Width
+from app.matching.engine.parts import Wanted, wanted
 from app.matching.forms import Form, Ground, Interval, Intervals, Own, Special
 from app.matching.rules.constraint import Combining, Constraint
 from app.matching.rules.demand import Demand
 from app.matching.segment import Large, Segment
 
-#: Masks are 64 bits wide.
+#: Masks are 64 bits wide; the last bit marks what is not there (``Program.ground`` and ``live``).
 ACTIVE_MOST = 63
+ABSENT_BIT = 63
+ABSENT = 1 << ABSENT_BIT
 _WIDTHS = (Width.SMALL, Width.MIDDLE, Width.LARGE)
 _COMBININGS = (Combining.PER_UNIT, Combining.SUM, Combining.ANY)
 PER_UNIT, SUM, ANY = range(3)
@@ -34,7 +37,8 @@ class Tests:
     """Interval tests, one entry each: where the cells are, their bounds, and what they decide.
 
     ``width`` is 0, 1, 2 for cells of 8, 16, 32 bits and ``row`` the row of that matrix; ``bit`` is
-    compact; ``combining`` is ``PER_UNIT``, ``SUM`` or ``ANY``.
+    compact; ``combining`` is ``PER_UNIT``, ``SUM`` or ``ANY``: ``SUM`` only on columns that add up,
+    each unit of a sum must satisfy the rule's other tests.
     """
 
     width: NDArray[np.int64]
@@ -57,7 +61,11 @@ class Program:
         active: the hard constraints in the table's order; bit *i* is ``active[i]``.
         forms: their forms on this segment.
         tests: the interval tests among them.
-        ground: broken bits of each building, uint64, shape ``(n_buildings,)``.
+        wishes: the soft constraints in the table's order with their forms on this segment.
+        wanted: how much of a divisible unit is offered.
+        ground: broken bits of each building, uint64, shape ``(n_buildings,)``; stale buildings have
+            ``ABSENT`` set.
+        live: which eras of the segment hold the window's start; rows of others are absent.
         own: the rules with a kernel of their own, with their bits.
         never: bits that no firm may wave.
         kind_rows: first row and the one behind the last of the kind of space asked for.
@@ -70,7 +78,10 @@ class Program:
     active: tuple[Constraint, ...]
     forms: tuple[Form, ...]
     tests: Tests
+    wishes: tuple[tuple[Constraint, Form], ...]
+    wanted: Wanted
     ground: NDArray[np.uint64]
+    live: NDArray[np.bool_]
     own: Mapping[Own, tuple[int, Special]]
     never: int
     kind_rows: tuple[int, int]
@@ -97,7 +108,7 @@ def make_program(segment: Segment, demand: Demand, table: Sequence[Constraint]) 
     if len(active) > ACTIVE_MOST:
         raise ValueError(f"{len(active)} constraints are active, at most {ACTIVE_MOST} can be")
     forms = tuple(one.form(segment, demand.hard[one.key]) for one in active)
-    ground = np.zeros(len(segment.buildings.fid), dtype=np.uint64)
+    ground = segment.buildings.stale.astype(np.uint64) << np.uint64(ABSENT_BIT)
     own: dict[Own, tuple[int, Special]] = {}
     entries: list[tuple[Interval, int]] = []
     for bit, form in enumerate(forms):
@@ -111,20 +122,43 @@ def make_program(segment: Segment, demand: Demand, table: Sequence[Constraint]) 
             case Special():
                 own[form.own] = bit, form
     window = demand.window
+    start = window.start.toordinal()
     return Program(
         segment=segment,
         demand=demand,
         active=active,
         forms=forms,
         tests=_tests(entries, active),
+        wishes=tuple(
+            (one, one.form(segment, demand.soft[one.key]))
+            for one in table
+            if one.key in demand.soft
+        ),
+        wanted=wanted(demand),
         ground=ground,
+        live=(segment.era_from <= start) & (start < segment.era_until),
         own=MappingProxyType(own),
         never=sum(1 << bit for bit, one in enumerate(active) if one.never_relax),
         kind_rows=segment.rows_of(demand.hard["unit_type"]),
-        start=window.start.toordinal(),
+        start=start,
         latest=window.latest.toordinal(),
         ends=term_ends(window.term_months),
     )
+
+
+def adds_up(column: Column) -> bool:
+    """Whether several units have the sum of a column, and a part its share.
+
+    The capacity does: a part of it is the quantity taken.
+    """
+    return column.summed or column.name == "capacity"
+
+
+def combined(combining: Combining, column: Column) -> int:
+    """How a rule reads on one of its columns: ``PER_UNIT``, ``SUM`` or ``ANY``."""
+    if combining is Combining.SUM and not adds_up(column):
+        return PER_UNIT
+    return _COMBININGS.index(combining)
 
 
 def _tests(entries: Sequence[tuple[Interval, int]], active: Sequence[Constraint]) -> Tests:
@@ -144,7 +178,11 @@ def _tests(entries: Sequence[tuple[Interval, int]], active: Sequence[Constraint]
         or_unknown=np.array([one.or_unknown for one, _ in entries], dtype=np.bool_),
         bit=np.array([bit for _, bit in entries], dtype=np.int64),
         combining=np.array(
-            [_COMBININGS.index(active[bit].combining) for _, bit in entries], dtype=np.int64
+            [
+                combined(active[bit].combining, column)
+                for (_, bit), column in zip(entries, columns, strict=True)
+            ],
+            dtype=np.int64,
         ),
     )
 
