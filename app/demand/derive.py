@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from app.demand.drawn import drawn_area
 from app.demand.needs import NEEDS, Hardness, Need, Origin, in_order, named
 from app.demand.rules import Rules, StageNeed
 from app.kernel.errors import Fault, InvalidInputError
@@ -44,8 +45,11 @@ def derive_needs(ask: Ask, rules: Rules) -> tuple[Need, ...]:
 
     Raises:
         InvalidInputError: neither a type of unit nor a product and stage is known; an area or
-            window is upside down; ``soft`` or ``hard`` names what is no need of this request.
+            window is upside down; the area drawn is none; ``soft`` or ``hard`` names what is no
+            need of this request.
     """
+    if ask.stated.get("within") is not None:
+        drawn_area(ask.stated["within"], "/within")
     row, unit_type = _row(ask, rules)
     silent = {key for key in _ALWAYS if ask.stated.get(key) is None}
     needs = [

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from app.demand.drawn import area_km2, drawn_area
 from app.kernel.terms import (
     AnimalFacility,
     CleanroomGrade,
     FacilityType,
     FireHazardClass,
     IsotopeClass,
+    PhysicalState,
     ProcessClass,
     Term,
     UnitType,
@@ -91,6 +93,9 @@ class NeedKind:
             return f"{self.zh}：{term.zh}", f"{self.en}: {term.en}"
         if value is True:
             return self.zh, self.en
+        if isinstance(value, Mapping) and "coordinates" in value:
+            size = number_text(area_km2(drawn_area(value)))
+            return f"{self.zh}：{size} km²", f"{self.en}: {size} km²"
         if isinstance(value, Mapping):
             place = f"{value['lon']}, {value['lat']}"
             within = number_text(value["within_m"])
@@ -161,6 +166,7 @@ _KINDS = (
     NeedKind("target_area_m2", "理想面积", "area aimed at", "m²", fixed=SOFT),
     NeedKind("whole_floor", "整层", "a whole floor"),
     NeedKind("whole_building", "整栋", "a whole building"),
+    NeedKind("physical_state", "交付状态不低于", "built at least to", terms=PhysicalState),
     NeedKind("from", "需要自", "needed from", fixed=HARD),
     NeedKind("latest_from", "最晚起租日", "latest start", fixed=HARD),
     NeedKind("term_months", "租期", "term", "months", fixed=HARD),
@@ -179,6 +185,7 @@ _KINDS = (
     NeedKind("min_power_density_w_m2", "配电密度不低于", "power density at least", "W/m²"),
     NeedKind("min_power_kva", "配电容量不低于", "power at least", "kVA"),
     NeedKind("cleanroom_grade", "洁净等级", "cleanroom grade", terms=CleanroomGrade),
+    NeedKind("cleanroom_iso_class", "洁净等级（ISO，静态）", "cleanroom class (ISO, at rest)"),
     NeedKind("min_cleanroom_area_m2", "洁净面积不低于", "cleanroom area at least", "m²"),
     NeedKind("biosafety_level", "生物安全等级", "biosafety level (BSL)"),
     NeedKind("animal_facility", "动物设施", "animal facility", terms=AnimalFacility),
@@ -197,6 +204,7 @@ _KINDS = (
     NeedKind("zones", "意向区域", "zones"),
     NeedKind("parks", "意向园区", "parks"),
     NeedKind("near", "意向位置", "near a point"),
+    NeedKind("within", "所画范围", "inside the area drawn"),
     *(
         NeedKind(
             f"max_{facility.value}_distance_m",

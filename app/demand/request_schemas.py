@@ -13,6 +13,7 @@ from app.kernel.terms import (
     FireHazardClass,
     IsotopeClass,
     Modality,
+    PhysicalState,
     PipelineStage,
     ProcessClass,
     UnitType,
@@ -32,6 +33,30 @@ class NearIn(In):
     lon: float = Field(ge=-180, le=180)
     lat: float = Field(ge=-90, le=90)
     within_m: DistanceM
+
+
+class AreaIn(In):
+    """An area drawn on the map: a GeoJSON polygon (RFC 7946, WGS-84)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "Polygon",
+                    "coordinates": [
+                        [[121.58, 31.18], [121.64, 31.18], [121.64, 31.23], [121.58, 31.18]]
+                    ],
+                }
+            ]
+        }
+    )
+
+    type: Literal["Polygon", "MultiPolygon"]
+    coordinates: list[Any] = Field(
+        min_length=1,
+        description="rings of [longitude, latitude], each closed, or a list of such polygons;"
+        " at most 1,000 positions and 20,000 km²",
+    )
 
 
 class NeedsIn(In):
@@ -56,6 +81,9 @@ class NeedsIn(In):
     )
     whole_floor: Flag | None = Field(default=None, description="整层: takes a whole floor")
     whole_building: Flag | None = Field(default=None, description="整栋: takes a whole building")
+    physical_state: PhysicalState | None = Field(
+        default=None, description="交付状态: built at least to this state"
+    )
     from_: Day | None = Field(
         default=None, alias="from", description="first day the space is wanted"
     )
@@ -84,6 +112,11 @@ class NeedsIn(In):
         default=None, description="配电容量, kVA, at least"
     )
     cleanroom_grade: CleanroomGrade | None = Field(default=None, description="this or stricter")
+    cleanroom_iso_class: Annotated[int, Field(ge=5, le=8)] | None = Field(
+        default=None,
+        description="ISO 14644-1 class at rest, this or stricter; read as a GMP grade by"
+        " data/needs/building_rules.toml",
+    )
     min_cleanroom_area_m2: AreaM2 | None = Field(
         default=None, description="kept for the visit; units record a grade, not yet an area"
     )
@@ -121,6 +154,9 @@ class NeedsIn(In):
         default=None, min_length=1, max_length=200, description="a park counts with those inside it"
     )
     near: NearIn | None = Field(default=None, description="意向位置: a point to be near")
+    within: AreaIn | None = Field(
+        default=None, description="所画范围: the building's centre lies in this area"
+    )
     max_bsl_lab_distance_m: DistanceM | None = Field(
         default=None, description="距生物安全实验室, m, at most"
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.demand.needs import NEEDS, named
 from app.kernel.terms import (
+    CleanroomGrade,
     FireHazardClass,
     Modality,
     PipelineStage,
@@ -113,6 +114,32 @@ class LandUseRules:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreyRule:
+    """Whether a process of a fire hazard class may stand below ground, and in a high-rise."""
+
+    below_ground: bool
+    high_rise: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BuildingRules:
+    """What may be made in which building.
+
+    A building higher than ``high_rise_above_m`` and of more than ``high_rise_above_floors`` floors
+    is high-rise. ``storeys`` are by fire hazard class; a class that is absent may stand anywhere.
+    ``gmp_grade_of_iso`` has the weakest grade whose rooms meet an ISO class at rest.
+    """
+
+    version: str
+    source: str
+    confidence: str
+    high_rise_above_m: float
+    high_rise_above_floors: int
+    storeys: Mapping[str, StoreyRule]
+    gmp_grade_of_iso: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """All tables of one version."""
 
@@ -121,6 +148,7 @@ class Rules:
     spaces: Mapping[UnitType, SpaceTerms]
     further_programme_share: Spread
     land: LandUseRules
+    building: BuildingRules
 
     def row(
         self, modality: Modality, stage: PipelineStage, unit_type: UnitType | None
@@ -138,17 +166,19 @@ def load_rules(data_dir: Path) -> Rules:
     """The tables under ``data_dir/needs``, read once per process.
 
     Raises:
-        ValueError: a table names a need, a process or a word that does not exist, or a product
-            and stage without a primary space.
+        ValueError: a table names a need, a process or a word that does not exist, a product and
+            stage without a primary space, or a storey rule that no storey class expresses.
     """
     table = tomllib.loads((data_dir / "needs" / "stage_needs.toml").read_text("utf-8"))
     land = _land_use(tomllib.loads((data_dir / "needs" / "land_use.toml").read_text("utf-8")))
+    building = tomllib.loads((data_dir / "needs" / "building_rules.toml").read_text("utf-8"))
     rules = Rules(
         version=table["version"],
         rows=tuple(_stage_need(row) for row in table["need"]),
         spaces={named(UnitType, key): _terms(row) for key, row in table["space"].items()},
         further_programme_share=_spread(table["further_programme_share"]),
         land=land,
+        building=_building(building),
     )
     _check(rules)
     return rules
@@ -227,4 +257,27 @@ def _land_use(table: Mapping[str, Any]) -> LandUseRules:
             for row in table["land_use"]
         },
         chemical_zone_parks=frozenset(table["chemical_zone_parks"]),
+    )
+
+
+def _building(table: Mapping[str, Any]) -> BuildingRules:
+    storeys = {
+        named(FireHazardClass, row["fire_hazard_class"]).value: StoreyRule(
+            row["below_ground"], row["high_rise"]
+        )
+        for row in table["storey"]
+    }
+    if any(rule.below_ground and not rule.high_rise for rule in storeys.values()):
+        raise ValueError("what may stand below ground may stand in a high-rise, too")
+    return BuildingRules(
+        version=table["version"],
+        source=table["source"],
+        confidence=table["confidence"],
+        high_rise_above_m=float(table["high_rise"]["above_height_m"]),
+        high_rise_above_floors=table["high_rise"]["above_floors"],
+        storeys=storeys,
+        gmp_grade_of_iso={
+            row["iso_class"]: named(CleanroomGrade, row["gmp_grade"]).value
+            for row in table["cleanroom_iso"]
+        },
     )

@@ -43,12 +43,14 @@ class Constraint:
         params: bound values of ``sql`` for a need, each name beginning with ``key``.
         have: what a unit has, as a person knows it, from a segment and a row; None where unknown.
             Of several units and of parts it is put together by ``answers`` from ``combining``.
+        have_for: the same where it depends on the need, as a distance does on the point.
         margin: by how much a known value is better than the need (negative: worse); None where
             the rule has no measure.
         says: the sentence in Chinese and English, from what there is, the need, and the verdict.
         wants: the need as it is shown.
-        give: a need that accepts what a candidate has (for "rent up to 4.6 instead of 4.1");
-            None where nothing between keeping the rule and waiving it makes sense.
+        give: from the need and what a candidate has, the need nearest to it that accepts both
+            ("rent up to 4.6 instead of 4.1"); None where nothing between keeping the rule and
+            waiving it makes sense.
         relax_cost: how much a firm minds giving way; larger minds more.
         never_relax: law or safety: no firm may wave it.
         source, confidence: of the rule itself.
@@ -71,3 +73,10 @@ class Constraint:
     never_relax: bool = False
     source: str = "the firm's need"
     confidence: str = "derived"
+    have_for: Callable[[Segment, int, Any], Any] | None = None
+
+    def has(self, segment: Segment, row: int, need: Any) -> Any:
+        """What a unit has, as a person knows it; None where unknown."""
+        if self.have_for is not None:
+            return self.have_for(segment, row, need)
+        return self.have(segment, row)
