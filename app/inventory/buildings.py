@@ -68,6 +68,23 @@ _PROGRAMME_CODES = (
     " FROM programme_buildings m JOIN programmes p ON p.id = m.programme_id"
     " WHERE m.building_id = buildings.id)"
 )
+_LINKS = f"""coalesce((
+    SELECT json_agg(json_build_object(
+        'level_index', here.level_index, 'level_name', here.level_name,
+        'other_level_index', there.level_index, 'other_level_name', there.level_name,
+        'building', {named("beyond")},
+        'source', l.source, 'confidence', l.confidence, 'synthetic', l.synthetic
+    ) ORDER BY here.level_index, beyond.code, there.level_index)
+    FROM building_links l
+    CROSS JOIN LATERAL (VALUES
+        (l.building_a_id, l.level_a, l.building_b_id, l.level_b),
+        (l.building_b_id, l.level_b, l.building_a_id, l.level_a)
+    ) AS way (from_id, from_level, to_id, to_level)
+    JOIN floors here ON (here.building_id, here.level_index) = (way.from_id, way.from_level)
+    JOIN floors there ON (there.building_id, there.level_index) = (way.to_id, way.to_level)
+    JOIN buildings beyond ON beyond.id = way.to_id
+    WHERE way.from_id = buildings.id
+), '[]'::json)"""  # noqa: S608
 
 LISTING = Listing(
     singular="building",
@@ -89,6 +106,7 @@ LISTING = Listing(
             f" 'leasable_area_m2', {_LEASABLE})"
         ),
         "programmes": _PROGRAMMES,
+        "links": _LINKS,
         "zone": named("zones"),
         "park": named("parks", "district"),
         "parcel": named("parcels", "land_use_code"),

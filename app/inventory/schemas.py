@@ -231,6 +231,19 @@ class BuildingTotals(Shown):
     leasable_area_m2: Metres2
 
 
+class BuildingLinkOut(Shown):
+    """连廊: a passage to another building, from floor to floor."""
+
+    level_index: int = Field(description="of the floor here; 0 is the ground floor")
+    level_name: str = Field(description="shows", examples=["3F"])
+    other_level_index: int = Field(description="of the floor there")
+    other_level_name: str = Field(description="shows", examples=["3F"])
+    building: Named = Field(description="the building it leads to")
+    source: str = Field(description="where the fact comes from")
+    confidence: str = Field(description="published | derived | assumption")
+    synthetic: bool = Field(description="whether it is made up for demonstration")
+
+
 class BuildingOut(PlacedNamed):
     """楼宇: its footprint, its services and its published area."""
 
@@ -255,6 +268,7 @@ class BuildingOut(PlacedNamed):
     areas: list[Area] = Field(description="gross floor area, and the drawn footprint")
     totals: BuildingTotals = Field(description="sums over what it holds, computed when asked")
     programmes: list[Named] = Field(description="programmes it counts towards")
+    links: list[BuildingLinkOut] = Field(description="passages to other buildings of the park")
     zone: Named = Field(description="the zone it lies in")
     park: NamedPark = Field(description="the park it lies in")
     parcel: NamedParcel = Field(description="the parcel it stands on")

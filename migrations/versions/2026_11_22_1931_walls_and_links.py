@@ -94,11 +94,46 @@ FOR EACH ROW WHEN (OLD.geom IS DISTINCT FROM NEW.geom OR OLD.floor_id <> NEW.flo
 EXECUTE FUNCTION on_unit_redrawn()""",
 )
 
+# Who follows space learns of walls and passages as of units: by building.
+NOTING = (
+    """
+CREATE FUNCTION on_unit_walls() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM note_space_changes(ARRAY(
+        SELECT DISTINCT u.building_id FROM changed w JOIN units u ON u.id = w.unit_id));
+    RETURN NULL;
+END $$""",
+    """
+CREATE FUNCTION on_building_links() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM note_space_changes(ARRAY(
+        SELECT building_a_id FROM changed UNION SELECT building_b_id FROM changed));
+    RETURN NULL;
+END $$""",
+    *(
+        f"""
+CREATE TRIGGER {table}_note_{event} AFTER {event} ON {table}
+REFERENCING {side} TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION on_{table}()"""
+        for table in ("unit_walls", "building_links")
+        for event, side in (("insert", "NEW"), ("delete", "OLD"))
+    ),
+    """
+CREATE TRIGGER unit_walls_note_update AFTER UPDATE ON unit_walls
+REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION on_unit_walls()""",
+    # A passage may be led to other buildings: those it joined are noted too.
+    """
+CREATE TRIGGER building_links_note_update AFTER UPDATE ON building_links
+REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION on_building_links()""",
+    """
+CREATE TRIGGER building_links_note_update_from AFTER UPDATE ON building_links
+REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION on_building_links()""",
+)
+
 
 def upgrade() -> None:
     op.create_unique_constraint(op.f("uq_buildings_id_park_id"), "buildings", ["id", "park_id"])
     _create_tables()
-    for statement in (MEASURE, REFRESH, *TRIGGERS):
+    for statement in (MEASURE, REFRESH, *TRIGGERS, *NOTING):
         op.execute(statement)
     op.execute("SELECT refresh_unit_walls(ARRAY(SELECT id FROM floors))")
 
@@ -215,4 +250,6 @@ def downgrade() -> None:
         op.execute(f"DROP FUNCTION {function}")
     op.drop_table("building_links")
     op.drop_table("unit_walls")
+    for function in ("on_building_links()", "on_unit_walls()"):
+        op.execute(f"DROP FUNCTION {function}")
     op.drop_constraint(op.f("uq_buildings_id_park_id"), "buildings")
