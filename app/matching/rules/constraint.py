@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.matching.forms import Form
-from app.matching.segment import Segment
+from app.matching.segment import Rows, Segment
 
 Words = tuple[str, str]
 
@@ -42,7 +45,7 @@ class Constraint:
         sql: the same over a row ``c`` of the candidates statement, NULL counting as no.
         params: bound values of ``sql`` for a need, each name beginning with ``key``.
         have: what a unit has, as a person knows it, from a segment and a row; None where unknown.
-            Of several units and of parts it is put together by ``answers`` from ``combining``.
+            Of several units, of parts, and of rules with a kernel of their own, the judge says it.
         have_for: the same where it depends on the need, as a distance does on the point.
         margin: by how much a known value is better than the need (negative: worse); None where
             the rule has no measure.
@@ -51,6 +54,9 @@ class Constraint:
         give: from the need and what a candidate has, the need nearest to it that accepts both
             ("rent up to 4.6 instead of 4.1"); None where nothing between keeping the rule and
             waiving it makes sense.
+        beyond: of a rule with a measure that the building decides: by how much each of some
+            buildings (places in ``segment.buildings``) misses the need, in ``unit``; 0 where it
+            does not, NaN where unknown.
         relax_cost: how much a firm minds giving way; larger minds more.
         never_relax: law or safety: no firm may wave it.
         source, confidence: of the rule itself.
@@ -74,6 +80,7 @@ class Constraint:
     source: str = "the firm's need"
     confidence: str = "derived"
     have_for: Callable[[Segment, int, Any], Any] | None = None
+    beyond: Callable[[Segment, Any, Rows], NDArray[np.float64]] | None = None
 
     def has(self, segment: Segment, row: int, need: Any) -> Any:
         """What a unit has, as a person knows it; None where unknown."""

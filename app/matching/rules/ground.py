@@ -19,7 +19,7 @@ from app.matching.columns import DISTANCE_GRAIN, FACILITIES, Width
 from app.matching.forms import Ground
 from app.matching.rules.constraint import Combining, Constraint, Words
 from app.matching.rules.families import Bound, as_is, flag_says, no_margin, shown
-from app.matching.segment import ParkInfo, Segment
+from app.matching.segment import ParkInfo, Rows, Segment
 
 _UNKNOWN_DISTANCE = Width.LARGE.unknown
 _GEOD = Geod(ellps="WGS84")
@@ -245,6 +245,11 @@ def near_rule() -> Constraint:
         place = segment.building_of(row)
         return round(float(metres_to(segment.buildings.centre[[place]], need)[0]), 3)
 
+    def beyond(segment: Segment, need: Any, buildings: Rows) -> NDArray[np.float64]:
+        metres = metres_to(segment.buildings.centre[buildings], need)
+        missing: NDArray[np.float64] = np.maximum(metres - need["within_m"], 0)
+        return missing
+
     return Constraint(
         key="near",
         name_zh=name[0],
@@ -257,6 +262,7 @@ def near_rule() -> Constraint:
         params=lambda need: {f"near_{name}": need[name] for name in ("lon", "lat", "within_m")},
         have=_nothing,
         have_for=have,
+        beyond=beyond,
         margin=lambda have, need: bound.margin(have, need["within_m"]),
         says=lambda have, need, fits: bound.says(have, need["within_m"], fits),
         wants=lambda need: need["within_m"],
@@ -326,6 +332,12 @@ def facility_within(facility: FacilityType) -> Constraint:
         centimetres = int(segment.buildings.distances[place, segment.building_of(row)])
         return None if centimetres == _UNKNOWN_DISTANCE else centimetres / DISTANCE_GRAIN
 
+    def beyond(segment: Segment, need: Any, buildings: Rows) -> NDArray[np.float64]:
+        centimetres = segment.buildings.distances[place, buildings]
+        metres = np.where(centimetres == _UNKNOWN_DISTANCE, np.nan, centimetres / DISTANCE_GRAIN)
+        missing: NDArray[np.float64] = np.maximum(metres - need, 0)
+        return missing
+
     return Constraint(
         key=key,
         name_zh=name[0],
@@ -340,5 +352,6 @@ def facility_within(facility: FacilityType) -> Constraint:
         says=bound.says,
         wants=as_is,
         give=bound.give,
+        beyond=beyond,
         source="the firm's need; geodesic distance on WGS 84 from the building's centre",
     )

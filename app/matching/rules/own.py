@@ -1,25 +1,19 @@
 """Constraints with a kernel of their own (``forms.Own``): they read more than a unit's cells. Pure.
 
-What a unit has is here as far as a row alone says it; of a candidate, with its quantities and days,
-the engine's judge says it.
+What there is depends on the quantities and days of a candidate: the engine's judge says it.
 """
 
 from dataclasses import dataclass
-from datetime import date
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
-import numpy as np
-
 from app.demand.needs import number_text
-from app.matching.columns import MONEY_GRAIN, NEVER, POWER_GRAIN, RENT_DAYS_A_YEAR, Width
+from app.matching.columns import MONEY_GRAIN, POWER_GRAIN
 from app.matching.forms import Own, Special
 from app.matching.rules.constraint import Combining, Constraint, Words
 from app.matching.rules.demand import Window
 from app.matching.rules.families import Bound, as_is, no_margin, shown
 from app.matching.segment import Segment
-
-_MONTHS_A_YEAR = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +24,12 @@ class PowerNeed:
     w_per_m2: float | None
 
 
+def judged(_segment: Segment, _row: int) -> None:
+    """What there is depends on the quantities and days of a candidate: its judge says it."""
+
+
 def availability_rule() -> Constraint:
     """A free stretch that holds the whole term starts in time."""
-
-    def have(segment: Segment, row: int) -> Any:
-        # Of some part, on some day: only a calendar and a term say when a whole one begins.
-        first = int(segment.column("first_free")[row])
-        return None if first == NEVER else date.fromordinal(max(first, 1))
 
     def says(have: Any, need: Any, fits: bool) -> Words:
         if need.latest < need.start:
@@ -71,7 +64,7 @@ def availability_rule() -> Constraint:
         form=lambda _segment, _need: Special(Own.AVAILABILITY),
         sql="c.free_from <= :availability",
         params=lambda need: {"availability": need.latest},
-        have=have,
+        have=judged,
         margin=lambda have, need: float((need.latest - have).days),
         says=says,
         wants=lambda need: need.latest,
@@ -84,15 +77,6 @@ def availability_rule() -> Constraint:
 def only_one_rule(own: Own, key: str, zh: str, en: str) -> Constraint:
     """No other unit shares the floor or building, and nothing of the unit is left to others."""
     column = "units_on_floor" if own is Own.WHOLE_FLOOR else "units_in_building"
-
-    def have(segment: Segment, row: int) -> Any:
-        place = segment.floor
-        if own is Own.WHOLE_BUILDING:
-            place = segment.floors.building[place]
-        # Of those who are there when the unit begins to be as it is.
-        since = segment.era_from[segment.era[row]]
-        there = (segment.era_from[segment.era] <= since) & (since < segment.era_until[segment.era])
-        return int(np.count_nonzero((place == place[row]) & there))
 
     def says(have: Any, _need: Any, fits: bool) -> Words:
         count = shown(have)[0]
@@ -113,7 +97,7 @@ def only_one_rule(own: Own, key: str, zh: str, en: str) -> Constraint:
         form=lambda _segment, _need: Special(own),
         sql=f"c.{column} = 1 AND c.quantity = c.capacity",
         params=lambda _need: {},
-        have=have,
+        have=judged,
         margin=no_margin,
         says=says,
         wants=as_is,
@@ -123,15 +107,6 @@ def only_one_rule(own: Own, key: str, zh: str, en: str) -> Constraint:
 def rent_a_year_rule() -> Constraint:
     """The rent of a year is within the budget."""
     bound = Bound(("年租金", "rent a year"), "元", upwards=False)
-
-    def have(segment: Segment, row: int) -> Any:
-        by_place = segment.value("rent_cny_per_place_month", row)
-        by_m2 = segment.value("rent_cny_per_m2_day", row)
-        if by_place is not None:
-            return _cents(by_place, segment.value("capacity", row), _MONTHS_A_YEAR)
-        if by_m2 is not None:
-            return _cents(by_m2, segment.value("leasable_area_m2", row), RENT_DAYS_A_YEAR)
-        return None
 
     def form(_segment: Segment, need: Any) -> Special:
         fen = (Decimal(str(need)) * MONEY_GRAIN).to_integral_value(ROUND_FLOOR)
@@ -146,20 +121,13 @@ def rent_a_year_rule() -> Constraint:
         form=form,
         sql="c.rent_cny_per_year <= :max_rent_cny_per_year",
         params=lambda need: {"max_rent_cny_per_year": need},
-        have=have,
+        have=judged,
         margin=bound.margin,
         says=bound.says,
         wants=as_is,
         give=bound.give,
         source="the firm's budget against the landlord's asking rent",
     )
-
-
-def _cents(rate: Any, quantity: Any, times: int) -> float | None:
-    if quantity is None:
-        return None
-    rent = Decimal(str(rate)) * Decimal(str(quantity)) * times
-    return float(rent.quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
 def power_left_rule() -> Constraint:
@@ -174,19 +142,6 @@ def power_left_rule() -> Constraint:
             "power_left_kva": Decimal(_tenths(need.kva)) / POWER_GRAIN,
             "power_left_w_m2": Decimal(_tenths(need.w_per_m2)) / POWER_GRAIN,
         }
-
-    def have(segment: Segment, row: int) -> Any:
-        # With all that is promised on any day at once taken: a lease's own days decide.
-        buildings, place = segment.buildings, segment.building_of(row)
-        fed = int(buildings.power_kva[place])
-        if fed == Width.LARGE.unknown:
-            return None
-        used = buildings.power_used[buildings.power_at[place] : buildings.power_at[place + 1]]
-        return (fed - int(used.max(initial=0))) / POWER_GRAIN
-
-    def margin(have: Any, need: Any) -> float | None:
-        # By the m² the need grows with what is taken.
-        return None if need.w_per_m2 is not None else round(float(have - need.kva), 6)
 
     def says(have: Any, need: Any, fits: bool) -> Words:
         want_zh, want_en = _power_words(need)
@@ -215,8 +170,8 @@ def power_left_rule() -> Constraint:
         " AND CAST(c.power_left_kva AS numeric) * 1000"
         " >= CAST(:power_left_w_m2 AS numeric) * CAST(c.leasable_area_m2 AS numeric)",
         params=params,
-        have=have,
-        margin=margin,
+        have=judged,
+        margin=no_margin,
         says=says,
         wants=lambda need: _power_words(need)[1],
         relax_cost=2,
