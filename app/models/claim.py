@@ -5,11 +5,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Text,
     func,
     text,
 )
@@ -18,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base, one_of
 from app.kernel.terms import ClaimKind
+from app.models.space_change import Xid8
 
 
 class Claim(Base):
@@ -61,6 +64,17 @@ class Claim(Base):
         comment="what live was to end at, where it was closed before"
     )
     synthetic: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    made_xid: Mapped[int] = mapped_column(
+        Xid8(),
+        server_default=text("pg_current_xact_id()"),
+        comment="the transaction that made it",
+    )
+    closed_xid: Mapped[int | None] = mapped_column(Xid8(), comment="the transaction that closed it")
+    accepting: Mapped[list[str]] = mapped_column(
+        ARRAY(Text),
+        server_default=text("'{}'"),
+        comment="rules of the request that were knowingly waived when this was promised",
+    )
 
     __table_args__ = (
         ForeignKeyConstraint(

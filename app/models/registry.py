@@ -11,8 +11,13 @@ from app.models import (
     queue,
     right,
     space,
+    space_change,
     unit_event,
+    wall,
 )
 
-MODULES = (access, claim, company, lease, match, programme, queue, right, space, unit_event)
+MODULES = (
+    *(access, claim, company, lease, match, programme, queue, right, space, space_change),
+    *(unit_event, wall),
+)
 metadata = Base.metadata
