@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -22,6 +23,16 @@ from app.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 #: The day on which the demonstration's leases are drawn; tests use it as "today".
 DATA_DAY = "2026-11-01"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Share the tests out as `side_by_side` says, unless `--dist` asks for something else."""
+    if config.getoption("dist") != "load":
+        return None
+    from tests.setup.side_by_side import Rooms  # noqa: PLC0415 - xdist is there, or nobody calls
+
+    return Rooms(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -251,7 +251,7 @@ def test_pytest_has_the_last_word_and_ci_lets_nothing_be_skipped(
 ) -> None:
     ran: list[tuple[str, ...]] = []
 
-    def call(*command: str) -> int:
+    def call(*command: str, **_: str) -> int:
         ran.append(command)
         sys.stdout.write("== 7 passed ==\n")
         return 0
@@ -265,14 +265,16 @@ def test_pytest_has_the_last_word_and_ci_lets_nothing_be_skipped(
     assert dev.main(["test", "--long", "-k", "ledger"]) == 2
 
     assert capsys.readouterr().out.endswith("== 7 passed ==\n")
-    assert ran[0][3:] == ("-p", "tests.setup.nothing_skipped", "-m", "not long")
-    assert ran[1][3:] == ("-m", "long or not long", "-k", "ledger")
+    assert ran[0][3:] == ("-p", "tests.setup.nothing_skipped", "-n", "2", "-m", "not long")
+    assert ran[1][3:] == ("-n", "0", "-m", "long or not long", "-k", "ledger")
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize(("plugin", "code"), [([], 0), (["-p", "tests.setup.nothing_skipped"], 1)])
 def test_a_skipped_test_fails_the_run_only_with_the_plugin(
-    tmp_path: Path, plugin: list[str], code: int
+    tmp_path: Path, plugin: list[str], code: int, workers: str
 ) -> None:
+    (tmp_path / "test_file.py").write_text("import pytest\npytest.importorskip('nothing_such')\n")
     (tmp_path / "test_sample.py").write_text(
         "import pytest\n"
         "def test_runs(): pass\n"
@@ -283,12 +285,16 @@ def test_a_skipped_test_fails_the_run_only_with_the_plugin(
     )
     words = ["-c", "/dev/null", "--rootdir", str(tmp_path), "-p", "no:cacheprovider", *plugin]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-n", workers, *words, str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
+    said = done.stdout.splitlines()
     assert done.returncode == code, done.stdout
-    assert ("Nothing may be skipped here" in done.stdout) == bool(plugin)
+    assert "1 passed, 2 skipped, 1 xfailed in " in said[-1]
+    blamed = [line for line in said if line.startswith("Nothing may be skipped here: ")]
+    assert [line.count("test_") for line in blamed] == [3] * len(blamed)
+    assert len(blamed) == len(plugin) // 2
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -296,7 +302,8 @@ def test_an_end_from_outside_leaves_no_child(signum: signal.Signals, tmp_path: P
     noted = tmp_path / "child"
     child = f"import os,time; open({str(noted)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     script = f"""
-import sys, dev
+import signal, sys, dev
+signal.signal(signal.SIGINT, signal.default_int_handler)  # runs in the background have it ignored
 dev.run = lambda _: dev.call(sys.executable, "-c", {child!r})
 sys.exit(dev.main(["run"]))
 """
