@@ -1,0 +1,150 @@
+"""Findings put into what people and programs read: values, margins, sentences. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.matching.answers.canonical import plain
+from app.matching.answers.fit_out import Band, FitOut, FitOutRules, Lack, fit_out
+from app.matching.answers.outlook import Outlook
+from app.matching.answers.schemas import (
+    BandOut,
+    FitOutOut,
+    NoteOut,
+    ReachOut,
+    RelayOutlookOut,
+    TotalsOut,
+    VerdictOut,
+    WorksOut,
+)
+from app.matching.columns import COLUMNS, MONEY_GRAIN, QUANTITY_GRAIN, Width
+from app.matching.engine.candidates import Candidate
+from app.matching.engine.judge import Finding, rent_of_year, total_cell
+from app.matching.engine.parts import BY_PLACE
+from app.matching.rules.demand import Demand
+from app.matching.segment import Segment
+
+
+def verdict(finding: Finding, needs: Mapping[str, Any]) -> VerdictOut:
+    """One rule on one offer; ``needs`` are the hard ones of a demand, or the soft ones."""
+    constraint = finding.constraint
+    need = needs[constraint.key]
+    zh, en = constraint.says(finding.have, need, finding.fits)
+    return VerdictOut.model_construct(
+        constraint=constraint.key,
+        name_zh=constraint.name_zh,
+        name_en=constraint.name_en,
+        fits=finding.fits,
+        need=plain(constraint.wants(need)),
+        have=plain(finding.have),
+        margin=finding.margin,
+        unit=constraint.unit or None,
+        never_relax=constraint.never_relax,
+        words_zh=zh,
+        words_en=en,
+    )
+
+
+def totals(segment: Segment, candidate: Candidate) -> TotalsOut:
+    """What is taken in all."""
+    rent = rent_of_year(segment, candidate)
+    by_place = [segment.column("capacity_measure")[row] == BY_PLACE for row in candidate.rows]
+    return TotalsOut(
+        area_m2=_total(segment, "leasable_area_m2", candidate),
+        places=sum(candidate.quantities) / QUANTITY_GRAIN if all(by_place) else None,
+        rent_cny_per_year=None if rent is None else rent / MONEY_GRAIN,
+        power_kva=_total(segment, "power_kva", candidate),
+    )
+
+
+def _total(segment: Segment, column: str, candidate: Candidate) -> float | None:
+    cell = total_cell(segment, column, candidate)
+    return None if cell == Width.LARGE.unknown else cell / COLUMNS[column].grain
+
+
+def works_for(
+    rules: FitOutRules,
+    segment: Segment,
+    candidate: Candidate,
+    missed: Sequence[Finding],
+    needs: Mapping[str, Any],
+) -> FitOut:
+    """What would have to be built: out of the shell, and for what the space does not meet.
+
+    Args:
+        rules: what is built how.
+        segment: of the candidate.
+        candidate: the space; of several units the least finished says what state it is in.
+        missed: rules that it does not meet.
+        needs: of these rules.
+    """
+    states = [int(segment.column("physical_state")[row]) for row in candidate.rows]
+    lacks = [Lack(one.constraint.key, needs[one.constraint.key], one.have) for one in missed]
+    area = _total(segment, "leasable_area_m2", candidate) or 0.0
+    return fit_out(rules, COLUMNS["physical_state"].value(min(states)), lacks, area)
+
+
+def fit_out_shown(found: FitOut) -> FitOutOut:
+    """The works as they are answered."""
+    zh, en = found.words
+    return FitOutOut(
+        works=[
+            WorksOut(
+                need=one.item.need,
+                name_zh=one.item.name_zh,
+                name_en=one.item.name_en,
+                months=_band(one.item.months),
+                cost_cny=_band(one.cost_cny),
+                note_zh=one.item.note_zh,
+                note_en=one.item.note_en,
+            )
+            for one in found.works
+        ],
+        months=_band(found.months),
+        cost_cny=_band(found.cost_cny),
+        words_zh=zh,
+        words_en=en,
+        version=found.rules.version,
+        source=found.rules.source,
+        confidence=found.rules.confidence,
+    )
+
+
+def _band(band: Band) -> BandOut:
+    return BandOut(low=band.low, high=band.high)
+
+
+def outlook_shown(outlook: Outlook) -> RelayOutlookOut:
+    """The space to grow as it is answered."""
+    return RelayOutlookOut(
+        unit_type=outlook.growth.unit_type.value,
+        area_m2=outlook.growth.area_m2,
+        from_day=outlook.growth.from_day,
+        reaches=[ReachOut.model_validate(one) for one in outlook.reaches],
+        includes_own=outlook.includes_own,
+        words_zh=outlook.words_zh,
+        words_en=outlook.words_en,
+    )
+
+
+def units_words(count: int) -> str:
+    """A number of units in English.
+
+    >>> units_words(1), units_words(1200)
+    ('1 unit', '1,200 units')
+    """
+    return "1 unit" if count == 1 else f"{count:,} units"
+
+
+def window_note(demand: Demand) -> NoteOut | None:
+    """That the latest start has passed, so that nothing can fit; None while it has not."""
+    window = demand.window
+    if window.latest >= window.start:
+        return None
+    return NoteOut(
+        key="window_passed",
+        words_zh=f"该需求的最晚起租日 {window.latest} 已过，因此没有可匹配的单元；请更新起租时间",
+        words_en=(
+            f"the latest start of this request, {window.latest}, has passed, so nothing can match;"
+            " give it new dates"
+        ),
+    )
