@@ -1,6 +1,5 @@
 """How each need narrows what there is, and which units come nearest. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,17 +79,14 @@ def blockers(histogram: Histogram) -> tuple[Blocker, ...]:
     return tuple(found)
 
 
-def nearest_misses(histogram: Histogram, masks: Sequence[Masks], count: int) -> list[Place]:
+def nearest_misses(histogram: Histogram, count: int) -> list[Place]:
     """The refused units that come nearest: fewest broken constraints, then cheapest, then in order.
 
-    Args:
-        histogram: of these masks.
-        masks: what each row breaks, by segment.
-        count: how many units.
+    At most ``count`` of them. What giving way costs is what the table declares.
     """
     wanted, ranks = _nearest_masks(histogram, count)
     found: list[tuple[int, tuple[int, str, int, int], Place]] = []
-    for at, of_segment in enumerate(masks):
+    for at, of_segment in enumerate(histogram.rows):
         for row in _rows_having(of_segment, wanted, ranks, count):
             place = Place(at, int(row))
             rank = ranks[np.searchsorted(wanted, of_segment[row])]

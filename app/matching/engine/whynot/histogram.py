@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.matching.engine.program import Program
+from app.matching.engine.program import ABSENT, Program
 from app.matching.rules.constraint import Constraint
 from app.matching.segment import Segment
 
 Masks = NDArray[np.uint64]
 Counts = NDArray[np.int64]
-#: Set where a row is not there at all: such rows are counted nowhere.
-ABSENT = np.uint64(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +41,16 @@ class Histogram:
 
     Attributes:
         programs: the demand on each segment; what is active is the same in all.
+        rows: what each row breaks, by segment; absent rows have ``ABSENT``.
+        parts: the distinct masks of each segment by itself, without those of absent rows.
         masks, counts: shape ``(n_distinct,)``.
-        parts: the same of each segment by itself, without absent rows.
     """
 
     programs: tuple[Program, ...]
+    rows: tuple[Masks, ...]
+    parts: tuple[Distinct, ...]
     masks: Masks
     counts: Counts
-    parts: tuple[Distinct, ...]
 
     @property
     def active(self) -> tuple[Constraint, ...]:
@@ -110,19 +110,21 @@ def row_order(segment: Segment, row: int) -> tuple[int, str, int, int]:
     )
 
 
-def merge(programs: Sequence[Program], parts: Sequence[Distinct]) -> Histogram:
-    """One histogram over the segments of a snapshot; ``parts[i]`` is of ``programs[i]``."""
+def merge(
+    programs: Sequence[Program], rows: Sequence[Masks], parts: Sequence[Distinct]
+) -> Histogram:
+    """One histogram over the segments of a snapshot; the sequences go by segment."""
     present = tuple(_present(part) for part in parts)
     masks = np.concatenate([part.masks for part in present])
     counts = np.concatenate([part.counts for part in present])
     distinct, place = np.unique(masks, return_inverse=True)
     sums = np.zeros(len(distinct), dtype=np.int64)
     np.add.at(sums, place, counts)
-    return Histogram(tuple(programs), distinct, sums, present)
+    return Histogram(tuple(programs), tuple(rows), present, distinct, sums)
 
 
 def _present(part: Distinct) -> Distinct:
-    here = part.masks & ABSENT == 0
+    here = part.masks & np.uint64(ABSENT) == 0
     return Distinct(part.masks[here], part.counts[here], part.first_row[here])
 
 
