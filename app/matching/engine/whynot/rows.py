@@ -9,12 +9,14 @@ from app.matching.engine.kernel import (
     Asked,
     Checks,
     Units,
+    cell_at,
+    days_refused,
     free_from,
     is_parted,
     offered,
-    own_refused,
     rent_of,
     sums_refused,
+    terms_refused,
 )
 from app.matching.engine.program import ABSENT
 from app.matching.engine.whynot.histogram import Masks
@@ -99,6 +101,7 @@ def offers_of(rows: Rows, units: Units, asked: Asked) -> Offers:
 @njit(cache=True, nogil=True)
 def masks_of(rows: Rows, units: Units, asked: Asked) -> Masks:
     """What some units break, as ``masks.violations`` says it of all."""
+    by_offer = redone(asked)
     masks = np.empty(len(rows), dtype=np.uint64)
     for place in range(len(rows)):
         row = rows[place]
@@ -106,38 +109,21 @@ def masks_of(rows: Rows, units: Units, asked: Asked) -> Masks:
         if not asked.live[units.era[row]]:
             mask |= _ABSENT
         for test in range(len(asked.tests.bit)):
-            if not _is_sum(test, asked) and _fails(row, test, units, asked.tests):
+            if _fails(row, test, units, asked.tests):
                 mask |= asked.tests.mark[test]
         quantity = offered(row, units, asked.want)
         first_day, _ = free_from(row, quantity, units, asked)
+        mask &= ~by_offer
         mask |= sums_refused(row, quantity, units, asked.sums)
-        masks[place] = mask | own_refused(row, quantity, first_day, units, asked)
+        mask |= terms_refused(row, quantity, units, asked)
+        masks[place] = mask | days_refused(row, quantity, first_day, units, asked)
     return masks
 
 
 @njit(cache=True, nogil=True)
-def _is_sum(test: int, asked: Asked) -> bool:
-    """Whether a test is on what is taken of a unit: one of a rule's tests may be."""
-    for other in range(len(asked.sums.bit)):
-        if (
-            asked.sums.bit[other] == asked.tests.bit[test]
-            and asked.sums.width[other] == asked.tests.width[test]
-            and asked.sums.row[other] == asked.tests.row[test]
-        ):
-            return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _fails(row: int, test: int, units: Units, checks: Checks) -> bool:
+def _fails(row: int, test: int, units: Units, tests: Checks) -> bool:
     """Whether all of a unit fails one interval test."""
-    width, column = checks.width[test], checks.row[test]
-    if width == 0:
-        cell, unknown = np.int64(units.small[column, row]), np.int64(np.iinfo(np.int8).min)
-    elif width == 1:
-        cell, unknown = np.int64(units.middle[column, row]), np.int64(np.iinfo(np.int16).min)
-    else:
-        cell, unknown = np.int64(units.large[column, row]), np.int64(np.iinfo(np.int32).min)
-    if cell == unknown:
-        return not checks.or_unknown[test]
-    return bool(cell < checks.low[test] or cell > checks.high[test])
+    cell = cell_at(tests.width[test], tests.row[test], row, units)
+    if cell == tests.unknown[test]:
+        return not tests.or_unknown[test]
+    return bool(cell < tests.low[test] or cell > tests.high[test])
