@@ -1,0 +1,256 @@
+"""A program made ready for bundles: which units may be members, and what is asked of them. Pure.
+
+A unit may be a member if it is there, breaks no rule that every unit must satisfy, and all of it is
+free for a whole term that begins in time: units of a bundle are taken whole. What the rules on sums
+bound is added up over the members, rent of a year included; a unit of which such a number is not
+known makes every sum unknown, and so is no member.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from app.matching.columns import BY_WIDTH, COLUMNS, rank_of
+from app.matching.engine.availability import first_stretch
+from app.matching.engine.bundles.kernel import Asked, Grounds, Masks64, Members
+from app.matching.engine.kernel import AREA, CAPACITY, RENT, RENT_PLACE, Units, units_of
+from app.matching.engine.parts import rent_a_year
+from app.matching.engine.program import SUM, Program
+from app.matching.forms import Ground, Own, Special
+from app.matching.rules.constraint import Combining
+from app.matching.segment import Large, Middle, Rows, Truths, Wide
+
+_WIDTHS = tuple(BY_WIDTH)
+_AREA = "leasable_area_m2"
+#: More than any sum.
+_MOST = np.iinfo(np.int64).max
+
+
+class AllUnits(NamedTuple):
+    """The groups of a segment, and which of their rows are there: see ``Groups``, ``Program``."""
+
+    start: Large
+    floor: Large
+    of_kind: Large
+    era: Middle
+    live: Truths
+
+
+def make_members(program: Program, eligible: NDArray[np.bool_]) -> tuple[Members, Asked]:
+    """The members among the eligible, and what is asked of them together.
+
+    Args:
+        program: the demand on a segment.
+        eligible: which rows of ``program.kind_rows`` are there and break no rule that every unit
+            must satisfy; what they have in calendars is looked at here.
+    """
+    segment = program.segment
+    units = units_of(segment)
+    rows = program.kind_rows[0] + np.flatnonzero(eligible)
+    first, until = _stretches(rows, units, program.start, program.ends)
+    in_time = first <= program.latest
+    rows, first, until = rows[in_time], first[in_time], until[in_time]
+    low, high, sums = _sums(program, units, rows)
+    known = (sums >= 0).all(axis=0)
+    if not known.all():
+        rows, first, until = rows[known], first[known], until[known]
+        sums = np.ascontiguousarray(sums[:, known])
+    before = np.zeros((len(sums), len(rows) + 1), dtype=np.int64)
+    np.cumsum(sums, axis=1, out=before[:, 1:])
+    any_bits = _bits_of_any(program)
+    members = Members(
+        row=rows.astype(np.int32),
+        near=segment.neighbours[rows],
+        whole=units.large[CAPACITY, rows],
+        first_day=first,
+        until=until,
+        sums=sums,
+        before=before,
+        any_of=_any_of(program, any_bits, rows),
+        step_at=segment.step_at,
+        step_day=segment.step_day,
+        step_free=segment.step_free,
+    )
+    return members, _asked(program, low, high, any_bits)
+
+
+def _asked(program: Program, low: Wide, high: Wide, any_bits: Sequence[int]) -> Asked:
+    buildings = program.segment.buildings
+    power = program.own.get(Own.POWER_LEFT, (0, Special(Own.POWER_LEFT, -1, -1)))[1]
+    aim = program.demand.target_area_m2
+    # Below a bound above, more of it may always be better; without one, only up to the aim.
+    enough = int(high[0]) if high[0] < _MOST else 0 if aim is None else COLUMNS[_AREA].cell(aim)
+    return Asked(
+        low=low,
+        high=high,
+        any_of=np.uint64(sum(1 << bit for bit in any_bits)),
+        enough_m2=enough,
+        start=program.start,
+        latest=program.latest,
+        ends=program.ends,
+        power=power.limit,
+        power_per_m2=power.limit_per_m2,
+        power_kva=buildings.power_kva,
+        power_at=buildings.power_at,
+        power_day=buildings.power_day,
+        power_used=buildings.power_used,
+        whole_floors=Own.WHOLE_FLOOR in program.own,
+        whole_buildings=Own.WHOLE_BUILDING in program.own,
+    )
+
+
+def _sums(program: Program, units: Units, rows: Rows) -> tuple[Wide, Wide, Wide]:
+    """Lowest and highest sums, and what each row adds; the area first, then the other columns."""
+    tests, segment = program.tests, program.segment
+    bounds: dict[str, tuple[int, int]] = {_AREA: (0, _MOST)}
+    for test in np.flatnonzero(tests.combining == SUM):
+        if tests.or_unknown[test]:
+            raise ValueError("a sum with something unknown in it cannot be let pass")
+        name = BY_WIDTH[_WIDTHS[tests.width[test]]][tests.row[test]]
+        low, high = bounds.get(name, (0, _MOST))
+        bounds[name] = max(low, int(tests.low[test])), min(high, int(tests.high[test]))
+    cells = [segment.column(name)[rows].astype(np.int64) for name in bounds]
+    if bounds[_AREA] == (0, _MOST) and Own.POWER_LEFT not in program.own:
+        # Nobody asks, so that it need not be known.
+        np.maximum(cells[0], 0, out=cells[0])
+    if Own.RENT_A_YEAR in program.own:
+        bounds["rent a year"] = 0, program.own[Own.RENT_A_YEAR][1].limit
+        cells.append(_rents(rows, units))
+    both = np.array(list(bounds.values()), dtype=np.int64).T.copy()
+    return both[0], both[1], np.stack(cells)
+
+
+def _bits_of_any(program: Program) -> tuple[int, ...]:
+    return tuple(bit for bit, one in enumerate(program.active) if one.combining is Combining.ANY)
+
+
+def _any_of(program: Program, any_bits: Sequence[int], rows: Rows) -> Masks64:
+    """Bits of the rules of any that each row meets."""
+    segment = program.segment
+    met = np.zeros(len(rows), dtype=np.uint64)
+    for bit in any_bits:
+        form = program.forms[bit]
+        if isinstance(form, Ground):
+            truths = form.ok[segment.floors.building[segment.floor[rows]]]
+        else:
+            truths = _passes(program, np.flatnonzero(program.tests.bit == bit), rows)
+        met |= truths.astype(np.uint64) << np.uint64(bit)
+    return met
+
+
+def _passes(program: Program, tests: Rows, rows: Rows) -> Truths:
+    """Which rows pass all of some interval tests."""
+    every, segment = program.tests, program.segment
+    passed = np.ones(len(rows), dtype=np.bool_)
+    for test in tests:
+        width = _WIDTHS[every.width[test]]
+        cells = segment.cells[width][every.row[test]][rows]
+        within = (cells >= every.low[test]) & (cells <= every.high[test])
+        passed &= within | (every.or_unknown[test] & (cells == width.unknown))
+    return passed
+
+
+def make_grounds(program: Program, members: Members) -> Grounds:
+    """Where the members are."""
+    segment = program.segment
+    groups, floors = segment.groups, segment.floors
+    floor = segment.floor[members.row]
+    begins = np.flatnonzero(np.diff(floor, prepend=-1))
+    at = np.append(begins, len(floor)).astype(np.int32)
+    floor = floor[begins]
+    kind = rank_of("unit_type", program.demand.hard["unit_type"])
+    low, high = groups.of_kind[kind], groups.of_kind[kind + 1]
+    group = (low + np.searchsorted(groups.floor[low:high], floor)).astype(np.int32)
+    all_units = AllUnits(groups.start, groups.floor, groups.of_kind, segment.era, program.live)
+    present, is_whole = _presence(group, at, all_units)
+    building = floors.building[floor]
+    of_building = np.zeros(len(group), dtype=np.int32)
+    if Own.WHOLE_BUILDING in program.own:
+        of_building = _in_buildings(building, floors.building, all_units)
+    return Grounds(
+        at=at,
+        start=groups.start[group],
+        building=building,
+        level=floors.level_index[floor],
+        present=present,
+        is_whole=is_whole,
+        of_building=of_building,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _stretches(rows: Rows, units: Units, start: int, ends: Large) -> tuple[Large, Large]:
+    """The first stretch that each row is wholly free and that holds the term."""
+    first, until = np.empty(len(rows), np.int32), np.empty(len(rows), np.int32)
+    for place in range(len(rows)):
+        row = rows[place]
+        low, high = units.step_at[row], units.step_at[row + 1]
+        need = units.large[CAPACITY, row]
+        first[place], until[place] = first_stretch(
+            units.step_day, units.step_free, low, high, need, start, ends
+        )
+    return first, until
+
+
+@njit(cache=True, nogil=True)
+def _rents(rows: Rows, units: Units) -> Wide:
+    """The rent of a year of each of the rows, 分; -1 where it is not known."""
+    rents = np.empty(len(rows), np.int64)
+    for place in range(len(rows)):
+        by_m2, by_place = units.large[RENT, rows[place]], units.large[RENT_PLACE, rows[place]]
+        area, whole = units.large[AREA, rows[place]], units.large[CAPACITY, rows[place]]
+        rents[place] = rent_a_year(by_m2, by_place, area, whole, whole)
+    return rents
+
+
+@njit(cache=True, nogil=True)
+def _present(group: int, units: AllUnits) -> int:
+    """How many units of a group there are."""
+    count = 0
+    for row in range(units.start[group], units.start[group + 1]):
+        count += units.live[units.era[row]]
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _presence(groups: Large, at: Large, units: AllUnits) -> tuple[Large, Truths]:
+    """How many units of each of some groups there are, and whether their floors are all members."""
+    present = np.zeros(len(groups), np.int32)
+    is_whole = np.zeros(len(groups), np.bool_)
+    for place in range(len(groups)):
+        group = groups[place]
+        present[place] = _present(group, units)
+        if present[place] == at[place + 1] - at[place]:
+            floor = units.floor[group]
+            is_whole[place] = _on_floors(floor, floor + 1, units) == present[place]
+    return present, is_whole
+
+
+@njit(cache=True, nogil=True)
+def _on_floors(first: int, last: int, units: AllUnits) -> int:
+    """How many units of every kind there are on the floors from one up to another."""
+    count = 0
+    for kind in range(len(units.of_kind) - 1):
+        low, high = units.of_kind[kind], units.of_kind[kind + 1]
+        group = low + np.searchsorted(units.floor[low:high], first)
+        while group < high and units.floor[group] < last:
+            count += _present(group, units)
+            group += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _in_buildings(buildings: Large, building_of: Large, units: AllUnits) -> Large:
+    """How many units of every kind there are in each of some buildings, which ascend."""
+    counts = np.zeros(len(buildings), np.int32)
+    for place in range(len(buildings)):
+        if place > 0 and buildings[place] == buildings[place - 1]:
+            counts[place] = counts[place - 1]
+        else:
+            first = np.searchsorted(building_of, buildings[place])
+            last = np.searchsorted(building_of, buildings[place] + 1)
+            counts[place] = _on_floors(first, last, units)
+    return counts
