@@ -19,10 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Starts a cluster, says which process serves it and whether it is its own, then waits.
 HOLDER = """
-import signal, sys, time
+import sys, time
 from pathlib import Path
 from app.database.cluster import Cluster
-signal.signal(signal.SIGINT, signal.default_int_handler)  # runs in the background have it ignored
 cluster = Cluster(Path(sys.argv[1]), durable=False)
 cluster.start()
 try:

@@ -302,8 +302,7 @@ def test_an_end_from_outside_leaves_no_child(signum: signal.Signals, tmp_path: P
     noted = tmp_path / "child"
     child = f"import os,time; open({str(noted)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     script = f"""
-import signal, sys, dev
-signal.signal(signal.SIGINT, signal.default_int_handler)  # runs in the background have it ignored
+import sys, dev
 dev.run = lambda _: dev.call(sys.executable, "-c", {child!r})
 sys.exit(dev.main(["run"]))
 """
