@@ -127,9 +127,9 @@ class Groups:
     of_kind: Large
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Segment:
-    """Some buildings with their floors and units.
+    """Some buildings with their floors and units; one is equal to itself alone.
 
     Attributes:
         parks, land_use_codes: what buildings refer to.

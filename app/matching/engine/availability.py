@@ -11,7 +11,7 @@ from app.matching.engine.program import FIRST_ORDINAL
 from app.matching.segment import Large
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def first_stretch(  # noqa: PLR0917  (a kernel's arguments are arrays and bounds)
     step_day: Large,
     step_free: Large,
@@ -54,8 +54,14 @@ def first_stretch(  # noqa: PLR0917  (a kernel's arguments are arrays and bounds
     return begun, NEVER
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def holds_term(first_day: int, until: int, ends: Large) -> bool:
-    """Whether a term that begins on a day is over by another; no term begins past the table."""
+    """Whether a term that begins on a day is over by another."""
+    return until > first_day and until >= term_end(first_day, ends)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def term_end(first_day: int, ends: Large) -> int:
+    """The first day after a term; one that begins past the table of days is never over."""
     place = first_day - FIRST_ORDINAL
-    return until > first_day and place < len(ends) and until >= ends[place]
+    return ends[place] if place < len(ends) else NEVER

@@ -202,7 +202,10 @@ def _own_holds(program: Program, form: Special, candidate: Candidate) -> bool:
         case Own.AVAILABILITY:
             return candidate.first_day <= program.latest
         case Own.WHOLE_FLOOR | Own.WHOLE_BUILDING:
-            return _crowd(program, form, candidate) == len(candidate.rows)
+            return _crowd(program, form, candidate) == len(candidate.rows) and all(
+                quantity == _cell(program.segment, "capacity", row)
+                for row, quantity in zip(candidate.rows, candidate.quantities, strict=True)
+            )
         case Own.RENT_A_YEAR:
             rent = rent_of_year(program.segment, candidate)
             return rent is not None and rent <= form.limit
@@ -326,7 +329,7 @@ def _total_of(
 def _member(
     program: Program, constraint: Constraint, form: Form, need: Any, alone: Candidate
 ) -> Finding:
-    have = constraint.have(program.segment, alone.rows[0])
+    have = constraint.has(program.segment, alone.rows[0], need)
     fits = holds(program, constraint, form, alone)
     return Finding(constraint, fits, have, _margin(constraint, have, need))
 

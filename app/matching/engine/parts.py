@@ -61,7 +61,7 @@ def wanted(demand: Demand) -> Wanted:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
 def quantity_offered(
     capacity: int, min_part: int, by_place: bool, keeps_remainder: bool, want: Wanted
 ) -> int:
@@ -80,7 +80,7 @@ def quantity_offered(
     return quantity
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
 def share(cell: int, quantity: int, capacity: int) -> int:
     """A part's share of a column that is summed, rounded half up; unknown stays unknown."""
     if quantity == capacity or cell == UNKNOWN:
@@ -88,7 +88,7 @@ def share(cell: int, quantity: int, capacity: int) -> int:
     return (cell * quantity + capacity // 2) // capacity
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
 def rent_a_year(
     rent_m2_day: int, rent_place_month: int, area: int, quantity: int, capacity: int
 ) -> int:
@@ -102,7 +102,7 @@ def rent_a_year(
         return (rent_place_month * quantity * _MONTHS_A_YEAR + QUANTITY_GRAIN // 2) // (
             QUANTITY_GRAIN
         )
-    if UNKNOWN in (rent_m2_day, area):
+    if min(rent_m2_day, area) == UNKNOWN:
         return -1
     rent = rent_m2_day * RENT_DAYS_A_YEAR
     taken, rest = (area * quantity) // capacity, (area * quantity) % capacity

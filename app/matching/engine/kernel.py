@@ -1,0 +1,417 @@
+"""What the kernels read of a segment and of a demand, and the smallest of their steps. Pure.
+
+The million rows are gone through in blocks that stay in the processor's nearest cache: one pass of
+a block for each test, over one column, so that every pass is a plain loop over cells of one width.
+"""
+
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from app.matching.columns import BY_WIDTH, NEVER, Width
+from app.matching.engine.availability import first_stretch, term_end
+from app.matching.engine.parts import (
+    BY_PLACE,
+    UNBOUNDED,
+    UNKNOWN,
+    Wanted,
+    quantity_offered,
+    rent_a_year,
+    share,
+)
+from app.matching.engine.program import SUM, Program, Tests
+from app.matching.forms import Own, Special
+from app.matching.segment import Cells, Large, Middle, Segment, Truths, Wide
+
+Bytes = NDArray[np.uint8]
+Masks = NDArray[np.uint64]
+
+_LARGE = BY_WIDTH[Width.LARGE]
+_SMALL = BY_WIDTH[Width.SMALL]
+CAPACITY = _LARGE.index("capacity")
+MIN_PART = _LARGE.index("min_part")
+AREA = _LARGE.index("leasable_area_m2")
+RENT = _LARGE.index("rent_cny_per_m2_day")
+RENT_PLACE = _LARGE.index("rent_cny_per_place_month")
+FIRST_FREE = _LARGE.index("first_free")
+MEASURE = _SMALL.index("capacity_measure")
+KEEPS = _SMALL.index("keeps_lettable_remainder")
+_PER_M2_IN_A_TENTH_KVA = 100_000
+_UNKNOWN = np.array([width.unknown for width in (Width.SMALL, Width.MIDDLE, Width.LARGE)])
+_NOBODY = np.zeros(0, dtype=np.int64)
+
+
+class Spans(NamedTuple):
+    """Runs of rows of one kind in one building, as rows are sorted: ``start[i]`` to ``start[i+1]``.
+
+    ``of_kind`` bounds the runs of a kind as ``Groups.of_kind`` does those of groups.
+    """
+
+    start: Wide
+    building: Large
+    of_kind: Wide
+
+
+class Units(NamedTuple):
+    """The arrays of a segment that kernels read; see ``segment.Segment``."""
+
+    small: Cells
+    middle: Cells
+    large: Cells
+    floor: Large
+    floor_building: Large
+    era: Middle
+    step_at: Large
+    step_day: Large
+    step_free: Large
+    power_kva: Large
+    power_at: Large
+    power_day: Large
+    power_used: Large
+
+
+_SPANS: WeakKeyDictionary[Segment, Spans] = WeakKeyDictionary()
+#: For the eras that were asked for last: units on each floor and in each building.
+_CROWDS: WeakKeyDictionary[Segment, tuple[Truths, Wide, Wide]] = WeakKeyDictionary()
+
+
+def spans_of(segment: Segment) -> Spans:
+    """The runs of a segment, worked out once for it."""
+    found = _SPANS.get(segment)
+    if found is None:
+        found = _SPANS[segment] = _spans(segment)
+    return found
+
+
+def _spans(segment: Segment) -> Spans:
+    groups = segment.groups
+    building = segment.floors.building[groups.floor]
+    begins = np.ones(len(building), dtype=np.bool_)
+    begins[1:] = building[1:] != building[:-1]
+    begins[groups.of_kind[groups.of_kind < len(building)]] = True
+    first = np.flatnonzero(begins)
+    return Spans(
+        start=np.append(groups.start[first], groups.start[-1]).astype(np.int64),
+        building=building[first],
+        of_kind=np.searchsorted(first, groups.of_kind).astype(np.int64),
+    )
+
+
+def units_of(segment: Segment) -> Units:
+    """The arrays of a segment."""
+    b = segment.buildings
+    return Units(
+        small=segment.cells[Width.SMALL],
+        middle=segment.cells[Width.MIDDLE],
+        large=segment.cells[Width.LARGE],
+        floor=segment.floor,
+        floor_building=segment.floors.building,
+        era=segment.era,
+        step_at=segment.step_at,
+        step_day=segment.step_day,
+        step_free=segment.step_free,
+        power_kva=b.power_kva,
+        power_at=b.power_at,
+        power_day=b.power_day,
+        power_used=b.power_used,
+    )
+
+
+class Checks(NamedTuple):
+    """Interval tests as kernels read them: see ``program.Tests``.
+
+    ``adds_up``: it is read on the sum; ``unknown`` is the cell of what is not known, and ``mark``
+    has the bit set.
+    """
+
+    width: Wide
+    row: Wide
+    low: Wide
+    high: Wide
+    or_unknown: Truths
+    adds_up: Truths
+    unknown: Wide
+    bit: Wide
+    mark: Masks
+
+
+class Asked(NamedTuple):
+    """A demand as kernels read it: see ``program.Program``.
+
+    Attributes:
+        tests: every interval test, each read on all of the unit.
+        sums: those of the rules on sums, which read differently on a part.
+        availability, rent_a_year, power_left, whole_floor, whole_building: the rules' bits; 0 where
+            they are not asked for.
+        rent_limit: 分 a year.
+        power, power_per_m2: tenths of kVA, and of W/m².
+        floor_crowd, building_crowd: how many units are there; empty where nobody asks.
+    """
+
+    tests: Checks
+    sums: Checks
+    want: Wanted
+    start: int
+    latest: int
+    ends: Large
+    live: Truths
+    ground: Masks
+    availability: np.uint64
+    rent_a_year: np.uint64
+    rent_limit: int
+    power_left: np.uint64
+    power: int
+    power_per_m2: int
+    whole_floor: np.uint64
+    floor_crowd: Wide
+    whole_building: np.uint64
+    building_crowd: Wide
+
+
+def checks_of(tests: Tests, picked: Truths) -> Checks:
+    """Some of the tests."""
+    bit = tests.bit[picked]
+    return Checks(
+        width=tests.width[picked],
+        row=tests.row[picked],
+        # Still beyond every cell, and small enough to be multiplied.
+        low=np.minimum(tests.low[picked], UNBOUNDED + 1),
+        high=np.minimum(tests.high[picked], UNBOUNDED + 1),
+        or_unknown=tests.or_unknown[picked],
+        adds_up=tests.combining[picked] == SUM,
+        unknown=_UNKNOWN[tests.width[picked]],
+        bit=bit,
+        mark=np.left_shift(np.uint64(1), bit.astype(np.uint64)),
+    )
+
+
+def asked_of(program: Program) -> Asked:
+    """A program as kernels read it."""
+    tests = program.tests
+    marks = {own: np.uint64(1 << bit) for own, (bit, _) in program.own.items()}
+    nothing = np.uint64(0)
+    forms = {own: form for own, (_, form) in program.own.items()}
+    rent = forms.get(Own.RENT_A_YEAR, Special(Own.RENT_A_YEAR))
+    power = forms.get(Own.POWER_LEFT, Special(Own.POWER_LEFT))
+    floors, buildings = _crowds(program)
+    return Asked(
+        tests=checks_of(tests, np.ones(len(tests), dtype=np.bool_)),
+        sums=checks_of(tests, np.isin(tests.bit, tests.bit[tests.combining == SUM])),
+        want=program.wanted,
+        start=program.start,
+        latest=program.latest,
+        ends=program.ends,
+        live=program.live,
+        ground=program.ground,
+        availability=marks.get(Own.AVAILABILITY, nothing),
+        rent_a_year=marks.get(Own.RENT_A_YEAR, nothing),
+        rent_limit=rent.limit,
+        power_left=marks.get(Own.POWER_LEFT, nothing),
+        power=power.limit,
+        power_per_m2=power.limit_per_m2,
+        whole_floor=marks.get(Own.WHOLE_FLOOR, nothing),
+        floor_crowd=floors,
+        whole_building=marks.get(Own.WHOLE_BUILDING, nothing),
+        building_crowd=buildings,
+    )
+
+
+def _crowds(program: Program) -> tuple[Wide, Wide]:
+    """How many units are in force on each floor, and in each building, if a rule asks for it."""
+    if not {Own.WHOLE_FLOOR, Own.WHOLE_BUILDING} & program.own.keys():
+        return _NOBODY, _NOBODY
+    segment = program.segment
+    last = _CROWDS.get(segment)
+    if last is None or not np.array_equal(last[0], program.live):
+        there = segment.floor[program.live[segment.era]]
+        floors = np.bincount(there, minlength=len(segment.floors.fid)).astype(np.int64)
+        buildings = np.zeros(len(segment.buildings.fid), dtype=np.int64)
+        np.add.at(buildings, segment.floors.building, floors)
+        last = _CROWDS[segment] = program.live, floors, buildings
+    return last[1], last[2]
+
+
+@njit(cache=True, nogil=True)
+def bounds(cells: Cells, low: int, high: int) -> Any:
+    """The bounds as cells of a column; what no cell can reach becomes an empty interval."""
+    info = np.iinfo(cells.dtype)
+    if low > info.max or high < low:
+        return cells.dtype.type(1), cells.dtype.type(0)
+    return cells.dtype.type(max(low, info.min + 1)), cells.dtype.type(min(high, info.max))
+
+
+@njit(cache=True, nogil=True)
+def refuse(  # noqa: PLR0917  (a kernel's arguments are arrays and bounds)
+    cells: Cells, low: int, high: int, or_unknown: bool, bit: np.uint8, plane: Bytes
+) -> None:
+    """Set a bit of the plane where the cell does not lie within the bounds."""
+    least, most = bounds(cells, low, high)
+    nothing = np.uint8(0)
+    if or_unknown:
+        unknown = cells.dtype.type(np.iinfo(cells.dtype).min)
+        for i in range(len(cells)):
+            outside = ((cells[i] < least) | (cells[i] > most)) & (cells[i] != unknown)
+            plane[i] |= bit if outside else nothing
+    else:
+        for i in range(len(cells)):
+            outside = (cells[i] < least) | (cells[i] > most)
+            plane[i] |= bit if outside else nothing
+
+
+@njit(cache=True, nogil=True)
+def refuse_rows(  # noqa: PLR0917  (as above)
+    units: Units, checks: Checks, test: int, first: int, behind: int, bit: np.uint8, plane: Bytes
+) -> None:
+    """One test on the rows from ``first`` up to ``behind``: the plane's first entries."""
+    width, row = checks.width[test], checks.row[test]
+    low, high, or_unknown = checks.low[test], checks.high[test], checks.or_unknown[test]
+    if width == 0:
+        refuse(units.small[row, first:behind], low, high, or_unknown, bit, plane)
+    elif width == 1:
+        refuse(units.middle[row, first:behind], low, high, or_unknown, bit, plane)
+    else:
+        refuse(units.large[row, first:behind], low, high, or_unknown, bit, plane)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def cell_at(width: int, column: int, row: int, units: Units) -> int:
+    """One cell, by the width of its column and the column's place among those."""
+    if width == 0:
+        return int(units.small[column, row])
+    if width == 1:
+        return int(units.middle[column, row])
+    return int(units.large[column, row])
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def offered(row: int, units: Units, want: Wanted) -> int:
+    """Hundredths of a unit that are offered."""
+    return quantity_offered(
+        units.large[CAPACITY, row],
+        units.large[MIN_PART, row],
+        units.small[MEASURE, row] == BY_PLACE,
+        units.small[KEEPS, row] == 1,
+        want,
+    )
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def is_parted(row: int, units: Units, want: Wanted) -> bool:
+    """Whether less than all of a unit may be offered."""
+    if units.large[MIN_PART, row] == UNKNOWN:
+        return False
+    if units.small[MEASURE, row] == BY_PLACE:
+        return want.places > 0
+    return want.aim > 0
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def free_from(row: int, quantity: int, units: Units, asked: Asked) -> tuple[int, int]:
+    """The first free stretch of so much of a unit: see ``availability.first_stretch``."""
+    capacity = units.large[CAPACITY, row]
+    least_left = 0
+    if quantity < capacity and units.small[KEEPS, row] == 1:
+        least_left = units.large[MIN_PART, row]
+    return first_stretch(
+        units.step_day,
+        units.step_free,
+        units.step_at[row],
+        units.step_at[row + 1],
+        quantity,
+        asked.start,
+        asked.ends,
+        least_left,
+    )
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def sums_refused(row: int, quantity: int, units: Units, sums: Checks) -> np.uint64:
+    """Bits of the rules on sums that so much of a unit breaks."""
+    broken = np.uint64(0)
+    capacity = np.int64(units.large[CAPACITY, row])
+    for test in range(len(sums.bit)):
+        cell = cell_at(sums.width[test], sums.row[test], row, units)
+        # A part has its share rounded half up: both sides times the capacity, as division is slow.
+        times, half = np.int64(1), np.int64(0)
+        if sums.adds_up[test]:
+            times, half = capacity, capacity // 2
+        taken = cell * quantity + half if times > 1 else cell
+        within = (sums.low[test] * times <= taken) & (taken < (sums.high[test] + 1) * times)
+        if cell == sums.unknown[test]:
+            within = sums.or_unknown[test]
+        broken |= sums.mark[test] if not within else np.uint64(0)
+    return broken
+
+
+# Whatever a function reads of its tuples it takes out of them first: where a tuple lives on behind
+# a branch all of its arrays are counted in and out, which costs more than the work itself.
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def terms_refused(row: int, quantity: int, units: Units, asked: Asked) -> np.uint64:
+    """Bits of the rules on the year's rent and on having a floor or building to oneself."""
+    rent_bit, rent_limit = asked.rent_a_year, asked.rent_limit
+    floor_bit, building_bit = asked.whole_floor, asked.whole_building
+    floor_crowd, building_crowd = asked.floor_crowd, asked.building_crowd
+    floors, floor_building = units.floor, units.floor_building
+    is_part = quantity < units.large[CAPACITY, row]
+    rent = rent_of(row, quantity, units) if rent_bit else 0
+    broken = np.uint64(0)
+    if rent < 0 or rent > rent_limit:
+        broken |= rent_bit
+    if floor_bit and (is_part or floor_crowd[floors[row]] > 1):
+        broken |= floor_bit
+    if building_bit and (is_part or building_crowd[floor_building[floors[row]]] > 1):
+        broken |= building_bit
+    return broken
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def rent_of(row: int, quantity: int, units: Units) -> int:
+    """The year's rent of so much of a unit, 分; negative where it is not known."""
+    return rent_a_year(
+        units.large[RENT, row],
+        units.large[RENT_PLACE, row],
+        units.large[AREA, row],
+        quantity,
+        units.large[CAPACITY, row],
+    )
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def power_refused(row: int, quantity: int, first_day: int, units: Units, asked: Asked) -> np.uint64:
+    """The bit of the power that is left, unless the building has it on all days of the term."""
+    ends, bit = asked.ends, asked.power_left
+    at, day, promised = units.power_at, units.power_day, units.power_used
+    capacity, area = units.large[CAPACITY, row], units.large[AREA, row]
+    building = units.floor_building[units.floor[row]]
+    fed = units.power_kva[building]
+    need = power_needed(share(area, quantity, capacity), asked)
+    first = asked.latest if first_day == NEVER else first_day
+    used = most_used(building, first, term_end(first, ends), at, day, promised)
+    known = min(fed, area) != UNKNOWN
+    return np.uint64(0) if known and need <= fed - used else bit
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def most_used(  # noqa: PLR0917  (a kernel's arguments are arrays and bounds)
+    building: int, first: int, over: int, at: Large, day: Large, used: Large
+) -> int:
+    """The most of a building's power that is promised on any day from ``first`` before ``over``."""
+    most = 0
+    low, high = at[building], at[building + 1]
+    for step in range(low, high):
+        ended = step + 1 < high and day[step + 1] <= first
+        if day[step] < over and not ended:
+            most = max(most, used[step])
+    return most
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def power_needed(area: int, asked: Asked) -> int:
+    """Tenths of kVA: tenths of W/m² times hundredths of m² are 10⁻⁵ of them."""
+    by_area = (asked.power_per_m2 * area + _PER_M2_IN_A_TENTH_KVA - 1) // _PER_M2_IN_A_TENTH_KVA
+    return max(asked.power, by_area)

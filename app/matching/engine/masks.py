@@ -1,0 +1,276 @@
+"""Which hard constraints every unit breaks with its own offer, and which sets occur. Pure.
+
+Almost all rows are judged by passes over columns; those whose verdict takes more are judged once
+more, one by one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from app.matching.columns import NEVER
+from app.matching.engine.kernel import (
+    AREA,
+    CAPACITY,
+    FIRST_FREE,
+    MIN_PART,
+    Asked,
+    Bytes,
+    Masks,
+    Spans,
+    Units,
+    asked_of,
+    free_from,
+    is_parted,
+    offered,
+    power_needed,
+    power_refused,
+    refuse_rows,
+    spans_of,
+    sums_refused,
+    terms_refused,
+    units_of,
+)
+from app.matching.engine.parts import UNKNOWN
+from app.matching.engine.program import ABSENT, Program
+from app.matching.segment import Rows, Truths, Wide
+
+#: Rows that are gone through at a time: their planes stay in the nearest cache.
+_BLOCK = 2048
+_PLANES = 8
+_ABSENT = np.uint64(ABSENT)
+_NOTHING = np.uint64(0)
+
+
+def violations(program: Program, rows: range | None = None) -> Masks:
+    """What every unit breaks with its own offer: one mask for each row of the segment.
+
+    Args:
+        program: the demand on the segment.
+        rows: consecutive rows, of all that there are if None.
+
+    Returns:
+        Compact masks, shape ``(len(rows),)``. ``ABSENT`` is set where the row is not there by the
+        window's start; what else is set then means nothing.
+    """
+    picked = range(len(program.segment)) if rows is None else rows
+    masks: Masks = np.empty(len(picked), dtype=np.uint64)
+    _violations(
+        picked.start,
+        units_of(program.segment),
+        spans_of(program.segment),
+        asked_of(program),
+        masks,
+    )
+    return masks
+
+
+def distinct(masks: Masks) -> tuple[Masks, Wide, Rows]:
+    """The sets of broken constraints that occur, without those of absent rows.
+
+    Returns:
+        The masks ascending, how many units have each, and the place of the first that has.
+    """
+    found, counts, first = _distinct(masks)
+    order = np.argsort(found)
+    return found[order], counts[order], first[order]
+
+
+class _Scratch(NamedTuple):
+    """What a block is worked out in.
+
+    Attributes:
+        planes: bit ``i % 8`` of plane ``i // 8`` is the mask's bit *i*.
+        unsure: whether a row needs more than a pass over columns: a part of it is offered, its
+            calendar has several steps, or its building's power depends on the days.
+        least, most: of each building, what is left of its power on the days when least and when
+            most of it is, tenths of kVA; empty where no rule asks.
+    """
+
+    planes: Bytes
+    unsure: Truths
+    least: Wide
+    most: Wide
+
+
+@njit(cache=True, nogil=True)
+def _violations(first: int, units: Units, spans: Spans, asked: Asked, masks: Masks) -> None:
+    least, most = _left_bounds(units, asked)
+    scratch = _Scratch(
+        np.empty((_PLANES, _BLOCK), dtype=np.uint8),
+        np.empty(_BLOCK, dtype=np.bool_),
+        least,
+        most,
+    )
+    by_quantity = asked.rent_a_year | asked.whole_floor | asked.whole_building
+    for test in range(len(asked.sums.bit)):
+        by_quantity |= asked.sums.mark[test]
+    by_day = asked.availability | asked.power_left
+    span = int(np.searchsorted(spans.start, first, side="right")) - 1
+    for begun in range(0, len(masks), _BLOCK):
+        low = first + begun
+        block = masks[begun : min(begun + _BLOCK, len(masks))]
+        span = _ground_of(span, low, spans, asked.ground, block)
+        _eras(low, units, asked, block)
+        _intervals(low, units, asked, scratch.planes, block)
+        _calendars(low, units, asked, scratch.unsure, block)
+        _own_rules(low, units, asked, scratch, block)
+        for i in range(len(block)):
+            row = low + i
+            if not scratch.unsure[i] or block[i] & _ABSENT:
+                continue
+            quantity = offered(row, units, asked.want)
+            if quantity < units.large[CAPACITY, row]:
+                block[i] &= ~by_quantity
+                block[i] |= sums_refused(row, quantity, units, asked.sums)
+                block[i] |= terms_refused(row, quantity, units, asked)
+            if asked.power_left or units.large[FIRST_FREE, row] <= asked.latest:
+                first_day, _ = free_from(row, quantity, units, asked)
+                block[i] &= ~by_day
+                if first_day > asked.latest:
+                    block[i] |= asked.availability
+                if asked.power_left:
+                    block[i] |= power_refused(row, quantity, first_day, units, asked)
+
+
+@njit(cache=True, nogil=True)
+def _ground_of(span: int, low: int, spans: Spans, ground: Masks, block: Masks) -> int:
+    """Fill a block with what the buildings break; the span in which the next block begins."""
+    high = low + len(block)
+    row = low
+    while row < high:
+        while spans.start[span + 1] <= row:
+            span += 1
+        behind = min(high, spans.start[span + 1])
+        block[row - low : behind - low] = ground[spans.building[span]]
+        row = behind
+    return span
+
+
+@njit(cache=True, nogil=True)
+def _eras(low: int, units: Units, asked: Asked, block: Masks) -> None:
+    if not asked.live.all():
+        for i in range(len(block)):
+            block[i] |= _NOTHING if asked.live[units.era[low + i]] else _ABSENT
+
+
+@njit(cache=True, nogil=True)
+def _intervals(low: int, units: Units, asked: Asked, planes: Bytes, block: Masks) -> None:
+    """Interval tests on a block of whole units."""
+    planes[:] = 0
+    used = 0
+    for test in range(len(asked.tests.bit)):
+        bit = asked.tests.bit[test]
+        used = max(used, bit // 8)
+        one, plane = np.uint8(1 << (bit % 8)), planes[bit // 8]
+        refuse_rows(units, asked.tests, test, low, low + len(block), one, plane)
+    for plane in range(used + 1):
+        shift = np.uint64(8 * plane)
+        for i in range(len(block)):
+            block[i] |= np.uint64(planes[plane, i]) << shift
+
+
+@njit(cache=True, nogil=True)
+def _calendars(low: int, units: Units, asked: Asked, unsure: Truths, block: Masks) -> None:
+    """Availability of units of one step that are let whole: the day they first fall free."""
+    days = units.large[FIRST_FREE, low : low + len(block)]
+    for i in range(len(block)):
+        block[i] |= asked.availability if days[i] > asked.latest else _NOTHING
+    for i in range(len(block)):
+        several = units.step_at[low + i + 1] - units.step_at[low + i] > 1
+        # A divisible unit falls free by the part.
+        divisible = units.large[MIN_PART, low + i] != UNKNOWN
+        unsure[i] = (several | divisible) & (days[i] <= asked.latest)
+    if asked.want.places or asked.want.aim:
+        for i in range(len(block)):
+            unsure[i] |= is_parted(low + i, units, asked.want)
+
+
+@njit(cache=True, nogil=True)
+def _own_rules(low: int, units: Units, asked: Asked, scratch: _Scratch, block: Masks) -> None:
+    """The rules with a kernel of their own on a block of whole units."""
+    if asked.rent_a_year or asked.whole_floor or asked.whole_building:
+        for i in range(len(block)):
+            quantity = units.large[CAPACITY, low + i]
+            block[i] |= terms_refused(low + i, quantity, units, asked)
+    if asked.power_left:
+        for i in range(len(block)):
+            building, area = units.floor_building[units.floor[low + i]], units.large[AREA, low + i]
+            need = power_needed(area, asked)
+            if area == UNKNOWN or need > scratch.most[building]:
+                block[i] |= asked.power_left
+            elif need > scratch.least[building]:
+                scratch.unsure[i] = True
+
+
+@njit(cache=True, nogil=True)
+def _left_bounds(units: Units, asked: Asked) -> tuple[Wide, Wide]:
+    """What each building has left of its power from the window's start on, at least and at most."""
+    count = len(units.power_kva) if asked.power_left else 0
+    least = np.full(count, -NEVER, dtype=np.int64)
+    most = np.full(count, -NEVER, dtype=np.int64)
+    for building in range(count):
+        fed = np.int64(units.power_kva[building])
+        if fed == UNKNOWN:
+            continue
+        low, high = units.power_at[building], units.power_at[building + 1]
+        # Nothing is promised before the first step.
+        begins_free = low == high or units.power_day[low] > asked.start
+        least[building] = most[building] = fed if begins_free else -NEVER
+        over = not begins_free
+        for step in range(low, high):
+            if step + 1 < high and units.power_day[step + 1] <= asked.start:
+                continue
+            left = fed - units.power_used[step]
+            least[building] = left if over else min(least[building], left)
+            most[building] = left if over else max(most[building], left)
+            over = False
+    return least, most
+
+
+@njit(cache=True, nogil=True)
+def _distinct(masks: Masks) -> tuple[Masks, Wide, Rows]:
+    """A hash table of the masks; an empty entry is absent, as no counted mask is."""
+    size, held = 4096, 0
+    keys = np.full(size, _ABSENT)
+    counts = np.zeros(size, dtype=np.int64)
+    first = np.zeros(size, dtype=np.int64)
+    for place in range(len(masks)):
+        mask = masks[place]
+        if mask >= _ABSENT:
+            continue
+        slot = _slot(mask, keys)
+        if keys[slot] == _ABSENT:
+            keys[slot], first[slot] = mask, place
+            held += 1
+        counts[slot] += 1
+        if 3 * held > size:
+            size *= 4
+            keys, counts, first = _grown(size, keys, counts, first)
+    used = counts > 0
+    return keys[used], counts[used], first[used]
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _slot(mask: np.uint64, keys: Masks) -> int:
+    """Where a mask is in the table, or may be put; an odd number scatters neighbouring masks."""
+    most = len(keys) - 1
+    slot = int((mask * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & most
+    while keys[slot] != mask and keys[slot] != _ABSENT:
+        slot = (slot + 1) & most
+    return slot
+
+
+@njit(cache=True, nogil=True)
+def _grown(size: int, keys: Masks, counts: Wide, first: Rows) -> tuple[Masks, Wide, Rows]:
+    wide_keys = np.full(size, _ABSENT)
+    wide_counts = np.zeros(size, dtype=np.int64)
+    wide_first = np.zeros(size, dtype=np.int64)
+    for old in range(len(keys)):
+        if counts[old]:
+            slot = _slot(keys[old], wide_keys)
+            wide_keys[slot] = keys[old]
+            wide_counts[slot] = counts[old]
+            wide_first[slot] = first[old]
+    return wide_keys, wide_counts, wide_first
