@@ -4,6 +4,7 @@ import pytest
 
 from app.matching.engine.program import ABSENT
 from app.matching.engine.whynot import funnel as funnel_module
+from app.matching.engine.whynot import relaxations
 from app.matching.engine.whynot.funnel import PLACE, blockers, funnel, nearest_misses
 from app.matching.engine.whynot.histogram import Histogram, Place
 from tests.matching.whynot.worlds import make_demand, make_segments, refusals_of, slow_masks
@@ -79,6 +80,6 @@ def test_the_nearest_misses_are_those_of_a_plain_sort() -> None:
 
 
 def test_misses_ranked_without_their_costs_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = funnel_module.prices_of
+    right = relaxations.prices_of
     monkeypatch.setattr(funnel_module, "prices_of", lambda active, costs: right(active, costs) * 0)
     assert wrong_misses() > 0
