@@ -30,7 +30,7 @@ from app.security.actors import NotAllowedError, NotSignedInError
 router = APIRouter(prefix="/api/v1/works", tags=["ledger 台账"])
 
 #: A unit of the reference data, whose ids are the same everywhere.
-EXAMPLE_ID = "5c32360f-2e5b-55e8-bc19-cf20441a4609"
+EXAMPLE_ID = "7dc67324-9ca8-5e88-be8b-5e6ea0437a72"
 _WORKS_EXAMPLE: dict[str, Any] = {
     "units": [{"unit_id": EXAMPLE_ID}],
     "from": "2031-01-01",

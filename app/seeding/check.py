@@ -19,10 +19,20 @@ from app.kernel.terms import MilestoneStep
 from app.seeding.allotment import centi
 from app.seeding.dataset import Dataset
 from app.seeding.files import Reference
-from app.seeding.records import Claim, Milestone, Placed, Programme, ProgrammeBuilding
+from app.seeding.frames import Frame
+from app.seeding.records import (
+    BuildingLink,
+    Claim,
+    Milestone,
+    Placed,
+    Programme,
+    ProgrammeBuilding,
+)
 
 #: One centimetre in degrees, as the database's rules forgive it.
 _FORGIVEN_DEGREES = 1e-7
+#: No passage is longer than this, m.
+_LONGEST_PASSAGE_M = 60.0
 _STARTED_IN = 2023
 _ROOT = "standard_plants"
 
@@ -34,6 +44,7 @@ def faults(dataset: Dataset, reference: Reference) -> Iterator[str]:
     yield from _parks(dataset, reference)
     yield from _nesting(dataset)
     yield from _technical(dataset)
+    yield from _passages(dataset)
     yield from _ledger(dataset)
 
 
@@ -180,6 +191,22 @@ def _technical(dataset: Dataset) -> Iterator[str]:
         for row in rows:
             if isinstance(row, Placed) and not (row.source and row.confidence):
                 yield f"a row of {row.table} has no source or confidence"
+
+
+def _passages(dataset: Dataset) -> Iterator[str]:
+    """A passage joins floors that are there, of buildings that stand close."""
+    buildings = {building.id: building for building in dataset.space.buildings}
+    floors = {(floor.building_id, floor.level_index) for floor in dataset.space.floors}
+    for link in cast("list[BuildingLink]", dataset.tables["building_links"]):
+        ends = (link.building_a_id, link.building_b_id)
+        one, other = (buildings[end] for end in ends)
+        name = f"the passage of {one.code} and {other.code}"
+        if not {(ends[0], link.level_a), (ends[1], link.level_b)} <= floors:
+            yield f"{name} leads to a floor that is not there"
+        shapes = shapely.from_wkb([one.geom, other.geom])
+        apart_m = shapely.distance(*(Frame(0.0).local(shape) for shape in shapes))
+        if apart_m > _LONGEST_PASSAGE_M:
+            yield f"{name} would be {apart_m:.0f} m long"
 
 
 def _ledger(dataset: Dataset) -> Iterator[str]:

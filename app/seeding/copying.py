@@ -1,5 +1,6 @@
 """Writes rows with COPY, in the text form PostgreSQL reads."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -9,7 +10,7 @@ from psycopg import Cursor, sql
 from psycopg.rows import TupleRow
 
 from app.kernel.period import Period
-from app.seeding.records import Record, Since, columns
+from app.seeding.records import Json, Record, Since, columns
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _BATCH = 500
@@ -56,7 +57,7 @@ def _batches(rows: Sequence[Record], progress: Callable[[int], None]) -> Iterabl
         progress(sent)
 
 
-def _text(value: object) -> str:  # noqa: PLR0911 - one return per kind of value
+def _text(value: object) -> str:  # noqa: C901, PLR0911 - one return per kind of value
     match value:
         case None:
             return "\\N"
@@ -74,6 +75,8 @@ def _text(value: object) -> str:  # noqa: PLR0911 - one return per kind of value
             return f"[{value.start},{value.end or ''})"
         case Since():
             return f'["{value.start.astimezone(UTC).isoformat()}",)'
+        case Json(content):
+            return json.dumps(content, ensure_ascii=False).translate(_ESCAPES)
         case tuple():
             return "{" + ",".join(_quoted(str(item)) for item in value) + "}"
     raise TypeError(f"no column takes a {type(value).__name__}")

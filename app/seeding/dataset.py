@@ -11,6 +11,7 @@ from app.seeding.layout import (
     blocks,
     demonstration_projects,
     facilities,
+    links,
     parks,
     programme_buildings,
     programmes,
@@ -18,6 +19,7 @@ from app.seeding.layout import (
 )
 from app.seeding.leases import Ledger
 from app.seeding.records import Claim, Milestone, Programme, Record
+from app.seeding.requests import space_requests
 from app.seeding.space import Space, SpaceMaker
 
 Progress = Callable[[str, int, int], None]
@@ -52,7 +54,7 @@ def make_dataset(reference: Reference, seed: int, progress: Progress = silent) -
         progress("making buildings", done, len(reference.sites))
     space = maker.space
     progress("founding firms", 0, reference.firms.count)
-    firms = list(make_firms(reference.firms, seed))
+    firms = list(make_firms(reference.firms, reference.requests, seed))
     progress("founding firms", len(firms), reference.firms.count)
     shared = list(facilities(reference, space))
     hosts = {row.unit_id for row in shared if row.unit_id is not None}
@@ -68,11 +70,13 @@ def make_dataset(reference: Reference, seed: int, progress: Progress = silent) -
         "buildings": space.buildings,
         "programme_buildings": list(programme_buildings(reference, space)),
         "floors": space.floors,
+        "building_links": list(links(reference, space)),
         "units": space.units,
         "shared_facilities": shared,
         "companies": [firm.company for firm in firms],
         "pipeline_assets": [asset for firm in firms for asset in firm.assets],
         "pipeline_stage_entries": [entry for firm in firms for entry in firm.entries],
+        "space_requests": list(space_requests(reference, firms)),
         "claims": claims,
     }
     return Dataset(tables, space)

@@ -14,15 +14,18 @@ from pydantic import ValidationError
 from shapely import MultiPolygon, Polygon
 from shapely.geometry import shape
 
+from app.demand.rules import Rules, load_rules
 from app.kernel.errors import InvalidInputError
 from app.kernel.terms import LayoutRole
 from app.seeding.reference import (
     BuildingTypeRow,
     FacilityRow,
     FirmsTable,
+    LinkRow,
     ParkRow,
     PlotRow,
     ProgrammeRow,
+    RequestRow,
     ReserveRow,
     Row,
     SiteRow,
@@ -34,7 +37,8 @@ from app.seeding.reference import (
 
 _AnyRow = TypeVar("_AnyRow", bound=Row)
 _FOLDER = "shanghai"
-#: The files that decide what is loaded; the needs tables are read when asked for, not loaded.
+#: The files that decide what is loaded. The needs tables do not: staff may edit them at any time,
+#: and a request keeps the needs that were derived for it, with their version.
 _FILES = (
     "outlines.geojson",
     "zones.toml",
@@ -46,6 +50,8 @@ _FILES = (
     "facilities.toml",
     "metro_stations.csv",
     "firms.toml",
+    "links.toml",
+    "requests.toml",
 )
 #: Zones and parks were drawn apart from each other; a park may reach this much over the edge.
 _IN_ZONE = 0.95
@@ -74,6 +80,9 @@ class Reference:
     facilities: tuple[FacilityRow, ...]
     stations: tuple[StationRow, ...]
     firms: FirmsTable
+    links: tuple[LinkRow, ...]
+    requests: tuple[RequestRow, ...]
+    rules: Rules
 
     def ground(self, park: str) -> MultiPolygon | None:
         """The park's ground in EPSG:4326, or None where nothing was drawn."""
@@ -124,8 +133,12 @@ def read_reference(data_dir: Path) -> Reference:
         facilities=_table(FacilityRow, folder / "facilities.toml", "facility"),
         stations=stations,
         firms=_row(FirmsTable, _toml(folder / "firms.toml"), "firms.toml"),
+        links=_table(LinkRow, folder / "links.toml", "link"),
+        requests=_table(RequestRow, folder / "requests.toml", "request"),
+        rules=load_rules(data_dir),
     )
-    faults = list(_dangling(reference)) or list(_disagreements(reference))
+    faults = [*_dangling(reference), *_dangling_later(reference)]
+    faults = faults or list(_disagreements(reference))
     if faults:
         raise ReferenceDataError("reference tables disagree: " + "; ".join(faults))
     return reference
@@ -201,6 +214,21 @@ def _dangling(reference: Reference) -> Iterator[str]:
             yield f"site {site.code} names a park without an outline"
         if any(group.type not in reference.building_types for group in site.groups):
             yield f"site {site.code} names an unknown building type"
+
+
+def _dangling_later(reference: Reference) -> Iterator[str]:
+    """The same of what lies on top of the sites: passages and requests."""
+    sites = {site.code for site in reference.sites}
+    zones = {zone.code for zone in reference.zones}
+    for link in reference.links:
+        if link.site not in sites:
+            yield f"a passage names the unknown site {link.site}"
+    for request in reference.requests:
+        for key, known in (("parks", set(reference.parks)), ("zones", zones)):
+            yield from (
+                f"request {request.code} names {code}, which is none of the {key}"
+                for code in set(request.form.get(key, ())) - known
+            )
 
 
 def _wrong_sums(reference: Reference) -> Iterator[str]:

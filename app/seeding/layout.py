@@ -16,6 +16,7 @@ from app.seeding.files import Reference, towards
 from app.seeding.frames import ewkb
 from app.seeding.records import (
     Building,
+    BuildingLink,
     Milestone,
     Park,
     ParkBlock,
@@ -234,6 +235,31 @@ def programme_buildings(reference: Reference, space: Space) -> Iterator[Programm
                 yield ProgrammeBuilding(
                     programme_id=reference_id("programmes", code), building_id=building.id
                 )
+
+
+def links(reference: Reference, space: Space) -> Iterator[BuildingLink]:
+    """Passages between buildings, each named from the building with the smaller id.
+
+    Raises:
+        ValueError: a site has no building of that number.
+    """
+    for row in reference.links:
+        made = space.site_buildings[row.site]
+        if not all(1 <= number <= len(made) for number in row.buildings):
+            raise ValueError(f"site {row.site} has no buildings {row.buildings}")
+        ends = zip((made[number - 1] for number in row.buildings), row.levels, strict=True)
+        (one, level_a), (other, level_b) = sorted(ends, key=lambda end: end[0].id)
+        yield BuildingLink(
+            id=reference_id("building_links", f"{one.code}/{level_a}-{other.code}/{level_b}"),
+            park_id=one.park_id,
+            building_a_id=one.id,
+            level_a=level_a,
+            building_b_id=other.id,
+            level_b=level_b,
+            source=row.source,
+            confidence=row.confidence.value,
+            synthetic=row.synthetic,
+        )
 
 
 def facilities(reference: Reference, space: Space) -> Iterator[SharedFacility]:

@@ -23,6 +23,13 @@ class Since:
     start: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Json:
+    """A value of a JSON column."""
+
+    value: object
+
+
 @dataclass(slots=True, kw_only=True)
 class Record:
     """A row of ``table``."""
@@ -155,6 +162,19 @@ class Building(Placed):
     gas: bool
     purified_water: bool
     waste_water_t_per_day: Decimal
+
+
+@dataclass(slots=True, kw_only=True)
+class BuildingLink(Sourced):
+    """连廊."""
+
+    table: ClassVar[str] = "building_links"
+    id: UUID
+    park_id: UUID
+    building_a_id: UUID
+    level_a: int
+    building_b_id: UUID
+    level_b: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -323,6 +343,20 @@ class StageEntry(Record):
     stage: str
     entered_on: date
     expected: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class SpaceRequest(Record):
+    """空间需求."""
+
+    table: ClassVar[str] = "space_requests"
+    id: UUID
+    company_id: UUID
+    pipeline_asset_id: UUID
+    unit_type: str
+    stated: Json
+    needs: Json
+    rules_version: str
 
 
 @dataclass(slots=True, kw_only=True)

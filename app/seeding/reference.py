@@ -7,7 +7,7 @@ column is an error instead of a silent gap.
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -320,3 +320,61 @@ class FirmsTable(SourcedRow):
     years_in_stage: Mapping[PipelineStage, Number]
     headcount: Mapping[PipelineStage, tuple[int, int, int]]
     indication: Mapping[str, Weight]
+
+
+class LinkRow(SourcedRow):
+    """连廊: a passage between two buildings of a site, by their numbers and ``level_index``."""
+
+    site: Code
+    buildings: tuple[int, int]
+    levels: tuple[int, int]
+    synthetic: bool
+
+    @model_validator(mode="after")
+    def _between_two(self) -> Self:
+        if self.buildings[0] == self.buildings[1]:
+            raise ValueError(f"a passage of site {self.site} leads to where it begins")
+        return self
+
+
+class ExpectedRow(Row):
+    """What a person of the trade would answer to a request.
+
+    ``kinds`` and ``shapes`` are among the answers; ``blocking`` are keys of the constraint table
+    that must give way together, and with less than that nothing fits. ``why_zh`` and ``why_en`` say
+    what makes it so.
+    """
+
+    outcome: Literal["matches", "refused"]
+    kinds: tuple[Literal["unit", "part", "places", "bundle"], ...] = ()
+    shapes: tuple[Literal["floor", "stack", "linked"], ...] = ()
+    blocking: tuple[str, ...] = ()
+    why_zh: Annotated[str, Field(min_length=5)]
+    why_en: Annotated[str, Field(min_length=10)]
+
+    @model_validator(mode="after")
+    def _tells_what_it_must(self) -> Self:
+        fits = self.outcome == "matches"
+        if bool(self.kinds) != fits or bool(self.blocking) == fits or (self.shapes and not fits):
+            raise ValueError("what fits has kinds, what is refused names what blocks it")
+        return self
+
+
+class RequestRow(SourcedRow):
+    """空间需求 of a made-up firm: its asset, the stage it is for, and its form as it would send it.
+
+    ``stage_on`` is the day on which the asset enters the stage; without it, it is there already.
+    """
+
+    code: Code
+    modality: Modality
+    stage: PipelineStage
+    stage_on: date | None = None
+    form: Mapping[str, Any]
+    expect: ExpectedRow
+
+    @model_validator(mode="after")
+    def _stage_is_reached(self) -> Self:
+        if self.stage_on is None and self.stage is not PipelineStage.DISCOVERY:
+            raise ValueError(f"request {self.code} does not say when its stage begins")
+        return self

@@ -70,7 +70,7 @@ def test_the_seeded_vacancy_is_what_the_ledger_leaves(
     assert shown["vacant_m2"]["value"] == pytest.approx(
         shown["free_m2"]["value"] + shown["unavailable_m2"]["value"] + shown["reserved_m2"]["value"]
     )
-    assert shown["vacancy_m2"]["value"] == 31.34
+    assert shown["vacancy_m2"]["value"] == 31.87
     assert shown["occupancy_m2"]["value"] + shown["vacancy_m2"]["value"] == pytest.approx(100)
     assert shown["held_m2"]["value"] == 0
 

@@ -12,12 +12,25 @@ import shapely
 
 from app.demand.credit_code import checked_credit_code
 from app.kernel.ids import reference_id
-from app.kernel.terms import PIPELINE_LADDER, PipelineStage
+from app.kernel.terms import PIPELINE_LADDER, Modality, PipelineStage
+from app.matching.engine.candidates import BundleShape as Shape
+from app.matching.engine.candidates import CandidateKind as Kind
+from app.matching.rules.table import BY_KEY
 from app.seeding.check import faults, programme_areas, started_in
 from app.seeding.dataset import Dataset, make_dataset, rows_of
 from app.seeding.files import Reference, towards
 from app.seeding.firms import credit_code
-from app.seeding.records import Company, Placed, Record, Sourced, StageEntry, Unit
+from app.seeding.records import (
+    Claim,
+    Company,
+    PipelineAsset,
+    Placed,
+    Record,
+    Sourced,
+    SpaceRequest,
+    StageEntry,
+    Unit,
+)
 from tests.seeding.conftest import SEED
 
 
@@ -145,7 +158,7 @@ def test_every_generated_row_says_so(dataset: Dataset) -> None:
     for table in ("parcels", "buildings", "floors", "units", "companies", "pipeline_assets"):
         for row in cast("list[Sourced]", dataset.tables[table]):
             assert row.synthetic
-            assert row.source.startswith(f"generator v1, seed {SEED}")
+            assert row.source.startswith(f"generator v2, seed {SEED}")
 
 
 def test_every_row_that_has_a_source_column_fills_it(dataset: Dataset) -> None:
@@ -238,6 +251,61 @@ def test_assets_climb_the_ladder_in_order(dataset: Dataset) -> None:
         assert all(entry.expected == (entry.entered_on > date(2026, 11, 1)) for entry in entries)
 
 
+def test_every_kind_of_product_asks_for_space_at_several_stages(reference: Reference) -> None:
+    asked = reference.requests
+
+    assert {row.modality for row in asked} == set(Modality)
+    assert len({row.stage for row in asked}) >= 5
+    assert {kind for row in asked for kind in row.expect.kinds} == {kind.value for kind in Kind}
+    assert {shape for row in asked for shape in row.expect.shapes} == {s.value for s in Shape}
+    assert any(row.expect.outcome == "refused" for row in asked)
+
+
+def test_what_blocks_a_request_is_a_rule_that_may_give_way(reference: Reference) -> None:
+    for row in reference.requests:
+        for key in row.expect.blocking:
+            assert not BY_KEY[key].never_relax, (row.code, key)
+
+
+def test_firms_ask_for_the_stage_their_product_is_about_to_enter(
+    dataset: Dataset, reference: Reference
+) -> None:
+    filed = {row.id: row for row in cast("list[SpaceRequest]", dataset.tables["space_requests"])}
+    assets = {row.id: row for row in cast("list[PipelineAsset]", dataset.tables["pipeline_assets"])}
+    last: dict[object, StageEntry] = {}
+    for entry in cast("list[StageEntry]", dataset.tables["pipeline_stage_entries"]):
+        last[entry.pipeline_asset_id] = entry
+
+    assert len(filed) == len(reference.requests)
+    for row in reference.requests:
+        request = filed[reference_id("space_requests", row.code)]
+        asset, entry = assets[request.pipeline_asset_id], last[request.pipeline_asset_id]
+        assert asset.company_id == request.company_id
+        assert (asset.modality, entry.stage) == (row.modality.value, row.stage.value)
+        assert entry.expected == (row.stage_on is not None)
+
+
+def test_plants_are_let_by_runs_of_whole_floors(dataset: Dataset) -> None:
+    floors = {floor.id: floor for floor in dataset.space.floors}
+    units = {unit.id: unit for unit in dataset.space.units}
+    rooms: dict[object, set[object]] = defaultdict(set)
+    for unit in dataset.space.units:
+        rooms[unit.floor_id].add(unit.id)
+    leases: dict[object, set[object]] = defaultdict(set)
+    for claim in cast("list[Claim]", dataset.tables["claims"]):
+        leases[claim.commitment_id].add(claim.unit_id)
+    large = [taken for taken in leases.values() if len(taken) > 1]
+
+    assert len(large) > 100
+    for taken in large:
+        on = {units[unit].floor_id for unit in taken}  # type: ignore[index]
+        levels = sorted(floors[floor].level_index for floor in on)
+        assert {units[unit].unit_type for unit in taken} == {"production"}  # type: ignore[index]
+        assert len({floors[floor].building_id for floor in on}) == 1
+        assert levels == list(range(levels[0], levels[-1] + 1))
+        assert taken == set().union(*(rooms[floor] for floor in on))
+
+
 @contextmanager
 def _spoilt(row: Record, **values: object) -> Iterator[None]:
     """Plant an error in one row, and take it out again."""
@@ -304,6 +372,16 @@ class TestTheCheckerCatchesPlantedErrors:
             found = list(faults(dataset, reference))
 
         assert any("were started in 2023" in fault for fault in found)
+
+    def test_a_passage_to_where_nothing_is_near(
+        self, dataset: Dataset, reference: Reference
+    ) -> None:
+        link = dataset.tables["building_links"][0]
+        far = dataset.space.site_buildings["qingpu_newtown"][0]
+        with _spoilt(link, building_b_id=far.id):
+            assert any("m long" in fault for fault in faults(dataset, reference))
+        with _spoilt(link, level_a=40):
+            assert any("not there" in fault for fault in faults(dataset, reference))
 
     def test_a_unit_promised_twice(self, dataset: Dataset, reference: Reference) -> None:
         claims = dataset.tables["claims"]

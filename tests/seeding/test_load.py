@@ -1,13 +1,19 @@
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.demand.request_schemas import SpaceRequestIn
+from app.demand.requests import create_request
+from app.demand.rules import load_rules
 from app.kernel.errors import InvalidInputError
+from app.models.company import SpaceRequest
+from app.security.actors import Actor, ActorKind, Role
 from app.seeding.service import ReferenceConflictError, generate_park, seed
 from app.seeding.totals import OVERPROMISED
 from tests.conftest import DATA_DAY
@@ -201,6 +207,51 @@ def test_reserved_land_and_all_kinds_of_facilities_are_there(seeded_session: Ses
         "bsl_lab", "cdmo_line", "biobank", "animal_facility", "isotope_waste", "hospital",
         "metro_station",
     }  # fmt: skip
+
+
+def test_walls_are_those_of_the_rooms_along_the_corridors(seeded_session: Session) -> None:
+    """Three rooms and more stand in two rows; two have the core between them."""
+    floors = seeded_session.execute(
+        text(
+            "SELECT count(DISTINCT u.id), count(w.unit_id) FROM units u"
+            " LEFT JOIN unit_walls w ON w.unit_id = u.id GROUP BY u.floor_id"
+        )
+    ).all()
+
+    assert sum(rooms > 2 for rooms, _ in floors) > 200
+    for rooms, walls in floors:
+        along_both = (-(-rooms // 2) - 1) + (rooms // 2 - 1) if rooms > 2 else 0
+        assert walls == along_both
+
+
+def test_a_request_is_stored_as_the_service_would_have_stored_it(
+    seeded_session: Session,
+) -> None:
+    rules = load_rules(DATA)
+    staff = Actor(ActorKind.STAFF, "tests", role=Role.ADMIN)
+    now = datetime(2026, 11, 1, 4, tzinfo=UTC)
+    rows = seeded_session.scalars(select(SpaceRequest)).all()
+
+    assert len(rows) >= 13
+    for row in rows:
+        body = SpaceRequestIn.model_validate(row.stated)
+        filed = create_request(seeded_session, staff, body, rules=rules, now=now)
+        assert filed.unit_type == row.unit_type
+        assert filed.stated == row.stated
+        assert [need.model_dump(mode="json") for need in filed.needs] == row.needs
+
+
+def test_passages_join_neighbours_of_one_park(seeded_session: Session) -> None:
+    parks, longest = seeded_session.execute(
+        text(
+            "SELECT count(DISTINCT l.park_id), max(ST_Distance(a.geom::geography,"
+            " b.geom::geography)) FROM building_links l"
+            " JOIN buildings a ON a.id = building_a_id JOIN buildings b ON b.id = building_b_id"
+        )
+    ).one()
+
+    assert parks >= 3
+    assert longest < 30
 
 
 def test_loading_again_changes_nothing(own_seeded_engine: Engine) -> None:

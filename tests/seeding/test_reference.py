@@ -12,7 +12,7 @@ from tests.seeding.conftest import DATA
 @pytest.fixture
 def spoilt(tmp_path: Path) -> Path:
     """A copy of the data files that a test may spoil."""
-    shutil.copytree(DATA / "shanghai", tmp_path / "shanghai")
+    shutil.copytree(DATA, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -70,6 +70,12 @@ def test_gene_island_lies_in_the_medical_zone_and_not_in_medicine_valley(
         ("sites.toml", 'type = "plant_large"', 'type = "plant_huge"', "unknown building type"),
         # The load in kN/m² that does not follow from the published kg/m².
         ("building_types.toml", "low = 3.43, high = 3.43", "low = 3.5, high = 3.5", "3.43 kN/m²"),
+        ("links.toml", 'site = "qingpu_newtown"', 'site = "qingpu_oldtown"', "unknown site"),
+        ("links.toml", "buildings = [5, 6]", "buildings = [5, 5]", "leads to where it begins"),
+        ("requests.toml", '"gene_island"]', '"gene_peninsula"]', "none of the parks"),
+        # An expectation that says nothing could not fail.
+        ("requests.toml", 'kinds = ["unit"]', "", "what fits has kinds"),
+        ("requests.toml", "stage_on = 2028-03-01", "", "does not say when its stage begins"),
         # Swapped edges of a span.
         ("unit_types.toml", "low = 2.0, high = 4.0", "low = 4.0, high = 2.0", "more than high"),
     ],

@@ -15,7 +15,7 @@ from app.ledger.rights.granting import RANK_MAX, Grant
 from app.ledger.rights.service import Question
 
 #: A unit and a firm of the reference data, whose ids are the same everywhere.
-EXAMPLE_UNIT_ID = "42e023ac-ae05-5af8-97e6-3bb6a5407bb0"
+EXAMPLE_UNIT_ID = "40ae77c6-b8f7-5c9f-9836-44b07e6607d1"
 EXAMPLE_COMPANY_ID = "6ec6a136-c713-57ae-a8f8-280a362a76e0"
 UNITS_MAX = 100
 NOTICE_DAYS_MAX = 3_650
