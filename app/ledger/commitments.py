@@ -60,7 +60,8 @@ class CommitmentLine:
 class Commitment:
     """One promise to one company, as it stood at ``as_of``.
 
-    ``clearing`` are the days after its own that nobody may use, until the space is clean.
+    ``clearing`` are the days after its own that nobody may use, until the space is clean;
+    ``accepting`` the rules of its space request that were knowingly waived when it was made.
     """
 
     id: UUID
@@ -71,6 +72,7 @@ class Commitment:
     terminated_at: datetime | None
     lines: tuple[CommitmentLine, ...]
     clearing: tuple[CommitmentLine, ...] = ()
+    accepting: tuple[str, ...] = ()
 
     @property
     def all_lines(self) -> tuple[CommitmentLine, ...]:
@@ -149,9 +151,8 @@ def read_commitment(session: Session, commitment_id: UUID) -> Commitment:
         raise no_such_commitment(commitment_id)
     lines = [CommitmentLine(*tuple(row)) for row in found]
     # Where some rows stand, those that were closed for good are history.
-    as_of, held_at, leased_at, leased_until, leased_openly, terminated_at = session.execute(
-        _PAST, {"commitment_id": commitment_id}
-    ).one()
+    past = session.execute(_PAST, {"commitment_id": commitment_id}).one()
+    as_of, held_at, leased_at, leased_until, leased_openly, terminated_at, accepting = past
     standing = [line for line in lines if is_live(line, as_of)] or lines
     return Commitment(
         id=commitment_id,
@@ -162,6 +163,7 @@ def read_commitment(session: Session, commitment_id: UUID) -> Commitment:
         terminated_at=terminated_at,
         lines=tuple(line for line in standing if line.kind != ClaimKind.CLEARING.value),
         clearing=tuple(line for line in standing if line.kind == ClaimKind.CLEARING.value),
+        accepting=tuple(accepting),
     )
 
 
@@ -176,11 +178,12 @@ _LINE: tuple[ColumnElement[Any], ...] = tuple(
     for name in CommitmentLine.__dataclass_fields__
 )
 
-#: When a commitment was first held and leased, until when it was leased when it was signed, and
-#: when it was last ended early: by its event, or, closed with nothing after it, by its last row.
+#: When a commitment was first held and leased, until when it was leased when it was signed, when
+#: it was last ended early (by its event, or, closed with nothing after it, by its last row), and
+#: what its first rows accepted.
 _PAST = text("""
     WITH rows AS (
-        SELECT kind, period, live, supersedes_id, id FROM claims
+        SELECT kind, period, live, supersedes_id, id, accepting FROM claims
         WHERE commitment_id = :commitment_id
     ), firsts AS (
         SELECT min(lower(live)) FILTER (WHERE kind = 'hold') AS held_at,
@@ -195,7 +198,8 @@ _PAST = text("""
             (SELECT max(recorded_at) FROM lease_events
                 WHERE commitment_id = :commitment_id AND kind = 'terminated'),
             (SELECT max(upper(live)) FROM rows WHERE kind = 'lease'
-                HAVING NOT bool_or(upper_inf(live))))
+                HAVING NOT bool_or(upper_inf(live)))),
+        (SELECT accepting FROM rows ORDER BY lower(live), id LIMIT 1)
     FROM firsts""")
 
 

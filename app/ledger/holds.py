@@ -20,6 +20,7 @@ from app.ledger.errors import (
     OthersWaitError,
 )
 from app.ledger.orders import (
+    Check,
     Order,
     company_of,
     database_now,
@@ -62,9 +63,17 @@ class HoldLimits:
 
 
 def hold_units(
-    session: Session, actor: Actor, order: Order, limits: HoldLimits, hours: int | None = None
+    session: Session,
+    actor: Actor,
+    order: Order,
+    limits: HoldLimits,
+    hours: int | None = None,
+    *,
+    check: Check | None = None,
 ) -> Commitment:
     """Hold units for a company; the hold lapses by itself after ``hours``.
+
+    ``check`` judges an order that names a space request.
 
     Raises:
         UnitOccupiedError: some unit has too little free on some day; nothing is held.
@@ -90,7 +99,9 @@ def hold_units(
         require_offered_term(units, days_left(order.period, now))
     live = Range(now, now + timedelta(hours=lasts_hours))
     _require_fewer_held(session, company_id, len(units), now, limits.held_units_max)
-    return promise(session, actor, order, company_id=company_id, units=units, live=live)
+    return promise(
+        session, actor, order, company_id=company_id, units=units, live=live, check=check
+    )
 
 
 def confirm_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitment:

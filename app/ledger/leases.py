@@ -15,7 +15,7 @@ from app.ledger.commitments import Commitment, CommitmentLine, read_commitment
 from app.ledger.errors import LeaseEndedError
 from app.ledger.holds import confirm_hold
 from app.ledger.lease_events import record_event
-from app.ledger.orders import Order, company_of, database_now, locked_units
+from app.ledger.orders import Check, Order, company_of, database_now, locked_units
 from app.ledger.rent.terms import BreakParty, EarlyBreak
 from app.ledger.tenancy.days import (
     cleared_after,
@@ -54,9 +54,16 @@ _PARTIES = {EndedBy.TENANT: BreakParty.TENANT, EndedBy.LANDLORD: BreakParty.LAND
 
 
 def sign_lease(
-    session: Session, actor: Actor, order: Order, stated: TermsStated | None = None
+    session: Session,
+    actor: Actor,
+    order: Order,
+    stated: TermsStated | None = None,
+    *,
+    check: Check | None = None,
 ) -> Commitment:
     """Lease units to a company without a hold before it, on terms if they are known.
+
+    ``check`` judges an order that names a space request.
 
     Raises:
         UnitOccupiedError: some unit has too little free on some day; nothing is leased.
@@ -68,7 +75,15 @@ def sign_lease(
         require_sound(stated, order.period)
     units = locked_units(session, actor, order)
     now = database_now(session)
-    made = promise(session, actor, order, company_id=company_id, units=units, live=Range(now, None))
+    made = promise(
+        session,
+        actor,
+        order,
+        company_id=company_id,
+        units=units,
+        live=Range(now, None),
+        check=check,
+    )
     note_placed(session, {order.space_request_id}, now)
     if stated is not None:
         require_countable(made, stated)

@@ -1,6 +1,6 @@
 """What is asked to be promised, and whether it can be: checked under the locks of its units."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -40,13 +40,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Units to promise to a company for a period: all of them or none."""
+    """Units to promise to a company for a period: all of them or none.
+
+    ``accepting`` are rules of the space request that are knowingly waived.
+    """
 
     units: Sequence[Wanted]
     period: Period
     company_id: UUID | None = None
     space_request_id: UUID | None = None
     clearing_days: int = 0
+    accepting: tuple[str, ...] = ()
 
     @property
     def clearing(self) -> Range[date] | None:
@@ -89,6 +93,11 @@ class Slice:
     unit: LockedUnit
     period: Range[date]
     quantity: Decimal
+
+
+#: Judges an order by the space request that it names: under the locks, before anything is written.
+#: It is handed in, because the ledger does not know what firms ask for.
+Check = Callable[[Session, Actor, Order, Sequence[Slice], datetime], None]
 
 
 def company_of(session: Session, actor: Actor, order: Order) -> UUID:

@@ -23,6 +23,7 @@ from app.ledger.commitments import (
 )
 from app.ledger.errors import LedgerMovedOnError
 from app.ledger.orders import (
+    Check,
     LockedUnit,
     Order,
     Slice,
@@ -50,10 +51,12 @@ def promise(
     company_id: UUID,
     units: Sequence[tuple[Wanted, LockedUnit]],
     live: Range[datetime],
+    check: Check | None = None,
 ) -> Commitment:
     """Check an order and write it down; ``live`` open for a lease, ended for a hold.
 
-    The units are locked, and ``live`` starts after that.
+    The units are locked, and ``live`` starts after that. An order that names a space request is
+    judged by it, if ``check`` says how.
     """
     kind = ClaimKind.LEASE if live.upper is None else ClaimKind.HOLD
     period = Range(order.period.start, order.period.end)
@@ -67,13 +70,19 @@ def promise(
     now = live.lower
     if now is None:
         raise ValueError("belief has a beginning")
+    if check is not None and order.space_request_id is not None:
+        check(session, actor, order, kinds[kind], now)
     turn = require_turn(session, company_id, order, everything, now)
     offer = Offer(company_id, [row.id for _, row in units], order.period)
     cleared = clear_rights(session, actor, offer, now)
     commitment_id = uuid4()
     rows = [
         claim_row(actor, commitment_id, part, kind=of_kind, live=live)
-        | {"company_id": company_id, "space_request_id": order.space_request_id}
+        | {
+            "company_id": company_id,
+            "space_request_id": order.space_request_id,
+            "accepting": list(order.accepting),
+        }
         for of_kind, slices in kinds.items()
         for part in slices
     ]

@@ -23,17 +23,19 @@ from app.ledger.errors import (
 from app.ledger.holds import HoldLimits
 from app.ledger.leases import confirm_with_terms
 from app.ledger.tenancy.schema import TermsStated
+from app.matching.answers.recheck import RequestNotMetError, by_request
 from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.leases import (
     ORDER_EXAMPLE,
     PROMISE_PROBLEMS,
     CommitmentOut,
     LeaseOut,
-    OrderIn,
+    PromiseIn,
     common,
     shown_lease,
 )
 from app.routers.problems import problems
+from app.routers.space_requests import RulesDep
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/holds", tags=["ledger 台账"])
@@ -49,7 +51,7 @@ _CHANGE = (
 _CHANGE_PROBLEMS = problems(*_CHANGE)
 
 
-class HoldIn(OrderIn):
+class HoldIn(PromiseIn):
     """Units to hold: all of them or none."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [ORDER_EXAMPLE]})
@@ -133,20 +135,31 @@ def _limits(request: Request) -> HoldLimits:
     status_code=201,
     response_model=HoldOut,
     summary="Hold units 锁定房源",
-    responses=problems(HoldLimitReachedError, TermNotOfferedError, *PROMISE_PROBLEMS),
+    responses=problems(
+        HoldLimitReachedError, RequestNotMetError, TermNotOfferedError, *PROMISE_PROBLEMS
+    ),
 )
 def create_hold(
-    body: HoldIn, request: Request, session: SessionDep, actor: ActorDep, write: WriterDep
+    body: HoldIn,
+    request: Request,
+    rules: RulesDep,
+    *,
+    session: SessionDep,
+    actor: ActorDep,
+    write: WriterDep,
 ) -> Response:
     """Hold units while the company decides. The hold lapses by itself at `expires_at`.
 
     When some unit has too little free on some of the days, nothing is held, and the answer names
-    the days in `conflicts`.
+    the days in `conflicts`. A hold that names a space request is judged by it, on the space as it
+    is at this moment: what does not fit is refused, unless `accepting` names it.
     """
-    limits = _limits(request)
+    limits, check = _limits(request), by_request(rules)
     return write(
         lambda: hold_out(
-            ledger.hold_units(session, actor, body.order(), limits, body.expires_in_hours)
+            ledger.hold_units(
+                session, actor, body.order(), limits, body.expires_in_hours, check=check
+            )
         ),
         location=lambda made: f"/api/v1/holds/{made.id}",
     )

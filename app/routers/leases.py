@@ -1,5 +1,6 @@
 """Leases: space that is promised for good. Also what holds and leases have in common."""
 
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -37,15 +38,17 @@ from app.ledger.tenancy.handover import clear, hand_back, hand_over
 from app.ledger.tenancy.record import LeaseRecord, get_record, recorded
 from app.ledger.tenancy.renewal import extend_lease as prolong_lease
 from app.ledger.tenancy.schema import TermsStated
+from app.matching.answers.recheck import RequestNotMetError, by_request
 from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.problems import problems
+from app.routers.space_requests import RulesDep
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/leases", tags=["ledger 台账"])
 
 #: Two units and a firm of the reference data, whose ids are the same everywhere.
-EXAMPLE_ID = "5c32360f-2e5b-55e8-bc19-cf20441a4609"
-OTHER_EXAMPLE_ID = "2a39b77a-d6b3-52ce-80ae-e46dd83bc7be"
+EXAMPLE_ID = "7dc67324-9ca8-5e88-be8b-5e6ea0437a72"
+OTHER_EXAMPLE_ID = "438325d2-508e-5957-a74c-c1039ef2e9e7"
 EXAMPLE_COMPANY_ID = "6ec6a136-c713-57ae-a8f8-280a362a76e0"
 UNITS_MAX = 100
 CLEARING_DAYS_MAX = 1_000
@@ -148,7 +151,33 @@ class OrderIn(BaseModel):
         )
 
 
-class LeaseIn(OrderIn):
+class PromiseIn(OrderIn):
+    """An order that takes the units, and is judged by the space request that it names."""
+
+    accepting: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=60)] = Field(
+        default_factory=list,
+        description="明知不符仍接受的约束: keys of the request's constraints that the space need"
+        " not meet; those of law and safety only for staff from manager upwards",
+        examples=[["min_area_m2"]],
+    )
+
+    def order(self) -> Order:
+        """What the ledger is asked.
+
+        Raises:
+            InvalidInputError: the period ends before it starts, or there is nothing to accept.
+        """
+        if self.accepting and self.space_request_id is None:
+            raise InvalidInputError(
+                "only constraints of a space request can be accepted; name the request",
+                [Fault("/accepting", "needs space_request_id", detail_zh="须同时给出需求编号")],
+                detail_zh="accepting 仅用于有 space_request_id 的情形",
+            )
+        accepted = tuple(dict.fromkeys(self.accepting))
+        return replace(super().order(), accepting=accepted)
+
+
+class LeaseIn(PromiseIn):
     """A lease that no hold came before."""
 
     model_config = ConfigDict(
@@ -246,6 +275,9 @@ class CommitmentOut(BaseModel):
     id: UUID = Field(description="stays the same from hold to lease to its end")
     company_id: UUID
     space_request_id: UUID | None
+    accepting: list[str] = Field(
+        description="明知不符仍接受的约束: constraints of the request waived when it was made"
+    )
     start: date = Field(alias="from")
     until: date | None = Field(description="exclusive; null is open")
     claims: list[ClaimLine]
@@ -289,6 +321,7 @@ def common(made: Commitment) -> dict[str, Any]:
         "id": made.id,
         "company_id": first.company_id,
         "space_request_id": first.space_request_id,
+        "accepting": list(made.accepting),
         "from": made.period.lower,
         "until": made.period.upper,
         "claims": claim_lines(made),
@@ -353,12 +386,20 @@ _LONGER = (UnitOccupiedError, OutsideUsableDaysError, QuantityNotAllowedError, I
     status_code=201,
     response_model=LeaseOut,
     summary="Lease without a hold 直接签约",
-    responses=problems(*PROMISE_PROBLEMS),
+    responses=problems(RequestNotMetError, *PROMISE_PROBLEMS),
 )
-def create_lease(body: LeaseIn, session: SessionDep, actor: ActorDep, write: WriterDep) -> Response:
-    """Lease units to a company at once. For staff from manager upwards."""
+def create_lease(
+    body: LeaseIn, session: SessionDep, actor: ActorDep, rules: RulesDep, write: WriterDep
+) -> Response:
+    """Lease units to a company at once. For staff from manager upwards.
+
+    A lease that names a space request is judged by it, as a hold is.
+    """
+    check = by_request(rules)
     return write(
-        lambda: shown_lease(session, ledger.sign_lease(session, actor, body.order(), body.terms)),
+        lambda: shown_lease(
+            session, ledger.sign_lease(session, actor, body.order(), body.terms, check=check)
+        ),
         location=lambda made: f"/api/v1/leases/{made.id}",
     )
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +14,8 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
+from app.demand.derive import Ask, derive_needs
+from app.demand.rules import load_rules
 from app.models.claim import Claim
 from app.models.company import Company, SpaceRequest
 from app.security.actors import Role, Scope
@@ -22,6 +25,7 @@ from tests.ledger.racing import RACERS, Call, race, serving
 HOLDS = "/api/v1/holds"
 FREE = "/api/v1/free-space"
 YEAR = {"from": "2027-01-01", "until": "2028-01-01"}
+RULES = load_rules(Path(__file__).resolve().parents[2] / "data")
 
 
 def order(*units: Any, **members: Any) -> dict[str, Any]:
@@ -33,10 +37,22 @@ def claims_count(session: Session) -> int:
 
 
 def make_request(session: Session, company: Company) -> SpaceRequest:
+    """Pilot space for the year that these tests hold."""
+    stated = {
+        "unit_type": "pilot",
+        "from": YEAR["from"],
+        "latest_from": YEAR["from"],
+        "term_months": 12,
+    }
+    needs = derive_needs(Ask(stated, date(2026, 11, 1)), RULES)
     row: SpaceRequest = make.add(
         session,
         SpaceRequest(
-            company_id=company.id, unit_type="pilot", stated={}, needs=[], rules_version="tests"
+            company_id=company.id,
+            unit_type="pilot",
+            stated=stated,
+            needs=[need.as_json() for need in needs],
+            rules_version="tests",
         ),
     )
     return row
