@@ -7,7 +7,7 @@ again on the rows that it can concern, so what is claimed to open does open: whe
 how large a part of a unit is taken, units may fit or fail for that alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from app.matching.engine.whynot.histogram import Histogram, Place, bits_of
 from app.matching.engine.whynot.relaxations import Relaxation
 from app.matching.engine.whynot.rows import masks_of, offers_of, rows_that_may, rows_within
 from app.matching.engine.whynot.shortfall import shortfalls
+from app.matching.forms import Form
 from app.matching.rules.constraint import Constraint
 from app.matching.rules.demand import Demand, Window
 from app.matching.segment import Rows, Segment
@@ -56,7 +57,8 @@ class Amounts:
 def find_amounts(histogram: Histogram, relaxation: Relaxation, wanted: int = 1) -> Amounts:
     """The smallest changes of a set's needs that open at least so many units.
 
-    Where the set opens fewer than ``wanted`` in all, as many as it does.
+    Where the set opens fewer than ``wanted`` in all, as many as it does; where it opens bundles
+    alone, its needs have to be given up.
 
     Args:
         histogram: what units break.
@@ -65,7 +67,7 @@ def find_amounts(histogram: Histogram, relaxation: Relaxation, wanted: int = 1) 
     """
     wanted = min(wanted, relaxation.opens)
     taken = wanted
-    for _ in range(_TRIES):
+    for _ in range(_TRIES if wanted else 0):
         nearest = _nearest(histogram, relaxation.mask, taken)
         found = _applied(histogram, relaxation, _changes(histogram, relaxation, nearest))
         if found.opens >= wanted:
@@ -204,14 +206,19 @@ def _given_way(demand: Demand, given: dict[str, Any]) -> Demand:
 def _again(program: Program, demand: Demand, given: dict[str, Any]) -> Program:
     """The changed demand on the same segment; rules whose needs did not change are not remade."""
     table = [
-        constraint if constraint.key in given else _as_it_is(constraint, program, bit)
-        for bit, constraint in enumerate(program.active)
+        changed if changed.key in given else same
+        for changed, same in zip(program.active, as_they_are(program), strict=True)
     ]
     return make_program(program.segment, demand, table)
 
 
-def _as_it_is(constraint: Constraint, program: Program, bit: int) -> Constraint:
-    def form(_segment: Segment, _need: Any) -> Any:
-        return program.forms[bit]
+def as_they_are(program: Program) -> list[Constraint]:
+    """The active constraints with the forms that were made already."""
 
-    return replace(constraint, form=form)
+    def made(form: Form) -> Callable[[Segment, Any], Form]:
+        return lambda _segment, _need: form
+
+    return [
+        replace(one, form=made(form))
+        for one, form in zip(program.active, program.forms, strict=True)
+    ]

@@ -51,20 +51,23 @@ class Smallest:
 class Relaxation:
     """Needs that open space when given up together, and not enough when any of them is kept.
 
-    ``cost`` is what the firm minds, ``opens`` the units that fit then and do not now.
+    ``cost`` is what the firm minds, ``opens`` the units that fit then and do not now, ``bundles``
+    the same of bundles (``ways_out``).
     """
 
     mask: int
     constraints: tuple[Constraint, ...]
     cost: int
     opens: int
+    bundles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Relaxations:
-    """The cheapest of the smallest sets. ``count`` is how many there are in all."""
+    """The cheapest of the smallest sets; ``sets`` are the masks of all, ``count`` of them."""
 
     cheapest: tuple[Relaxation, ...]
+    sets: Masks
     count: int
     at_least: int
 
@@ -106,7 +109,7 @@ def find_relaxations(
         )
         for place in order[:named]
     )
-    return Relaxations(cheapest, len(found.sets), found.at_least)
+    return Relaxations(cheapest, found.sets, len(found.sets), found.at_least)
 
 
 def prices_of(active: tuple[Constraint, ...], costs: Mapping[str, int]) -> NDArray[np.int64]:

@@ -50,11 +50,11 @@ def blocker_words(one: Blocker) -> Words:
     return zh, en
 
 
-def relaxation_words(one: Relaxation, bundles: int = 0) -> Words:
+def relaxation_words(one: Relaxation) -> Words:
     """What giving up a set of needs wholly opens."""
     zh = "”“".join(constraint.name_zh for constraint in one.constraints)
     en = _and([constraint.name_en for constraint in one.constraints])
-    opened_zh, opened_en = _opened(one.opens, bundles)
+    opened_zh, opened_en = _opened(one.opens, one.bundles)
     if len(one.constraints) == 1:
         return f"若不要求“{zh}”，可多出{opened_zh}", f"giving way on {en} frees {opened_en}"
     return (

@@ -1,0 +1,191 @@
+"""The smallest sets of needs whose giving way opens anything, be it bundles of units. Pure.
+
+A bundle has no mask of its own that could be counted: what a sum breaks depends on who is in it. So
+sets that open no units are tried on bundles by solving again, those of one need first, then those
+of two, and so on, the cheapest first within a size. Nothing is tried that takes in a set which
+opens something already, nor where fewer than two units of the kind asked for are left that break
+no rule on each unit. The number of tries is bounded; ``complete_to`` says up to which size all sets
+were tried, and so up to which size it is certain that no bundle was missed.
+
+A bundle counts where no part of it would do by itself; how it scores is not asked here. Bundles are
+of the kind asked for whatever is waived, and where availability is waived their units must still
+be free together on some days.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.matching.engine.bundles.dominance import keep_undominated
+from app.matching.engine.bundles.find import find_bundles
+from app.matching.engine.program import ABSENT, FIRST_ORDINAL, Program, make_program
+from app.matching.engine.whynot.amounts import as_they_are
+from app.matching.engine.whynot.histogram import Histogram, Masks
+from app.matching.engine.whynot.relaxations import (
+    NAMED,
+    Relaxation,
+    Relaxations,
+    find_relaxations,
+    prices_of,
+)
+from app.matching.rules.constraint import Combining
+
+#: Sets of needs that are tried on bundles, and how many needs are given up together for one.
+TRIES = 64
+TOGETHER = 2
+#: A bundle of a histogram: its segment and its rows.
+Bundle = tuple[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class WaysOut:
+    """The cheapest of the smallest sets.
+
+    Attributes:
+        cheapest: sets that open enough units, and sets that open none but bundles.
+        count: how many sets there are in all.
+        at_least: how many units fit with each that opens units, at the least.
+        complete_to: no set of up to so many needs that opens bundles alone was missed.
+    """
+
+    cheapest: tuple[Relaxation, ...]
+    count: int
+    at_least: int
+    complete_to: int
+
+
+def find_ways_out(
+    histogram: Histogram,
+    *,
+    at_least: int = 1,
+    named: int = NAMED,
+    costs: Mapping[str, int] | None = None,
+    tries: int = TRIES,
+) -> WaysOut:
+    """The smallest sets of needs that together leave so many units that fit, or open a bundle.
+
+    Args:
+        histogram: what units break.
+        at_least: how many units are to fit, with those that fit as it is.
+        named: how many sets to name; of these it is counted how many bundles they open.
+        costs: by key, what a firm minds; others cost what the table declares.
+        tries: how many sets are tried on bundles.
+    """
+    found = find_relaxations(histogram, at_least=at_least, named=named, costs=costs)
+    if histogram.feasible >= at_least:
+        return WaysOut((), 0, at_least, TOGETHER)
+    now = bundles_within(histogram, 0)
+    alone, complete_to = _of_bundles_alone(histogram, found, costs or {}, now, tries)
+    counted = [
+        replace(one, bundles=len(bundles_within(histogram, one.mask) - now))
+        for one in found.cheapest
+    ]
+    cheapest = sorted([*counted, *alone], key=_least_given_up)[:named]
+    return WaysOut(tuple(cheapest), found.count + len(alone), found.at_least, complete_to)
+
+
+def _least_given_up(one: Relaxation) -> tuple[int, int, int, int, int]:
+    return one.cost, len(one.constraints), -one.opens, -one.bundles, one.mask
+
+
+def _of_bundles_alone(
+    histogram: Histogram,
+    found: Relaxations,
+    costs: Mapping[str, int],
+    now: frozenset[Bundle],
+    tries: int,
+) -> tuple[list[Relaxation], int]:
+    """Sets that open bundles and not enough units, and up to which size all sets were tried."""
+    prices = prices_of(histogram.active, costs)
+    opening = [int(mask) for mask in found.sets]
+    alone: list[Relaxation] = []
+    for size in range(1, TOGETHER + 1):
+        for mask in _sets_of(histogram, prices, size):
+            if any(smaller & ~mask == 0 for smaller in opening) or not _has_two(histogram, mask):
+                continue
+            if tries == 0:
+                return alone, size - 1
+            tries -= 1
+            bundles = len(bundles_within(histogram, mask) - now)
+            if bundles:
+                opening.append(mask)
+                alone.append(_relaxation(histogram, prices, mask, bundles))
+    return alone, TOGETHER
+
+
+def _relaxation(
+    histogram: Histogram, prices: NDArray[np.int64], mask: int, bundles: int
+) -> Relaxation:
+    chosen = [bit for bit in range(len(prices)) if mask >> bit & 1]
+    return Relaxation(
+        mask=mask,
+        constraints=tuple(histogram.active[bit] for bit in chosen),
+        cost=int(prices[chosen].sum()),
+        opens=histogram.within(mask) - histogram.feasible,
+        bundles=bundles,
+    )
+
+
+def _sets_of(histogram: Histogram, prices: NDArray[np.int64], size: int) -> Iterator[int]:
+    """Sets of so many needs that bundles may gain by, cheapest first."""
+    bits = [
+        bit
+        for bit, one in enumerate(histogram.active)
+        if not one.never_relax and one.key != "unit_type"
+    ]
+    sets = sorted(combinations(bits, size), key=lambda chosen: (prices[list(chosen)].sum(), chosen))
+    return (sum(1 << bit for bit in chosen) for chosen in sets)
+
+
+def _has_two(histogram: Histogram, waived: int) -> bool:
+    """Whether two units of the kind asked for are left; a bundle has two units or more."""
+    kind = histogram.programs[0].bit("unit_type")
+    asked = _each_unit(histogram.programs[0]) & ~waived | (0 if kind is None else 1 << kind)
+    left = histogram.masks & np.uint64(asked) == 0
+    return int(histogram.counts[left].sum()) > 1
+
+
+def _each_unit(program: Program) -> int:
+    """Bits of the rules on each unit, without that on its days: those of a bundle are its own."""
+    return sum(
+        1 << bit
+        for bit, one in enumerate(program.active)
+        if one.combining is Combining.PER_UNIT and one.key != "availability"
+    )
+
+
+def bundles_within(histogram: Histogram, waived: int) -> frozenset[Bundle]:
+    """The bundles that break nothing but what is waived, and of which no part would do."""
+    return frozenset(
+        (at, rows)
+        for at, (program, masks) in enumerate(zip(histogram.programs, histogram.rows, strict=True))
+        for rows in _bundles_of(program, masks, waived)
+    )
+
+
+def _bundles_of(program: Program, masks: Masks, waived: int) -> Iterator[tuple[int, ...]]:
+    first, behind = program.kind_rows
+    of_kind = masks[first:behind]
+    refused = np.uint64(_each_unit(program) & ~waived | ABSENT)
+    found = find_bundles(_waiving(program, waived), of_kind & refused == 0)
+    fits = first + np.flatnonzero(of_kind & ~np.uint64(waived) == 0)
+    # Where all score the same, what a part of does as well is dropped whatever it scores.
+    stays = keep_undominated(
+        program.segment, found, np.ones(len(found), np.int64), fits, np.ones(len(fits), np.int64)
+    )
+    return (tuple(found.rows(bundle).tolist()) for bundle in np.flatnonzero(stays).tolist())
+
+
+def _waiving(program: Program, waived: int) -> Program:
+    """The program without some of its rules; whoever waives the days will begin on any."""
+    if not waived:
+        return program
+    table = [one for bit, one in enumerate(as_they_are(program)) if not waived >> bit & 1]
+    relaxed = make_program(program.segment, program.demand, table)
+    days = program.bit("availability")
+    if days is not None and waived >> days & 1:
+        relaxed = replace(relaxed, latest=FIRST_ORDINAL + len(program.ends) - 1)
+    return relaxed
