@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.matching.engine.bundles.eligible import eligible_units
 from app.matching.engine.bundles.find import find_bundles
 from app.matching.engine.candidates import BundleShape
 from app.matching.engine.program import Program
@@ -28,7 +29,7 @@ SEEDS = range(150)
 
 
 def found_in(program: Program) -> Found:
-    bundles = find_bundles(program, eligible_of(program))
+    bundles = find_bundles(program)
     assert bundles.is_complete
     found: Found = {}
     for one in bundles.candidates(program.segment):
@@ -155,6 +156,16 @@ def test_bundles_are_every_set_that_meets_the_definition(seed: int) -> None:
     assert found_in(program) == Oracle(world, program).bundles()
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_pass_over_columns_finds_the_units_that_the_judge_does(seed: int) -> None:
+    _, program = random_case(seed)
+    first_free = program.segment.column("first_free")[slice(*program.kind_rows)]
+    expected = eligible_of(program) & (first_free <= program.latest)
+
+    assert list(eligible_units(program)) == list(expected)
+    assert list(find_bundles(program, eligible_of(program)).row) == list(find_bundles(program).row)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(1000, 11_000, 500))
 def test_bundles_are_every_set_that_meets_the_definition_at_length(first: int) -> None:
@@ -251,8 +262,7 @@ def test_rooms_that_touch_at_a_corner_do_not_hang_together() -> None:
 def test_too_many_bundles_are_cut_off_and_said_to_be() -> None:
     program = program_of(World([(0, 0)], [Unit(0) for _ in range(8)], path(8)).segment)
 
-    cut = find_bundles(program, eligible_of(program), most=5)
-    exact = find_bundles(program, eligible_of(program), most=28)
+    cut, exact = find_bundles(program, most=5), find_bundles(program, most=28)
 
     assert len(cut) == 5
     assert not cut.is_complete

@@ -6,7 +6,6 @@ has no common stretch left, grows no further: nothing above it could do better.
 """
 
 import numpy as np
-from numba import njit
 
 from app.matching.columns import NEVER
 from app.matching.engine.bundles.kernel import (
@@ -18,12 +17,13 @@ from app.matching.engine.bundles.kernel import (
     common_stretch,
     falls_short,
     is_feasible,
+    kernel,
     write,
 )
 from app.matching.segment import GROUP_MOST
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def of_floors(work: Work) -> None:
     """Write every feasible bundle within one floor."""
     grounds, asked = work.grounds, work.asked
@@ -40,7 +40,7 @@ def of_floors(work: Work) -> None:
                 write(last - first, stretch, FLOOR, work)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_tried_whole(group: int, work: Work) -> bool:
     """Whether all units of a group are a bundle that growing by walls does not meet.
 
@@ -58,7 +58,7 @@ def is_tried_whole(group: int, work: Work) -> bool:
     return bool(grounds.is_whole[group] or hangs_together(group, work))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hangs_together(group: int, work: Work) -> bool:
     """Whether all members of a group hang together; not where some are beyond the bits."""
     members, grounds = work.members, work.grounds
@@ -79,7 +79,7 @@ def hangs_together(group: int, work: Work) -> bool:
     return bool(joined == last - first)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def grow(group: int, base: int, shape: int, work: Work) -> None:
     """Write every feasible bundle of the base and a connected set of a group's members.
 
@@ -129,7 +129,7 @@ def grow(group: int, base: int, shape: int, work: Work) -> None:
             write(base + size, stretch, shape, work)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lay_out(group: int, work: Work) -> np.uint32:
     """Note a group's members by their bits, and what all of them add up to; returns their bits."""
     members, grounds, room = work.members, work.grounds, work.room
@@ -149,7 +149,7 @@ def lay_out(group: int, work: Work) -> np.uint32:
     return np.uint32(eligible)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def can_suffice(size: int, more: int, work: Work) -> bool:
     """Whether the sums can still come to enough with up to ``more`` of the units that are left."""
     room, low = work.room, work.asked.low
@@ -160,7 +160,7 @@ def can_suffice(size: int, more: int, work: Work) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def take(member: int, size: int, work: Work) -> bool:
     """Add a member's share to the sums of the next size; whether they are not too much."""
     members, room, high = work.members, work.room, work.asked.high

@@ -5,7 +5,8 @@ which ascend with the rows. The members of one group are consecutive, and so are
 building from the lowest floor up: a run of whole floors is one range of members.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -31,6 +32,19 @@ _NO_POWER = -(2**40)
 
 Masks32 = NDArray[np.uint32]
 Masks64 = NDArray[np.uint64]
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """A compiled function that allocates nothing.
+
+    Said so, numba does not count who holds which of some forty arrays, at every call and branch:
+    that would cost three times the work itself.
+    """
+    compiled: Function = njit(cache=True, nogil=True, _nrt=False)(function)  # type: ignore[call-overload]
+    return compiled
 
 
 class Members(NamedTuple):
@@ -192,7 +206,7 @@ class Work(NamedTuple):
     sink: Sink
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def stretch_from(member: int, day: int, work: Work) -> tuple[int, int]:
     """The first stretch from a day on that a member is free and that holds the term."""
     members, ends = work.members, work.asked.ends
@@ -207,7 +221,7 @@ def stretch_from(member: int, day: int, work: Work) -> tuple[int, int]:
     return first_stretch(members.step_day, members.step_free, low, high, need, day, ends)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def common_stretch(count: int, day: int, work: Work) -> tuple[int, int]:
     """The first stretch that all the chosen are free, from a day on, and that holds the term.
 
@@ -229,7 +243,7 @@ def common_stretch(count: int, day: int, work: Work) -> tuple[int, int]:
     return day, until
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def choose(first: int, last: int, day: int, work: Work) -> tuple[int, int]:
     """Choose a range of members, and no other: entry 0 of ``room`` is theirs.
 
@@ -247,7 +261,7 @@ def choose(first: int, last: int, day: int, work: Work) -> tuple[int, int]:
     return day, until
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def add(first: int, last: int, count: int, size: int, work: Work) -> bool:
     """Choose a range of members after the first ``count``; whether they are not too much together.
 
@@ -267,7 +281,7 @@ def add(first: int, last: int, count: int, size: int, work: Work) -> bool:
     return within
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def falls_short(first: int, last: int, work: Work) -> bool:
     """Whether a range of members taken together is below some bound, as each part of it is."""
     before = work.members.before
@@ -277,7 +291,7 @@ def falls_short(first: int, last: int, work: Work) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_enough(size: int, work: Work) -> bool:
     """Whether what is chosen reaches every bound, and some of it every rule that one is enough for.
 
@@ -290,13 +304,13 @@ def is_enough(size: int, work: Work) -> bool:
     return bool(room.any_of[size] == asked.any_of)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def power_for(area: int, asked: Asked) -> int:
     """Tenths of kVA that an area, hundredths of m², is to have by its size."""
     return -(-asked.power_per_m2 * area // _PER_M2_IN_A_TENTH_KVA)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def power_left(building: int, day: int, asked: Asked) -> int:
     """Tenths of kVA that nobody has in the term that begins on a day, less than none if unknown."""
     fed = asked.power_kva[building]
@@ -315,7 +329,7 @@ def power_left(building: int, day: int, asked: Asked) -> int:
     return int(fed - max(most, used))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_feasible(group: int, count: int, size: int, day: int, work: Work) -> bool:
     """Whether the ``count`` chosen, all in a group's building and free, are what is asked for."""
     grounds, asked = work.grounds, work.asked
@@ -329,7 +343,7 @@ def is_feasible(group: int, count: int, size: int, day: int, work: Work) -> bool
     return bool(needed <= power_left(grounds.building[group], day, asked))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def write(count: int, stretch: tuple[int, int], shape: int, work: Work) -> None:
     """Write what is chosen down as a bundle, while there is room."""
     members, chosen, sink = work.members, work.room.chosen, work.sink

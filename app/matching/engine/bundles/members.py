@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from app.matching.columns import BY_WIDTH, COLUMNS, rank_of
 from app.matching.engine.availability import first_stretch
-from app.matching.engine.bundles.kernel import Asked, Grounds, Masks64, Members
+from app.matching.engine.bundles.kernel import Asked, Grounds, Masks64, Members, kernel
 from app.matching.engine.kernel import AREA, CAPACITY, RENT, RENT_PLACE, Units, units_of
 from app.matching.engine.parts import rent_a_year
 from app.matching.engine.program import SUM, Program
@@ -50,13 +49,14 @@ def make_members(program: Program, eligible: NDArray[np.bool_]) -> tuple[Members
     segment = program.segment
     units = units_of(segment)
     rows = program.kind_rows[0] + np.flatnonzero(eligible)
-    first, until = _stretches(rows, units, program.start, program.ends)
-    in_time = first <= program.latest
-    rows, first, until = rows[in_time], first[in_time], until[in_time]
+    stretches = np.empty((2, len(rows)), dtype=np.int32)
+    _stretches(rows, units, program.start, program.ends, stretches)
+    in_time = stretches[0] <= program.latest
+    rows, stretches = rows[in_time], stretches[:, in_time]
     low, high, sums = _sums(program, units, rows)
     known = (sums >= 0).all(axis=0)
     if not known.all():
-        rows, first, until = rows[known], first[known], until[known]
+        rows, stretches = rows[known], stretches[:, known]
         sums = np.ascontiguousarray(sums[:, known])
     before = np.zeros((len(sums), len(rows) + 1), dtype=np.int64)
     np.cumsum(sums, axis=1, out=before[:, 1:])
@@ -65,8 +65,8 @@ def make_members(program: Program, eligible: NDArray[np.bool_]) -> tuple[Members
         row=rows.astype(np.int32),
         near=segment.neighbours[rows],
         whole=units.large[CAPACITY, rows],
-        first_day=first,
-        until=until,
+        first_day=np.ascontiguousarray(stretches[0]),
+        until=np.ascontiguousarray(stretches[1]),
         sums=sums,
         before=before,
         any_of=_any_of(program, any_bits, rows),
@@ -118,7 +118,8 @@ def _sums(program: Program, units: Units, rows: Rows) -> tuple[Wide, Wide, Wide]
         np.maximum(cells[0], 0, out=cells[0])
     if Own.RENT_A_YEAR in program.own:
         bounds["rent a year"] = 0, program.own[Own.RENT_A_YEAR][1].limit
-        cells.append(_rents(rows, units))
+        cells.append(np.empty(len(rows), dtype=np.int64))
+        _rents(rows, units, cells[-1])
     both = np.array(list(bounds.values()), dtype=np.int64).T.copy()
     return both[0], both[1], np.stack(cells)
 
@@ -165,11 +166,12 @@ def make_grounds(program: Program, members: Members) -> Grounds:
     low, high = groups.of_kind[kind], groups.of_kind[kind + 1]
     group = (low + np.searchsorted(groups.floor[low:high], floor)).astype(np.int32)
     all_units = AllUnits(groups.start, groups.floor, groups.of_kind, segment.era, program.live)
-    present, is_whole = _presence(group, at, all_units)
+    present, of_building = np.zeros((2, len(group)), dtype=np.int32)
+    is_whole = np.zeros(len(group), dtype=np.bool_)
+    _presence(group, at, all_units, present, is_whole)
     building = floors.building[floor]
-    of_building = np.zeros(len(group), dtype=np.int32)
     if Own.WHOLE_BUILDING in program.own:
-        of_building = _in_buildings(building, floors.building, all_units)
+        _in_buildings(building, floors.building, all_units, of_building)
     return Grounds(
         at=at,
         start=groups.start[group],
@@ -181,32 +183,28 @@ def make_grounds(program: Program, members: Members) -> Grounds:
     )
 
 
-@njit(cache=True, nogil=True)
-def _stretches(rows: Rows, units: Units, start: int, ends: Large) -> tuple[Large, Large]:
-    """The first stretch that each row is wholly free and that holds the term."""
-    first, until = np.empty(len(rows), np.int32), np.empty(len(rows), np.int32)
+@kernel
+def _stretches(rows: Rows, units: Units, start: int, ends: Large, stretches: Large) -> None:
+    """The first stretch that each row is wholly free and that holds the term, shape (2, n_rows)."""
     for place in range(len(rows)):
         row = rows[place]
         low, high = units.step_at[row], units.step_at[row + 1]
         need = units.large[CAPACITY, row]
-        first[place], until[place] = first_stretch(
+        stretches[0, place], stretches[1, place] = first_stretch(
             units.step_day, units.step_free, low, high, need, start, ends
         )
-    return first, until
 
 
-@njit(cache=True, nogil=True)
-def _rents(rows: Rows, units: Units) -> Wide:
+@kernel
+def _rents(rows: Rows, units: Units, rents: Wide) -> None:
     """The rent of a year of each of the rows, 分; -1 where it is not known."""
-    rents = np.empty(len(rows), np.int64)
     for place in range(len(rows)):
         by_m2, by_place = units.large[RENT, rows[place]], units.large[RENT_PLACE, rows[place]]
         area, whole = units.large[AREA, rows[place]], units.large[CAPACITY, rows[place]]
         rents[place] = rent_a_year(by_m2, by_place, area, whole, whole)
-    return rents
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _present(group: int, units: AllUnits) -> int:
     """How many units of a group there are."""
     count = 0
@@ -215,21 +213,18 @@ def _present(group: int, units: AllUnits) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
-def _presence(groups: Large, at: Large, units: AllUnits) -> tuple[Large, Truths]:
+@kernel
+def _presence(groups: Large, at: Large, units: AllUnits, present: Large, is_whole: Truths) -> None:
     """How many units of each of some groups there are, and whether their floors are all members."""
-    present = np.zeros(len(groups), np.int32)
-    is_whole = np.zeros(len(groups), np.bool_)
     for place in range(len(groups)):
         group = groups[place]
         present[place] = _present(group, units)
         if present[place] == at[place + 1] - at[place]:
             floor = units.floor[group]
             is_whole[place] = _on_floors(floor, floor + 1, units) == present[place]
-    return present, is_whole
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _on_floors(first: int, last: int, units: AllUnits) -> int:
     """How many units of every kind there are on the floors from one up to another."""
     count = 0
@@ -242,10 +237,9 @@ def _on_floors(first: int, last: int, units: AllUnits) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
-def _in_buildings(buildings: Large, building_of: Large, units: AllUnits) -> Large:
+@kernel
+def _in_buildings(buildings: Large, building_of: Large, units: AllUnits, counts: Large) -> None:
     """How many units of every kind there are in each of some buildings, which ascend."""
-    counts = np.zeros(len(buildings), np.int32)
     for place in range(len(buildings)):
         if place > 0 and buildings[place] == buildings[place - 1]:
             counts[place] = counts[place - 1]
@@ -253,4 +247,3 @@ def _in_buildings(buildings: Large, building_of: Large, units: AllUnits) -> Larg
             first = np.searchsorted(building_of, buildings[place])
             last = np.searchsorted(building_of, buildings[place] + 1)
             counts[place] = _on_floors(first, last, units)
-    return counts

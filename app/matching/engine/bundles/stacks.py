@@ -12,7 +12,6 @@ rounded up), and take no rest.
 """
 
 import numpy as np
-from numba import njit
 
 from app.matching.columns import NEVER
 from app.matching.engine.bundles.floors import grow
@@ -26,6 +25,7 @@ from app.matching.engine.bundles.kernel import (
     common_stretch,
     is_enough,
     is_feasible,
+    kernel,
     power_for,
     power_left,
     write,
@@ -33,7 +33,7 @@ from app.matching.engine.bundles.kernel import (
 from app.matching.segment import Large
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def of_stacks(work: Work) -> None:
     """Write every feasible run of several floors, and of any with a rest on the next floor."""
     grounds, asked = work.grounds, work.asked
@@ -58,7 +58,7 @@ def of_stacks(work: Work) -> None:
             stretch = choose(first, last, stretch[0], work)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def takes_rest(work: Work) -> bool:
     """Whether the run chosen may be too little by itself."""
     asked = work.asked
@@ -67,7 +67,7 @@ def takes_rest(work: Work) -> bool:
     return bool(work.room.sums[0, 0] < asked.enough_m2 or not is_enough(0, work))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def are_next(below: int, above: int, grounds: Grounds) -> bool:
     """Whether one group is on the next floor above another's; either may be beyond the groups."""
     return bool(
@@ -78,7 +78,7 @@ def are_next(below: int, above: int, grounds: Grounds) -> bool:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def of_links(links: Large, work: Work) -> None:
     """Write every feasible pair of runs in two buildings, each with the floor of a passage."""
     grounds = work.grounds
@@ -96,7 +96,7 @@ def of_links(links: Large, work: Work) -> None:
                 over_the_passage((low, high), other, link, links, work)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def over_the_passage(run: tuple[int, int], other: int, link: int, links: Large, work: Work) -> None:
     """Write every feasible bundle of the run chosen and one with a floor of the other building."""
     grounds, asked = work.grounds, work.asked
@@ -124,7 +124,7 @@ def over_the_passage(run: tuple[int, int], other: int, link: int, links: Large, 
                 write(both, stretch, LINKED, work)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def whole_floor_at(building: int, level: int, grounds: Grounds) -> int:
     """The group that is a whole floor of a building; -1 where there is none."""
     group = np.searchsorted(grounds.building, building)
@@ -135,7 +135,7 @@ def whole_floor_at(building: int, level: int, grounds: Grounds) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def run_around(group: int, grounds: Grounds) -> tuple[int, int]:
     """The longest run with a whole floor in it: its lowest and its highest group."""
     lowest = highest = group
@@ -146,7 +146,7 @@ def run_around(group: int, grounds: Grounds) -> tuple[int, int]:
     return lowest, highest
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def both_have_power(one: int, other: int, day: int, work: Work) -> bool:
     """Whether each building has left what its own area needs, and both what is needed in all."""
     grounds, asked = work.grounds, work.asked
@@ -162,7 +162,7 @@ def both_have_power(one: int, other: int, day: int, work: Work) -> bool:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_joined_before(
     link: int,
     links: Large,
@@ -179,7 +179,7 @@ def is_joined_before(
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def joins(
     link: int,
     links: Large,
