@@ -36,6 +36,7 @@ from app.security.credentials import (
     revoke,
 )
 from app.security.demo import Demo, ensure_demo
+from app.seeding.bulk_plan import LET_PCT
 from app.seeding.service import SeedReport, generate_park, seed
 from app.settings import Settings, settings
 from app.worker import make_worker
@@ -188,12 +189,17 @@ def generate(
     seed_number: Annotated[
         int, typer.Option("--seed", help="the same seed makes the same park")
     ] = 1,
+    let_pct: Annotated[
+        int, typer.Option("--let", min=0, max=100, help="share of the units let today, percent")
+    ] = LET_PCT,
 ) -> None:
     """Make synthetic parks of any size, for benchmarks. Every row says that it is synthetic."""
     with opened_engine() as engine, Session(engine) as session, progress_bars() as report:
         migrate_to_head(engine)
         with transaction(session):
-            made = generate_park(session, units=units, seed=seed_number, progress=report)
+            made = generate_park(
+                session, units=units, seed=seed_number, let_pct=let_pct, progress=report
+            )
     show(made)
 
 

@@ -18,7 +18,6 @@ from app.seeding.bulk_plan import (
     BUILDINGS_PER_PARK,
     FIRMS,
     FLOORS,
-    LET_PCT,
     PARCEL_M,
     PARCELS_ACROSS,
     PER_PARCEL,
@@ -33,7 +32,7 @@ from app.seeding.bulk_types import BULK_TYPES, CYCLE, Pattern, patterns
 from app.seeding.copying import encoded_values
 from app.seeding.dataset import Progress
 from app.seeding.frames import Box, Floats, Frame, as_array, ewkb
-from app.seeding.plots import units_on
+from app.seeding.plots import units_on, walls_between
 from app.seeding.space import AS_OF
 
 _FOLLOWED_PCT = 8
@@ -272,7 +271,7 @@ class _ParkMaker:
         frame: Frame,
         footprints: Floats,
     ) -> Iterator[BulkPart]:
-        """Units in the order of their floors, then their leases."""
+        """Units in the order of their floors, then their walls and their leases."""
         count = self.unit_count
         floor_kinds = np.repeat(self._kinds, FLOORS)
         per_floor = np.array([kind.per_floor for kind in BULK_TYPES])[floor_kinds]
@@ -303,11 +302,30 @@ class _ParkMaker:
         ]
         names = ("id", "park_id", "building_id", "floor_id", "code", "name_zh", "name_en", "geom")
         yield BulkPart("units", (*names, *rows[0].columns), count, ["".join(lines).encode()])
+        yield from self._wall_lines(ids, floor_kinds, first)
         yield self._claim_lines(park_id, ids, rows)
+
+    @staticmethod
+    def _wall_lines(
+        units: list[str], floor_kinds: NDArray[np.int64], first: NDArray[np.int64]
+    ) -> Iterator[BulkPart]:
+        """Walls as they would be measured; ``first`` are the first units of the units' floors."""
+        starts = np.unique(first)
+        lines = []
+        for kind, pairs in enumerate(_walls()):
+            on = starts[floor_kinds[: len(starts)] == kind].tolist()
+            for one, other, length_m in pairs:
+                for start in on:
+                    if start + other < len(units):
+                        ends = sorted((units[start + one], units[start + other]))
+                        lines.append(f"{ends[0]}\t{ends[1]}\t{length_m:.2f}\n")
+        if lines:
+            names = ("unit_id", "neighbour_id", "shared_wall_m")
+            yield BulkPart("unit_walls", names, len(lines), ["".join(lines).encode()])
 
     def _claim_lines(self, park_id: str, units: list[str], rows: list[Pattern]) -> BulkPart:
         """One lease on most units, and a second one after some."""
-        let = self._random.random(len(units)) * 100 < LET_PCT
+        let = self._random.random(len(units)) * 100 < self._plan.let_pct
         followed = self._random.random(len(units)) * 100 < _FOLLOWED_PCT
         terms = _lease_terms(self._random)
         chosen = self._random.integers(len(terms), size=len(units)).tolist()
@@ -362,6 +380,14 @@ def _rooms(kinds: NDArray[np.int64], room: NDArray[np.int64], around: Floats) ->
     corner = around[:, [0, 1, 0, 1]]
     result: Floats = corner + shares[kinds, room]
     return result
+
+
+def _walls() -> list[list[tuple[int, int, float]]]:
+    """By kind of building: which rooms of a floor share a wall, and its length, m."""
+    return [
+        list(walls_between(units_on(Box(0, 0, *kind.plate_m), kind.per_floor)))
+        for kind in BULK_TYPES
+    ]
 
 
 def _lease_terms(random: np.random.Generator) -> list[tuple[str, str]]:

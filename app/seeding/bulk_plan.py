@@ -9,9 +9,10 @@ from app.seeding.bulk_types import BULK_TYPES, CYCLE
 from app.seeding.frames import Box, plane_point
 
 #: Raised when the same arguments would give other rows than before.
-VERSION = 1
+VERSION = 2
 FLOORS = 5
 FIRMS = 1000
+#: Share of the units that are let today, percent, unless another is asked for.
 LET_PCT = 78
 PARCELS_ACROSS, PARCELS_UP, PER_PARCEL = 10, 20, 4
 PARCEL_M = (180.0, 130.0)
@@ -36,6 +37,7 @@ class BulkPlan:
     seed: int
     first_place: int
     park_ids: tuple[UUID, ...]
+    let_pct: int = LET_PCT
 
     @property
     def zone(self) -> str:
@@ -53,19 +55,22 @@ class BulkPart:
     chunks: Sequence[bytes]
 
 
-def plan_parks(units: int, seed: int, first_place: int) -> BulkPlan:
+def plan_parks(units: int, seed: int, first_place: int, *, let_pct: int = LET_PCT) -> BulkPlan:
     """How many parks the units need.
 
     Args:
         units: how many, at least 1.
         seed: decides names and every drawn value.
         first_place: how many places of the grid are taken already.
+        let_pct: share of the units that are let today, percent.
 
     Raises:
-        ValueError: ``units`` is not positive, or the sea is full.
+        ValueError: ``units`` is not positive, the share is none, or the sea is full.
     """
     if units < 1:
         raise ValueError("the number of units must be positive")
+    if not 0 <= let_pct <= 100:  # noqa: PLR2004 - percent
+        raise ValueError(f"{let_pct} % of the units cannot be let")
     buildings = _buildings_for(units)
     parks = -(-buildings // BUILDINGS_PER_PARK)
     if first_place + parks > _ACROSS * _UP:
@@ -73,7 +78,7 @@ def plan_parks(units: int, seed: int, first_place: int) -> BulkPlan:
         raise ValueError(f"there is room for about {room * _UNITS_IN_CYCLE:,} more units")
     name = f"bench_{seed}"
     ids = tuple(reference_id("parks", f"{name}_{number}") for number in range(parks))
-    return BulkPlan(name, units, seed, first_place, ids)
+    return BulkPlan(name, units, seed, first_place, ids, let_pct)
 
 
 def _buildings_for(units: int) -> int:

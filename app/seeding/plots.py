@@ -135,3 +135,15 @@ def units_on(floor: Box, count: int, lettable: float = LETTABLE) -> list[Box]:
 def _row(x0: float, x1: float, y0: float, y1: float, count: int) -> Iterator[Box]:
     walls = [x0 + (x1 - x0) * place / count for place in range(count)] + [x1]
     return (Box(left, y0, right, y1) for left, right in itertools.pairwise(walls))
+
+
+def walls_between(rooms: Sequence[Box]) -> Iterator[tuple[int, int, float]]:
+    """Pairs of rooms of ``units_on`` that share a wall, the first one first, and its length, m.
+
+    Such rooms touch exactly or are far apart; outlines in general are the database's to measure.
+    """
+    for (one, a), (other, b) in itertools.combinations(enumerate(rooms), 2):
+        across = min(a.x1, b.x1) - max(a.x0, b.x0)
+        up = min(a.y1, b.y1) - max(a.y0, b.y0)
+        if max(across, up) > 0 and math.isclose(min(across, up), 0, abs_tol=1e-6):
+            yield one, other, max(across, up)

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from app.database.session import transaction
 from app.kernel.errors import InvalidInputError, Kind, SpaceRelayError
 from app.seeding.bulk_load import write_bulk
+from app.seeding.bulk_plan import LET_PCT, plan_parks
 from app.seeding.bulk_plan import VERSION as BULK_VERSION
-from app.seeding.bulk_plan import plan_parks
 from app.seeding.check import faults
 from app.seeding.copying import copy_rows
 from app.seeding.dataset import Dataset, Progress, make_dataset, row_count, silent
@@ -94,31 +94,39 @@ def seed(
 
 
 def generate_park(
-    session: Session, *, units: int, seed: int, progress: Progress = silent
+    session: Session,
+    *,
+    units: int,
+    seed: int,
+    let_pct: int = LET_PCT,
+    progress: Progress = silent,
 ) -> SeedReport:
     """Add a made-up zone with as many parks as hold this many units, for benchmarks.
 
-    The parks lie over the sea, inside Shanghai's bounds, away from real ones. About 78 % of the
-    units are let. The same ``units`` and ``seed`` are added only once.
+    The parks lie over the sea, inside Shanghai's bounds, away from real ones. About ``let_pct`` of
+    a hundred units are let today. The same arguments add something only once.
 
     Raises:
-        ReferenceConflictError: the seed was used before with another number of units.
+        ReferenceConflictError: the seed was used before with another number of units or share let.
         InvalidInputError: ``units`` is not positive, or more than there is room for.
     """
-    digest = hashlib.sha256(f"bulk {BULK_VERSION} units {units} seed {seed}".encode()).hexdigest()
+    digest = hashlib.sha256(
+        f"bulk {BULK_VERSION} units {units} seed {seed} let {let_pct}".encode()
+    ).hexdigest()
     with transaction(session):
         cursor = _cursor(session)
         cursor.execute("SELECT count(*) FROM parks WHERE code ^@ 'bench_'")
         taken = cursor.fetchone()
         try:
-            plan = plan_parks(units, seed, taken[0] if taken else 0)
+            plan = plan_parks(units, seed, taken[0] if taken else 0, let_pct=let_pct)
         except ValueError as error:
             raise InvalidInputError(str(error)) from error
         known = _loaded(cursor, plan.name)
         if known is not None:
             if known[0] != digest:
                 raise ReferenceConflictError(
-                    f"seed {seed} was used for another number of units; choose another seed"
+                    f"seed {seed} was used for another number of units or share let;"
+                    " choose another seed"
                 )
             return SeedReport(
                 plan.name, loaded=False, seed=seed, content_sha256=digest, totals=known[1]

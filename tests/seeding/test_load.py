@@ -302,6 +302,33 @@ class TestBenchmarkParks:
         assert 0.70 <= let / units <= 0.85
         assert heard[-1] == ("generating units", 1_234, 1_234)
 
+    @pytest.mark.parametrize("units", [1_234, 1_000])
+    def test_walls_are_those_that_would_be_measured(self, own_engine: Engine, units: int) -> None:
+        """Also where the last floor is cut short."""
+        walls = text("SELECT unit_id, neighbour_id, shared_wall_m FROM unit_walls")
+        with Session(own_engine) as session:
+            generate_park(session, units=units, seed=5)
+            laid_out = {(row[0], row[1]): row[2] for row in session.execute(walls)}
+            session.execute(text("DELETE FROM unit_walls"))
+            session.execute(text("SELECT refresh_unit_walls(ARRAY(SELECT id FROM floors))"))
+            measured = {(row[0], row[1]): row[2] for row in session.execute(walls)}
+
+        assert len(measured) > units / 3
+        assert laid_out.keys() == measured.keys()
+        # The plane in which the database measures is a little larger than the ground.
+        assert all(abs(laid_out[pair] / measured[pair] - 1) < 0.001 for pair in measured)
+
+    def test_more_may_be_let(self, own_engine: Engine) -> None:
+        with Session(own_engine) as session:
+            generate_park(session, units=1_000, seed=6, let_pct=95)
+            let = session.scalar(text("SELECT count(DISTINCT unit_id) FROM claims")) or 0
+
+            assert 930 <= let <= 970
+            with pytest.raises(ReferenceConflictError, match="share let"):
+                generate_park(session, units=1_000, seed=6)
+            with pytest.raises(InvalidInputError, match="cannot be let"):
+                generate_park(session, units=1_000, seed=8, let_pct=101)
+
     def test_rows_depend_on_the_seed_only(self, own_engine: Engine) -> None:
         digest = text(
             "SELECT md5(string_agg(u::text, '' ORDER BY code)) FROM (SELECT code, id,"
