@@ -77,7 +77,7 @@ def load_segment(
             left out, and closings that it did not see are undone.
         rules: what is high-rise; None for those of the settings' data.
     """
-    with _connection(session) as connection:
+    with connection_of(session) as connection:
         taken = read_version(connection, as_of)
         return load([connection], taken.taken_at, buildings, version, rules).segment
 
@@ -97,7 +97,7 @@ def load_snapshot(
     rules: BuildingRules | None = None,
 ) -> Snapshot:
     """All space in one segment; ``version`` reads what that snapshot saw, as of its instant."""
-    with _connection(session) as connection:
+    with connection_of(session) as connection:
         instant = version.taken_at if as_of is None and version is not None else as_of
         taken = read_version(connection, instant)
         loaded = load([connection], taken.taken_at, None, version, rules)
@@ -132,7 +132,7 @@ def parse_version(said: str, taken_at: datetime) -> Version:
 
 
 @contextmanager
-def _connection(session: Session) -> Iterator[Connection]:
+def connection_of(session: Session) -> Iterator[Connection]:
     """The driver's connection of a session, whose pending rows are written first."""
     session.flush()
     connection = session.connection()

@@ -1,0 +1,398 @@
+"""A snapshot that follows the database: a thread reads what changed, and swaps it in at once.
+
+It is woken by NOTIFY and looks at the log of changed buildings, by transaction; a notification that
+is missed costs a second, never a change. Buildings that changed, or in which a claim lapsed, are
+read anew as a whole and laid over what there was; linked buildings together. Now and then the
+layers are folded into one, or everything is read anew, by another thread meanwhile.
+"""
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import psycopg
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from sqlalchemy import Engine
+
+from app.demand.rules import BuildingRules
+from app.kernel.errors import BusyError
+from app.matching.segment import Snapshot, Version, Wide
+from app.matching.snapshots.changes import read_changes
+from app.matching.snapshots.layers import Layer, Layers, folded, laid
+from app.matching.snapshots.load import NEVER_US, Connection, load, read_version
+from app.matching.snapshots.store import Kept, Store, database_identity
+
+logger = structlog.get_logger(__name__)
+
+AGE_SECONDS = Gauge("space_relay_snapshot_age_seconds", "Since the snapshot was known to be true")
+UNITS = Gauge("space_relay_snapshot_units", "Units in the snapshot", ["layer"])
+REREAD = Counter("space_relay_snapshot_reread_buildings_total", "Buildings that were read anew")
+READ_SECONDS = Histogram(
+    "space_relay_snapshot_read_seconds",
+    "Time to read, seconds",
+    ["what"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 2.5, 5, 10),
+)
+
+CHANNEL = "space_changed"
+#: Without a wake-up the log is looked at this often.
+IDLE_SECONDS = 1.0
+#: The newest layer takes in what changes until it has so many units.
+_NEWEST_UNITS = 400
+#: More layers than these over the large one are folded into one.
+_LAYERS = 4
+#: Everything is read anew when so much of it lies in newer layers, but not all the time.
+_NEWER_SHARE = 0.05
+_NEWER_UNITS = 2_000
+_RESTS = 10
+#: Connections that read everything together.
+_READERS = 2
+_RETRY_SECONDS = (0.05, 2.0)
+_FIRST_SECONDS = 60.0
+_LINKED = """
+WITH RECURSIVE touched AS (
+    SELECT id FROM buildings WHERE id = ANY (%(ids)s) OR fid = ANY (%(fids)s)
+    UNION
+    SELECT CASE WHEN l.building_a_id = t.id THEN l.building_b_id ELSE l.building_a_id END
+    FROM touched t JOIN building_links l ON t.id IN (l.building_a_id, l.building_b_id)
+)
+SELECT id FROM touched"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What another thread reads meanwhile; ``fold``: only what lies over the large layer."""
+
+    fold: bool
+    reading: int
+    begun: float
+    result: "Future[Kept]"
+
+
+class Follower:
+    """Keeps a snapshot true. Start it once; every answer holds the snapshot it began with.
+
+    Args:
+        engine: says how to connect; the connections are the follower's own.
+        rules: what is high-rise.
+        folder: where segments are kept for other processes and for the next start; None: nowhere.
+        idle_seconds: how often to look without being woken.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        rules: BuildingRules,
+        folder: Path | None = None,
+        *,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self._engine, self._rules, self._folder = engine, rules, folder
+        self._idle_seconds = idle_seconds
+        self._thread = threading.Thread(target=self._run, name="snapshot-follower", daemon=True)
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="snapshot-reader")
+        self._ending = threading.Event()
+        self._changed = threading.Condition()
+        self._woken, self._wake = socket.socketpair()
+        for end in (self._woken, self._wake):
+            end.setblocking(False)
+        self._snapshot: Snapshot | None = None
+        self._true_at = 0.0
+        self._begun = self._done = 0
+        # Of the thread alone.
+        self._layers: Layers = ()
+        self._version: Version | None = None
+        self._base_taken_at: datetime | None = None
+        self._identity = ""
+        self._store: Store | None = None
+        self._job: _Job | None = None
+        self._rest_until = 0.0
+        self._notified = False
+
+    # ---- for everybody -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to follow."""
+        AGE_SECONDS.set_function(lambda: self.age_seconds() or 0.0)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait until it has."""
+        self._ending.set()
+        self._poke()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._helper.shutdown(cancel_futures=True)
+        for end in (self._woken, self._wake):
+            end.close()
+
+    def current(self, timeout: float = _FIRST_SECONDS) -> Snapshot:
+        """The newest snapshot; waits for the first.
+
+        Raises:
+            BusyError: there is none yet.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._snapshot is not None, timeout)
+            if self._snapshot is None:
+                raise BusyError("the snapshot of all space is still being read; try again")
+            return self._snapshot
+
+    def wait_for(self, transaction: int, timeout: float) -> bool:
+        """Wait until the snapshot has seen a transaction; False if it does not in time.
+
+        A transaction whose number was never given out is not waited for.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            before = self._begun
+            self._poke()
+            while True:
+                version = None if self._snapshot is None else self._snapshot.version
+                if version is not None and version.sees(transaction):
+                    return True
+                if version is not None and self._done > before and transaction >= version.xmax:
+                    return False
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    return False
+
+    def age_seconds(self) -> float | None:
+        """How long ago the snapshot was known to be true; None before there is one."""
+        return None if self._snapshot is None else time.monotonic() - self._true_at
+
+    def _poke(self) -> None:
+        try:
+            self._wake.send(b"!")
+        except OSError:
+            return  # full of wake-ups already, or closed
+
+    # ---- the thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        rest, longest = _RETRY_SECONDS
+        while not self._ending.is_set():
+            try:
+                with closing(self._connect()) as connection:
+                    self._begin(connection)
+                    rest = _RETRY_SECONDS[0]
+                    while not self._ending.is_set():
+                        self._step(connection)
+                        self._sleep(connection)
+            except (psycopg.Error, OSError) as error:
+                if not self._ending.is_set():
+                    logger.warning("the snapshot lost its database", error=type(error).__name__)
+            except Exception:
+                # Whatever it is, the next attempt reads everything from the beginning.
+                logger.exception("the snapshot cannot follow")
+                self._layers, self._version = (), None
+            self._ending.wait(rest)
+            rest = min(rest * 2, longest)
+
+    def _connect(self) -> Connection:
+        options = dict(self._engine.dialect.create_connect_args(self._engine.url)[1])
+        options |= {"connect_timeout": 5, "application_name": "space-relay-snapshot"}
+        connection = psycopg.connect(**options, autocommit=True)
+        connection.execute(
+            "SELECT set_config(name, value, false) FROM (VALUES ('timezone', 'UTC'),"
+            " ('jit', 'off'), ('statement_timeout', '0')) AS s (name, value)"
+        )
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        connection.add_notify_handler(lambda _: setattr(self, "_notified", True))
+        return connection
+
+    def _begin(self, connection: Connection) -> None:
+        """Listen, and make sure that this is still the same database."""
+        connection.execute(f"LISTEN {CHANNEL}")
+        identity = database_identity(connection)
+        if identity != self._identity:
+            self._identity, self._layers, self._version = identity, (), None
+            if self._folder is not None:
+                self._store = Store(self._folder, identity, self._rules.version)
+        if not self._layers:
+            self._take(self._kept_or_read(None))
+
+    def _take(self, kept: Kept) -> None:
+        """Begin anew from a segment, however old: what changed since is read next."""
+        self._layers = (Layer(kept.loaded.segment, kept.loaded.turns_us, self._begun),)
+        self._version, self._base_taken_at = kept.version, kept.version.taken_at
+        self._job = None
+
+    def _step(self, connection: Connection) -> None:
+        """Take in what was read meanwhile, and what changed; then show it."""
+        self._finish_job()
+        with self._changed:
+            self._begun += 1
+        known_true = time.monotonic()
+        self._notified = False
+        with connection.transaction():
+            version = read_version(connection)
+            everything = self._catch_up(connection, version)
+        if everything:
+            logger.info("reads all space anew", since=str(self._version))
+            after = None if self._version is None else self._version.taken_at
+            self._take(self._kept_or_read(after))
+            self._notified = True
+            return
+        self._version = version
+        self._show(version, known_true)
+        self._start_job()
+
+    def _catch_up(self, connection: Connection, version: Version) -> bool:
+        """Read anew what changed since; or say that everything must be."""
+        if self._version is None or not _follows(version, self._version):
+            return True
+        changes = read_changes(connection, self._version)
+        if changes.everything:
+            return True
+        now_us = _microseconds(version.taken_at)
+        turned = np.concatenate([layer.turned(now_us) for layer in self._layers])
+        if not changes.building_ids and not len(turned):
+            return False
+        newest = self._layers[-1]
+        if len(self._layers) > 1 and len(newest.segment) <= _NEWEST_UNITS:
+            turned = np.concatenate([turned, newest.live_fids])
+        ids = _linked(connection, changes.building_ids, turned)
+        if not changes.building_ids <= ids:
+            return True  # one is gone, and nobody remembers its number
+        with READ_SECONDS.labels("changes").time():
+            loaded = load([connection], version.taken_at, ids, rules=self._rules)
+        REREAD.inc(len(ids))
+        self._layers = laid(self._layers, loaded, self._begun)
+        return False
+
+    def _show(self, version: Version, known_true: float) -> None:
+        with self._changed:
+            self._snapshot = Snapshot(tuple(layer.segment for layer in self._layers), version)
+            self._true_at = known_true
+            self._done = self._begun
+            self._changed.notify_all()
+        UNITS.labels("base").set(len(self._layers[0].segment))
+        UNITS.labels("newer").set(self._newer_units())
+
+    def _newer_units(self) -> int:
+        return sum(len(layer.segment) for layer in self._layers[1:])
+
+    def _sleep(self, connection: Connection) -> None:
+        """Until something is noted, somebody waits, something turns, or for a while."""
+        timeout = 0.0 if self._notified else min(self._idle_seconds, self._turns_in())
+        select.select([connection.fileno(), self._woken.fileno()], [], [], timeout)
+        with suppress(BlockingIOError):
+            self._woken.recv(1024)
+        pgconn = connection.pgconn
+        pgconn.consume_input()
+        while pgconn.notifies():
+            pass
+
+    def _turns_in(self) -> float:
+        """Seconds until a building is another by itself."""
+        if self._version is None:
+            return 0.0
+        turns_us = min(
+            int(layer.turns_us[~layer.segment.buildings.stale].min(initial=NEVER_US))
+            for layer in self._layers
+        )
+        return max(turns_us / 1e6 - self._version.taken_at.timestamp(), 0.001)
+
+    # ---- reading everything, and folding -------------------------------------------------------
+
+    def _start_job(self) -> None:
+        if self._job is not None or time.monotonic() < self._rest_until:
+            return
+        most = max(_NEWER_UNITS, _NEWER_SHARE * len(self._layers[0].segment))
+        if self._newer_units() > most:
+            after = self._base_taken_at
+            self._submit(lambda: self._kept_or_read(after), fold=False)
+        elif len(self._layers) > _LAYERS + 1:
+            fids = np.concatenate([layer.live_fids for layer in self._layers[1:]])
+            self._submit(lambda: self._read_some(fids), fold=True)
+
+    def _submit(self, work: Callable[[], Kept], *, fold: bool) -> None:
+        def run() -> Kept:
+            try:
+                return work()
+            finally:
+                self._poke()
+
+        self._job = _Job(fold, self._begun, time.monotonic(), self._helper.submit(run))
+
+    def _finish_job(self) -> None:
+        job = self._job
+        if job is None or not job.result.done():
+            return
+        self._job = None
+        kept = job.result.result()
+        if job.fold:
+            self._layers = folded(self._layers, kept.loaded, job.reading)
+            return
+        self._take(kept)
+        now = time.monotonic()
+        self._rest_until = now + _RESTS * (now - job.begun)
+
+    def _kept_or_read(self, after: datetime | None) -> Kept:
+        """A segment that another process saved since, or else one that is read and saved now."""
+        store = self._store
+        if store is None:
+            return self._read_everything()
+        kept = store.newest(after)
+        if kept is not None:
+            return kept
+        with store.alone(wait=True):
+            # Whoever was in there may have left one.
+            return store.newest(after) or self._saved(store, self._read_everything())
+
+    def _saved(self, store: Store, kept: Kept) -> Kept:
+        try:
+            return store.save(kept)
+        except OSError as error:
+            logger.warning("the snapshot cannot be saved", error=str(error))
+            return kept
+
+    def _read_everything(self) -> Kept:
+        with READ_SECONDS.labels("everything").time(), self._readers(_READERS) as readers:
+            version = read_version(readers[0])
+            return Kept(load(readers, version.taken_at, rules=self._rules), version)
+
+    def _read_some(self, fids: Wide) -> Kept:
+        with READ_SECONDS.labels("fold").time(), self._readers(1) as (reader,):
+            version = read_version(reader)
+            ids = _linked(reader, frozenset(), fids)
+            return Kept(load([reader], version.taken_at, ids, rules=self._rules), version)
+
+    @contextmanager
+    def _readers(self, count: int) -> Iterator[list[Connection]]:
+        """Connections that see the same, in transactions that end with the block."""
+        with ExitStack() as opened:
+            readers = [opened.enter_context(closing(self._connect())) for _ in range(count)]
+            for reader in readers:
+                opened.enter_context(reader.transaction())
+            seen = readers[0].execute("SELECT pg_export_snapshot()").fetchall()[0][0]
+            for reader in readers[1:]:
+                reader.execute(f"SET TRANSACTION SNAPSHOT '{seen}'")
+            yield readers
+
+
+def _follows(later: Version, earlier: Version) -> bool:
+    """Whether a reading can be later: transactions are counted upwards."""
+    return later.xmin >= earlier.xmin and later.xmax >= earlier.xmax
+
+
+def _microseconds(instant: datetime) -> int:
+    return round(instant.timestamp() * 1_000_000)
+
+
+def _linked(connection: Connection, ids: frozenset[UUID], fids: Wide) -> frozenset[UUID]:
+    """Buildings with all that passages join to them."""
+    rows = connection.execute(_LINKED, {"ids": list(ids), "fids": fids.tolist()}).fetchall()
+    return frozenset(row[0] for row in rows)

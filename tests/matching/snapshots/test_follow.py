@@ -1,0 +1,323 @@
+"""The followed snapshot is the database's state, whatever happens in between."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
+
+from app.matching.segment import Snapshot
+from app.matching.snapshots.changes import forget_changes_before
+from app.matching.snapshots.follow import Follower
+from app.matching.snapshots.load import load_snapshot
+from app.models.space import Unit
+from tests.factories import make_building, make_claim, make_floor, make_unit
+from tests.matching.snapshots.same import told
+from tests.matching.snapshots.worlds import DAY, RULES, make_facility, make_world, seeded, take
+
+SOON_SECONDS = 10.0
+
+
+@contextmanager
+def following(engine: Engine, folder: Path | None = None, **options: Any) -> Iterator[Follower]:
+    follower = Follower(engine, RULES, folder, **options)
+    follower.start()
+    try:
+        yield follower
+    finally:
+        follower.stop()
+
+
+def committed(session: Session) -> int:
+    """Commit, and tell the transaction's number."""
+    number = session.scalar(text("SELECT pg_current_xact_id()::text"))
+    session.commit()
+    return int(number)
+
+
+def fresh(engine: Engine) -> Snapshot:
+    with Session(engine) as session:
+        return load_snapshot(session, rules=RULES)
+
+
+def seen(follower: Follower, number: int) -> Snapshot:
+    assert follower.wait_for(number, SOON_SECONDS)
+    return follower.current()
+
+
+def let(engine: Engine, unit: Unit, first: date = DAY, until: date | None = None) -> int:
+    with Session(engine) as session:
+        make_claim(session, session.merge(unit), first, until)
+        return committed(session)
+
+
+@pytest.fixture
+def units(own_engine: Engine) -> list[Unit]:
+    with Session(own_engine, expire_on_commit=False) as session:
+        made = make_world(session, 7, buildings=4)
+        session.commit()
+        return made
+
+
+@pytest.fixture
+def empty_unit(own_engine: Engine, units: list[Unit]) -> Unit:
+    with Session(own_engine, expire_on_commit=False) as session:
+        made = make_unit(session)
+        session.commit()
+        return made
+
+
+def free_from(snapshot: Snapshot, unit: Unit) -> list[int]:
+    """The steps of a unit."""
+    for segment in snapshot.segments:
+        for row in (segment.fid == unit.fid).nonzero()[0]:
+            if not segment.buildings.stale[segment.building_of(int(row))]:
+                low, high = segment.step_at[row], segment.step_at[row + 1]
+                found: list[int] = segment.step_free[low:high].tolist()
+                return found
+    raise AssertionError("the unit is not there")
+
+
+def test_what_is_committed_is_seen_and_the_rest_stays(
+    own_engine: Engine, empty_unit: Unit
+) -> None:
+    with following(own_engine) as follower:
+        before = follower.current()
+        number = let(own_engine, empty_unit)
+        after = seen(follower, number)
+
+        assert free_from(before, empty_unit) != free_from(after, empty_unit)
+        assert after.segments[0].cells is before.segments[0].cells
+        assert len(after.segments) == 2
+        assert told(after) == told(fresh(own_engine))
+
+
+def test_a_transaction_that_commits_late_is_not_lost(
+    own_engine: Engine, units: list[Unit], empty_unit: Unit
+) -> None:
+    with following(own_engine) as follower, Session(own_engine) as late:
+        follower.current()
+        make_claim(late, late.merge(empty_unit), DAY, None)
+        low = late.scalar(text("SELECT max(seq) FROM space_changes"))
+        with Session(own_engine) as quick:
+            make_unit(quick)
+            seen(follower, committed(quick))
+        with Session(own_engine) as reader:
+            passed = reader.scalar(text("SELECT max(seq) FROM space_changes"))
+            number = committed(late)
+            # The control: whoever had polled by sequence has passed it already.
+            new = text("SELECT count(*) FROM space_changes WHERE seq > :passed")
+            assert low < passed
+            assert reader.scalar(new, {"passed": passed}) == 0
+
+        assert told(seen(follower, number)) == told(fresh(own_engine))
+        assert free_from(follower.current(), empty_unit)[-1] == 0
+
+
+def test_what_is_rolled_back_leaves_nothing(own_engine: Engine, empty_unit: Unit) -> None:
+    with following(own_engine) as follower:
+        before = follower.current()
+        with Session(own_engine) as session:
+            make_claim(session, session.merge(empty_unit), DAY, None)
+            session.rollback()
+        with Session(own_engine) as session:
+            make_claim(session, session.merge(empty_unit), DAY, None)
+            inner = session.begin_nested()
+            make_claim(session, make_unit(session), DAY, None)
+            inner.rollback()
+            number = committed(session)
+
+        after = seen(follower, number)
+
+        assert {key for key in told(after) if key[0] == "unit"} == {
+            key for key in told(before) if key[0] == "unit"
+        }
+        assert told(after) == told(fresh(own_engine))
+
+
+def test_what_lapses_is_free_again_though_nobody_writes(
+    own_engine: Engine, empty_unit: Unit
+) -> None:
+    with following(own_engine, idle_seconds=30.0) as follower:
+        follower.current()
+        with Session(own_engine) as session:
+            now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+            ends = now + timedelta(seconds=1)
+            make_claim(
+                session,
+                session.merge(empty_unit),
+                DAY,
+                None,
+                kind="hold",
+                live=Range(now, ends),
+            )
+            taken = free_from(seen(follower, committed(session)), empty_unit)
+        deadline = time.monotonic() + SOON_SECONDS
+        while free_from(follower.current(), empty_unit) == taken:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+        assert follower.current().version.taken_at >= ends
+        assert follower.current().version.taken_at < ends + timedelta(seconds=5)
+        assert told(follower.current()) == told(fresh(own_engine))
+
+
+def test_a_lost_connection_loses_nothing(own_engine: Engine, empty_unit: Unit) -> None:
+    with following(own_engine) as follower:
+        follower.current()
+        with Session(own_engine) as session:
+            ended = session.scalar(
+                text(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE application_name = 'space-relay-snapshot'"
+                    " AND datname = current_database()"
+                )
+            )
+        number = let(own_engine, empty_unit)
+
+        assert ended == 1
+        assert told(seen(follower, number)) == told(fresh(own_engine))
+
+
+def test_where_the_log_was_trimmed_everything_is_read_anew(
+    own_engine: Engine, units: list[Unit], empty_unit: Unit, tmp_path: Path
+) -> None:
+    with following(own_engine, tmp_path) as follower:
+        follower.current()
+    let(own_engine, empty_unit)
+    with Session(own_engine) as session:
+        make_unit(session)
+        session.commit()
+        later: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+        assert forget_changes_before(session, later) >= 1
+        session.commit()
+
+    with following(own_engine, tmp_path) as follower:
+        assert told(follower.current()) == told(fresh(own_engine))
+        assert len(follower.current().segments) == 1
+
+
+def test_a_saved_snapshot_is_caught_up_with(
+    own_engine: Engine, units: list[Unit], empty_unit: Unit, tmp_path: Path
+) -> None:
+    with following(own_engine, tmp_path) as follower:
+        follower.current()
+    let(own_engine, empty_unit)
+
+    with following(own_engine, tmp_path) as follower:
+        found = follower.current()
+
+    assert len(found.segments) == 2
+    assert told(found) == told(fresh(own_engine))
+
+
+def test_all_that_space_is_made_of_is_followed(own_engine: Engine, units: list[Unit]) -> None:
+    unit = units[0]
+    with Session(own_engine) as session:
+        session.execute(text("UPDATE units SET floor_load_kn_m2 = NULL"))
+        session.commit()
+    steps = (
+        "UPDATE floors SET floor_load_kn_m2 = 12.34 WHERE id = :floor",
+        "UPDATE buildings SET height_m = 77 WHERE id = :building",
+        "UPDATE parcels SET land_use_code = 'M3'"
+        " WHERE id = (SELECT parcel_id FROM buildings WHERE id = :building)",
+        "UPDATE parks SET special_goods_import_pilot = NOT coalesce(special_goods_import_pilot,"
+        " false) WHERE id = :park",
+        "UPDATE zones SET code = code || '-new'",
+        "DELETE FROM shared_facilities",
+        "UPDATE units SET floor_load_kn_m2 = 3.21 WHERE id = :unit",
+    )
+    places = {
+        "floor": unit.floor_id,
+        "building": unit.building_id,
+        "park": unit.park_id,
+        "unit": unit.id,
+    }
+    with following(own_engine) as follower:
+        before = told(follower.current())
+        for step in steps:
+            with Session(own_engine) as session:
+                session.execute(text(step), places)
+                number = committed(session)
+            after = told(seen(follower, number))
+            assert after == told(fresh(own_engine)), step
+            assert after != before, step
+            before = after
+
+
+def test_new_space_comes_and_old_space_goes(own_engine: Engine, units: list[Unit]) -> None:
+    with following(own_engine) as follower:
+        follower.current()
+        with Session(own_engine, expire_on_commit=False) as session:
+            make_facility(session, "hospital", 121.6, 31.2)
+            building = make_building(session)
+            unit = make_unit(session, floor=make_floor(session, building=building))
+            number = committed(session)
+        assert told(seen(follower, number)) == told(fresh(own_engine))
+        with Session(own_engine) as session:
+            for table, place in (
+                ("units", unit.id),
+                ("floors", unit.floor_id),
+                ("buildings", building.id),
+            ):
+                session.execute(text(f"DELETE FROM {table} WHERE id = :id"), {"id": place})  # noqa: S608
+            number = committed(session)
+        assert told(seen(follower, number)) == told(fresh(own_engine))
+
+
+def test_a_number_that_was_never_given_out_is_not_waited_for(
+    own_engine: Engine, units: list[Unit]
+) -> None:
+    with following(own_engine) as follower:
+        follower.current()
+        begun = time.monotonic()
+        assert not follower.wait_for(10**15, 60)
+        assert time.monotonic() - begun < SOON_SECONDS
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_eight_writers_race_and_nothing_is_lost(
+    own_engine: Engine, folds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if folds:
+        # As small as can be, so that layers are folded and everything is read anew all the time.
+        monkeypatch.setattr("app.matching.snapshots.follow._NEWEST_UNITS", 3)
+        monkeypatch.setattr("app.matching.snapshots.follow._LAYERS", 1)
+        monkeypatch.setattr("app.matching.snapshots.follow._NEWER_UNITS", 25)
+        monkeypatch.setattr("app.matching.snapshots.follow._RESTS", 0)
+    with Session(own_engine, expire_on_commit=False) as session:
+        units = make_world(session, 11, buildings=8)
+        session.commit()
+    numbers: list[int] = []
+
+    def write(seed: int) -> None:
+        rng = seeded(seed)
+        for _ in range(6):
+            with Session(own_engine) as session:
+                for unit in rng.sample(units, 2):
+                    found = session.get_one(Unit, unit.id, with_for_update=True)
+                    take(session, rng, found)
+                if rng.random() < 0.2:
+                    session.rollback()
+                else:
+                    numbers.append(committed(session))
+
+    with following(own_engine) as follower:
+        before = told(follower.current())
+        writers = [threading.Thread(target=write, args=(seed,)) for seed in range(8)]
+        for writer in writers:
+            writer.start()
+        while any(writer.is_alive() for writer in writers):
+            told(follower.current())  # no building is ever live twice
+            time.sleep(0.05)
+        found = told(seen(follower, max(numbers)))
+
+    assert found == told(fresh(own_engine))
+    assert found != before
