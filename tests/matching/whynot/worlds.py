@@ -9,9 +9,8 @@ import numpy as np
 
 from app.demand.rules import SpaceTerms, Spread
 from app.matching.engine.judge import broken, candidate_of, is_absent
-from app.matching.engine.masks import distinct, violations
 from app.matching.engine.program import ABSENT, make_program
-from app.matching.engine.whynot.histogram import Distinct, Histogram, merge
+from app.matching.engine.whynot.histogram import Histogram, find_refusals
 from app.matching.rules.constraint import Constraint
 from app.matching.rules.demand import Demand, Window
 from app.matching.rules.ground import LandNeed, PlacesNeed
@@ -99,9 +98,7 @@ def make_places_demand() -> Demand:
 
 def refusals_of(segments: Sequence[Segment], demand: Demand) -> Histogram:
     """What every unit breaks."""
-    programs = [make_program(segment, demand, CONSTRAINTS) for segment in segments]
-    masks = [violations(program) for program in programs]
-    return merge(programs, masks, [Distinct(*distinct(one)) for one in masks])
+    return find_refusals([make_program(segment, demand, CONSTRAINTS) for segment in segments])
 
 
 def slow_masks(

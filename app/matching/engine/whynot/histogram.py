@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.matching.engine.masks import distinct, violations
 from app.matching.engine.program import ABSENT, Program
 from app.matching.rules.constraint import Constraint
 from app.matching.segment import Segment
@@ -110,6 +111,12 @@ def row_order(segment: Segment, row: int) -> tuple[int, str, int, int]:
     )
 
 
+def find_refusals(programs: Sequence[Program]) -> Histogram:
+    """What every unit breaks, with its own offer; a program for each segment of a snapshot."""
+    rows = [violations(program) for program in programs]
+    return merge(programs, rows, [Distinct(*distinct(masks)) for masks in rows])
+
+
 def merge(
     programs: Sequence[Program], rows: Sequence[Masks], parts: Sequence[Distinct]
 ) -> Histogram:
@@ -117,10 +124,10 @@ def merge(
     present = tuple(_present(part) for part in parts)
     masks = np.concatenate([part.masks for part in present])
     counts = np.concatenate([part.counts for part in present])
-    distinct, place = np.unique(masks, return_inverse=True)
-    sums = np.zeros(len(distinct), dtype=np.int64)
+    merged, place = np.unique(masks, return_inverse=True)
+    sums = np.zeros(len(merged), dtype=np.int64)
     np.add.at(sums, place, counts)
-    return Histogram(tuple(programs), tuple(rows), present, distinct, sums)
+    return Histogram(tuple(programs), tuple(rows), present, merged, sums)
 
 
 def _present(part: Distinct) -> Distinct:

@@ -10,10 +10,10 @@ from app.matching.engine.kernel import (
     Checks,
     Units,
     cell_at,
+    days_refused,
     free_from,
     is_parted,
     offered,
-    power_refused,
     rent_of,
     sums_refused,
     terms_refused,
@@ -116,8 +116,7 @@ def masks_of(rows: Rows, units: Units, asked: Asked) -> Masks:
         mask &= ~by_offer
         mask |= sums_refused(row, quantity, units, asked.sums)
         mask |= terms_refused(row, quantity, units, asked)
-        mask |= power_refused(row, quantity, first_day, units, asked)
-        masks[place] = mask | asked.availability if first_day > asked.latest else mask
+        masks[place] = mask | days_refused(row, quantity, first_day, units, asked)
     return masks
 
 

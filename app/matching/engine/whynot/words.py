@@ -106,7 +106,10 @@ def waiting_words(waiting: Waiting) -> Words | None:
         first = date.fromordinal(waiting.by_day[0][0])
         zh += f"；最早的自 {first} 起可用"
         en += f"; the first is free from {first}"
-    if never:
+    if never == count:
+        zh += "；没有足够长的空档"
+        en += "; no free stretch is long enough"
+    elif never:
         zh += f"；其中 {never} 个没有足够长的空档"
         en += f"; of {never} no free stretch is long enough"
     return zh, en
