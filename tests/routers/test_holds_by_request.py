@@ -379,3 +379,30 @@ def test_needs_do_not_change_under_the_check(own_engine: Engine) -> None:
             waiting.join()
     assert [reply.status for reply in replies] == [409]
     assert replies[0].json()["not_met"] == ["unit_type"]
+
+
+def test_an_area_drawn_and_an_iso_class_are_needs_like_others(
+    client: TestClient, session: Session
+) -> None:
+    # The ground of every made-up park lies in this square.
+    square = [[121.5, 31.1], [121.7, 31.1], [121.7, 31.3], [121.5, 31.3], [121.5, 31.1]]
+    elsewhere = [[lon + 1, lat] for lon, lat in square]
+    unit = make.make_unit(session, cleanroom_grade="C")
+    for ring, iso_class, not_met in (
+        (square, 7, []),
+        (square, 6, ["cleanroom_iso_class"]),
+        (elsewhere, 8, ["within"]),
+    ):
+        area = {"type": "Polygon", "coordinates": [ring]}
+        firm = Firm(client, session, within=area, cleanroom_iso_class=iso_class)
+        assert firm.not_met(unit) == not_met
+    listed = client.get(f"{REQUESTS}/{firm.request_id}", headers=firm.headers).json()["needs"]
+    drawn = next(need for need in listed if need["key"] == "within")
+    assert drawn["value"] == area
+    assert drawn["words_en"].startswith("inside the area drawn: ")
+    refused = client.post(
+        REQUESTS,
+        headers=firm.headers,
+        json=WISH | {"within": {"type": "Polygon", "coordinates": [square[:3]]}},
+    )
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid-shape")
