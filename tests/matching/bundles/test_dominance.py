@@ -10,7 +10,7 @@ from app.matching.engine.bundles.dominance import keep_undominated
 from app.matching.engine.bundles.find import Bundles, find_bundles
 from app.matching.segment import Truths
 from tests.matching.bundles.test_find import random_world
-from tests.matching.bundles.worlds import Unit, World, grid, path, program_of
+from tests.matching.bundles.worlds import Unit, World, eligible_of, grid, path, program_of
 
 Set = frozenset[int]
 Scores = dict[Set, int]
@@ -37,7 +37,7 @@ def scored(seed: int) -> tuple[Bundles, Truths, NDArray[np.int64], Scores]:
     """All feasible candidates with scores by chance, coarse ones, so that many are equal."""
     rng = np.random.default_rng(seed)
     program = program_of(world_of(seed).segment, 600, 6, min_area_m2=float(rng.integers(50, 200)))
-    bundles = find_bundles(program)
+    bundles = find_bundles(program, eligible_of(program))
     low, high = program.kind_rows
     units = np.array([row for row in range(low, high) if rng.random() < 0.3], dtype=np.int64)
     scores = rng.integers(0, 12, len(bundles)) * 1000
@@ -118,7 +118,7 @@ def test_a_wrong_dominance_is_found_out(wrong: Keep) -> None:
 def test_a_larger_bundle_stays_only_if_it_is_better_than_all_its_parts() -> None:
     segment = World([(0, 0)], [Unit(0) for _ in range(3)], path(3)).segment
     program = program_of(segment)
-    bundles = find_bundles(program)
+    bundles = find_bundles(program, eligible_of(program))
     by_rows = {tuple(map(int, bundles.rows(at))): at for at in range(3)}
     scores = np.zeros(3, dtype=np.int64)
     scores[[by_rows[0, 1], by_rows[1, 2], by_rows[0, 1, 2]]] = 5, 7, 7
@@ -137,7 +137,7 @@ def test_a_larger_bundle_stays_only_if_it_is_better_than_all_its_parts() -> None
 def test_no_bundles_at_all_are_no_trouble() -> None:
     segment = World([(0, 0)], [Unit(0)]).segment
     program = program_of(segment)
-    bundles = find_bundles(program)
+    bundles = find_bundles(program, eligible_of(program))
     none = np.zeros(0, dtype=np.int64)
 
     assert len(keep_undominated(segment, bundles, none, none, none)) == 0

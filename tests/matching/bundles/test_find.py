@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.matching.engine.bundles.eligible import eligible_units
 from app.matching.engine.bundles.find import find_bundles
 from app.matching.engine.candidates import BundleShape
 from app.matching.engine.program import Program
+from app.matching.engine.scan import fitting_units
 from app.matching.rules.own import PowerNeed
+from app.matching.segment import Truths
 from tests.matching.bundles.oracle import CONTROLS, Found, Oracle
 from tests.matching.bundles.worlds import (
     FREE,
@@ -28,8 +29,8 @@ from tests.matching.bundles.worlds import (
 SEEDS = range(150)
 
 
-def found_in(program: Program) -> Found:
-    bundles = find_bundles(program)
+def found_in(program: Program, eligible: Truths | None = None) -> Found:
+    bundles = find_bundles(program, eligible_of(program) if eligible is None else eligible)
     assert bundles.is_complete
     found: Found = {}
     for one in bundles.candidates(program.segment):
@@ -157,13 +158,13 @@ def test_bundles_are_every_set_that_meets_the_definition(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_one_pass_over_columns_finds_the_units_that_the_judge_does(seed: int) -> None:
+def test_units_that_the_scan_lets_through_and_those_of_the_judge_make_the_same_bundles(
+    seed: int,
+) -> None:
     _, program = random_case(seed)
-    first_free = program.segment.column("first_free")[slice(*program.kind_rows)]
-    expected = eligible_of(program) & (first_free <= program.latest)
+    scanned = fitting_units(program, with_eligible=True).eligible
 
-    assert list(eligible_units(program)) == list(expected)
-    assert list(find_bundles(program, eligible_of(program)).row) == list(find_bundles(program).row)
+    assert found_in(program, scanned) == found_in(program)
 
 
 @pytest.mark.long
@@ -262,13 +263,21 @@ def test_rooms_that_touch_at_a_corner_do_not_hang_together() -> None:
 def test_too_many_bundles_are_cut_off_and_said_to_be() -> None:
     program = program_of(World([(0, 0)], [Unit(0) for _ in range(8)], path(8)).segment)
 
-    cut, exact = find_bundles(program, most=5), find_bundles(program, most=28)
+    cut, exact = (find_bundles(program, eligible_of(program), most) for most in (5, 28))
 
     assert len(cut) == 5
     assert not cut.is_complete
     assert len(exact) == 28
     assert exact.is_complete
     assert list(cut.row) == list(exact.row[: len(cut.row)])
+
+
+def test_units_by_the_m2_add_no_places_though_they_are_called_eligible() -> None:
+    by_place = {"capacity_measure": "place"}
+    units = [Unit(0, area_m2=10.0, more=by_place), Unit(0, area_m2=10.0, more=by_place), Unit(0)]
+    program = program_of(World([(0, 0)], units, path(3)).segment, places=15)
+
+    assert set(found_in(program, np.ones(3, dtype=bool))) == {(0, 1)}
 
 
 def test_nothing_eligible_is_no_bundle() -> None:

@@ -16,6 +16,7 @@ from tests.matching.bundles.worlds import (
     Steps,
     Unit,
     World,
+    eligible_of,
     path,
     program_of,
 )
@@ -53,7 +54,7 @@ def random_calendar(rng: np.random.Generator) -> Steps:
 
 
 def found_days(program: Program, size: int) -> tuple[int, int] | None:
-    bundles = find_bundles(program)
+    bundles = find_bundles(program, eligible_of(program))
     for one in bundles.candidates(program.segment):
         if len(one.rows) == size:
             return one.first_day, one.until

@@ -17,15 +17,11 @@ when all its members are: on the days when leases end there are bundles that are
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from app.matching.engine.bundles.eligible import eligible_units
 from app.matching.engine.bundles.floors import of_floors
 from app.matching.engine.bundles.kernel import Sink, Work, make_room, make_sink
 from app.matching.engine.bundles.members import make_grounds, make_members
 from app.matching.engine.bundles.stacks import of_links, of_stacks
 from app.matching.engine.candidates import BundleShape, Candidate, CandidateKind
-from app.matching.engine.measures import Offers
 from app.matching.engine.program import Program
 from app.matching.segment import Large, Segment, Small, Truths
 
@@ -57,16 +53,6 @@ class Bundles:
         rows: Large = self.row[self.at[bundle] : self.at[bundle + 1]]
         return rows
 
-    def offers(self, segment: Segment) -> Offers:
-        """All bundles as the score reads them."""
-        rows = self.row.astype(np.int64)
-        return Offers(
-            rows=rows,
-            quantities=segment.column("capacity")[rows].astype(np.int64),
-            first_day=self.first_day.astype(np.int64),
-            at=self.at.astype(np.int64),
-        )
-
     def candidate(self, segment: Segment, bundle: int) -> Candidate:
         """One bundle as a candidate."""
         rows = self.rows(bundle)
@@ -84,18 +70,15 @@ class Bundles:
         return (self.candidate(segment, bundle) for bundle in range(len(self)))
 
 
-def find_bundles(
-    program: Program, eligible: Truths | None = None, most: int = BUNDLES_MOST
-) -> Bundles:
+def find_bundles(program: Program, eligible: Truths, most: int = BUNDLES_MOST) -> Bundles:
     """Every feasible bundle of two units or more, by groups and then as they grow.
 
     Args:
         program: the demand on a segment.
-        eligible: what ``eligible_units`` says, where it is known already.
+        eligible: for each row of ``program.kind_rows``, whether it is there and breaks no
+            constraint that is ``PER_UNIT``; that on its days may have been looked at, or not.
         most: bundles that are kept.
     """
-    if eligible is None:
-        eligible = eligible_units(program)
     members, asked = make_members(program, eligible)
     if len(members.row) < 2:  # noqa: PLR2004  (one unit is no bundle)
         return _bundles(make_sink(0))

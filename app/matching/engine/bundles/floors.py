@@ -17,9 +17,9 @@ from app.matching.engine.bundles.kernel import (
     common_stretch,
     falls_short,
     is_feasible,
-    kernel,
     write,
 )
+from app.matching.engine.compiled import kernel
 from app.matching.segment import GROUP_MOST
 
 

@@ -5,15 +5,14 @@ which ascend with the rows. The members of one group are consecutive, and so are
 building from the lowest floor up: a run of whole floors is one range of members.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from app.matching.columns import COLUMNS, NEVER
 from app.matching.engine.availability import first_stretch, holds_term
+from app.matching.engine.compiled import kernel
 from app.matching.engine.program import FIRST_ORDINAL
 from app.matching.segment import GROUP_MOST, Large, Middle, Small, Truths, Wide
 
@@ -32,19 +31,6 @@ _NO_POWER = -(2**40)
 
 Masks32 = NDArray[np.uint32]
 Masks64 = NDArray[np.uint64]
-
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def kernel(function: Function) -> Function:
-    """A compiled function that allocates nothing.
-
-    Said so, numba does not count who holds which of some forty arrays, at every call and branch:
-    that would cost three times the work itself.
-    """
-    compiled: Function = njit(cache=True, nogil=True, _nrt=False)(function)  # type: ignore[call-overload]
-    return compiled
 
 
 class Members(NamedTuple):

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.matching.columns import BY_WIDTH, COLUMNS, rank_of
 from app.matching.engine.availability import first_stretch
-from app.matching.engine.bundles.kernel import Asked, Grounds, Masks64, Members, kernel
+from app.matching.engine.bundles.kernel import Asked, Grounds, Masks64, Members
+from app.matching.engine.compiled import kernel
 from app.matching.engine.kernel import AREA, CAPACITY, RENT, RENT_PLACE, Units, units_of
 from app.matching.engine.parts import rent_a_year
-from app.matching.engine.program import SUM, Program
+from app.matching.engine.program import PER_UNIT, SUM, Program
 from app.matching.forms import Ground, Own, Special
 from app.matching.rules.constraint import Combining
 from app.matching.segment import Large, Middle, Rows, Truths, Wide
@@ -38,17 +38,17 @@ class AllUnits(NamedTuple):
     live: Truths
 
 
-def make_members(program: Program, eligible: NDArray[np.bool_]) -> tuple[Members, Asked]:
+def make_members(program: Program, eligible: Truths) -> tuple[Members, Asked]:
     """The members among the eligible, and what is asked of them together.
 
     Args:
         program: the demand on a segment.
-        eligible: which rows of ``program.kind_rows`` are there and break no rule that every unit
-            must satisfy; what they have in calendars is looked at here.
+        eligible: as in ``find_bundles``.
     """
     segment = program.segment
     units = units_of(segment)
     rows = program.kind_rows[0] + np.flatnonzero(eligible)
+    rows = rows[_passes(program, _of_each_in_a_sum(program), rows)]
     stretches = np.empty((2, len(rows)), dtype=np.int32)
     _stretches(rows, units, program.start, program.ends, stretches)
     in_time = stretches[0] <= program.latest
@@ -140,6 +140,13 @@ def _any_of(program: Program, any_bits: Sequence[int], rows: Rows) -> Masks64:
             truths = _passes(program, np.flatnonzero(program.tests.bit == bit), rows)
         met |= truths.astype(np.uint64) << np.uint64(bit)
     return met
+
+
+def _of_each_in_a_sum(program: Program) -> Rows:
+    """The tests that each unit must pass for rules on sums: places add up, m² with them do not."""
+    tests = program.tests
+    summed = np.array([one.combining is Combining.SUM for one in program.active])
+    return np.flatnonzero((tests.combining == PER_UNIT) & summed[tests.bit])
 
 
 def _passes(program: Program, tests: Rows, rows: Rows) -> Truths:

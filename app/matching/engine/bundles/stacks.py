@@ -25,11 +25,11 @@ from app.matching.engine.bundles.kernel import (
     common_stretch,
     is_enough,
     is_feasible,
-    kernel,
     power_for,
     power_left,
     write,
 )
+from app.matching.engine.compiled import kernel
 from app.matching.segment import Large
 
 
