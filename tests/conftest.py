@@ -23,6 +23,7 @@ from app.database.cluster import Cluster
 from app.database.engine import make_engine, normalised_url
 from app.database.migrate import upgrade
 from app.main import create_app
+from app.matching.snapshots.source import ReadAnew
 from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,7 +61,7 @@ def server_url() -> Iterator[str]:
 
 
 _PREFIX = "space-relay-tests-"
-#: What the servers of two workers need, and as much again.
+#: The servers of two workers were seen to take a fifth of this in a part of the suite.
 _MEMORY_BYTES = 4 << 30
 
 
@@ -211,6 +212,7 @@ def make_client() -> Iterator[Callable[[Session | Engine], TestClient]]:
             lent.append(app)
         if isinstance(database, Session):
             app.state.sessions = app.state.public_sessions = lambda: _Borrowed(database)
+            app.state.snapshots = ReadAnew()
         client = TestClient(app, raise_server_exceptions=False)
         client.__enter__()
         opened.append(client)

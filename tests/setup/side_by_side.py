@@ -4,11 +4,12 @@ Each worker has a server and session fixtures of its own, so that tests of diffe
 nowhere but on the processors.
 """
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+ROOT = Path(__file__).resolve().parents[2]
 #: Races, kills and whatever waits for processes: one after another, so that at most the tests of
 #: other files, each of which is busy with one thing, are beside them.
 _ALONE = (
