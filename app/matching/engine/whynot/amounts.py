@@ -19,8 +19,8 @@ from app.matching.engine.program import Program, make_program
 from app.matching.engine.whynot.histogram import Histogram, Place, bits_of
 from app.matching.engine.whynot.relaxations import Relaxation
 from app.matching.engine.whynot.rows import masks_of, offers_of, rows_that_may, rows_within
-from app.matching.engine.whynot.shortfall import shortfalls
-from app.matching.forms import Form
+from app.matching.engine.whynot.shortfall import buildings_of, shortfalls
+from app.matching.forms import Form, Ground
 from app.matching.rules.constraint import Constraint
 from app.matching.rules.demand import Demand, Window
 from app.matching.segment import Rows, Segment
@@ -188,7 +188,7 @@ def _applied(histogram: Histogram, relaxation: Relaxation, changes: Sequence[Cha
         else:
             rows = rows_within(masks, may)
             fits += int(np.count_nonzero(masks == 0))
-        again = asked_of(_again(program, demand, given))
+        again = asked_of(_again(program, demand, given, rows))
         broken = masks_of(rows, units, again) & ~np.uint64(not_applied)
         fits += int(np.count_nonzero(broken == 0))
     return Amounts(tuple(changes), fits - histogram.feasible, demand, waived)
@@ -203,13 +203,31 @@ def _given_way(demand: Demand, given: dict[str, Any]) -> Demand:
     return replace(demand, hard={**demand.hard, **given}, window=window, target_area_m2=target)
 
 
-def _again(program: Program, demand: Demand, given: dict[str, Any]) -> Program:
-    """The changed demand on the same segment; rules whose needs did not change are not remade."""
+def _again(program: Program, demand: Demand, given: dict[str, Any], rows: Rows) -> Program:
+    """The changed demand on the same segment, right for these rows.
+
+    Rules whose needs did not change are not remade; distances are measured where the rows are.
+    """
     table = [
-        changed if changed.key in given else same
+        _measured(changed, program.segment, rows) if changed.key in given else same
         for changed, same in zip(program.active, as_they_are(program), strict=True)
     ]
     return make_program(program.segment, demand, table)
+
+
+def _measured(constraint: Constraint, segment: Segment, rows: Rows) -> Constraint:
+    """A constraint whose form, where it is on distances of buildings, is right for some rows."""
+    beyond = constraint.beyond
+    if beyond is None:
+        return constraint
+
+    def form(_segment: Segment, need: Any) -> Form:
+        buildings = buildings_of(segment, rows)
+        ok = np.zeros(len(segment.buildings.fid), dtype=np.bool_)
+        ok[buildings] = beyond(segment, need, buildings) == 0
+        return Ground(ok)
+
+    return replace(constraint, form=form)
 
 
 def as_they_are(program: Program) -> list[Constraint]:

@@ -13,7 +13,7 @@ from app.matching.engine.program import Program, adds_up
 from app.matching.engine.whynot.rows import Offers
 from app.matching.forms import Ground, Interval, Intervals, Own, Special
 from app.matching.rules.constraint import Combining
-from app.matching.segment import Rows, Wide
+from app.matching.segment import Rows, Segment, Wide
 
 Shortfalls = NDArray[np.float64]
 _DAYS_A_YEAR = 365.0
@@ -82,11 +82,19 @@ def _of_ground(program: Program, bit: int, rows: Rows) -> Shortfalls:
     if constraint.beyond is None:
         return np.ones(len(rows))
     need = program.demand.hard[constraint.key]
-    buildings, place = np.unique(
-        segment.floors.building[segment.floor[rows]].astype(np.int64), return_inverse=True
-    )
-    beyond = constraint.beyond(segment, need, buildings) / max(float(constraint.wants(need)), 1.0)
-    return np.where(np.isnan(beyond), np.inf, beyond)[place]
+    buildings = buildings_of(segment, rows)
+    missing = np.zeros(len(segment.buildings.fid))
+    asked = max(float(constraint.wants(need)), 1.0)
+    missing[buildings] = constraint.beyond(segment, need, buildings) / asked
+    missing[np.isnan(missing)] = np.inf
+    return missing[segment.floors.building[segment.floor[rows]]]
+
+
+def buildings_of(segment: Segment, rows: Rows) -> Rows:
+    """The places of the buildings in which some rows are, ascending, each once."""
+    there = np.zeros(len(segment.buildings.fid), dtype=np.bool_)
+    there[segment.floors.building[segment.floor[rows]]] = True
+    return np.flatnonzero(there)
 
 
 def _of_own(program: Program, form: Special, offers: Offers) -> Shortfalls:
