@@ -1,4 +1,4 @@
-"""Sets that open bundles: every set of up to two needs is tried here, and each bundle is judged."""
+"""Sets that open bundles: every set of a few needs is tried here, and each bundle is judged."""
 
 from itertools import combinations
 
@@ -92,7 +92,7 @@ def test_no_set_that_opens_bundles_is_missed() -> None:
 def test_a_search_that_thinks_too_few_are_left_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ways_out, "_has_two", lambda _refusals, mask: mask & 1)
+    monkeypatch.setattr(ways_out, "_has_two", lambda _members, mask: mask & 1)
     assert missed()[0] > 0
 
 

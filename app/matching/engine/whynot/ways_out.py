@@ -23,7 +23,7 @@ from app.matching.engine.bundles.dominance import keep_undominated
 from app.matching.engine.bundles.find import find_bundles
 from app.matching.engine.program import ABSENT, FIRST_ORDINAL, Program, make_program
 from app.matching.engine.whynot.amounts import as_they_are
-from app.matching.engine.whynot.histogram import Histogram, Masks
+from app.matching.engine.whynot.histogram import Counts, Histogram, Masks
 from app.matching.engine.whynot.relaxations import (
     NAMED,
     Relaxation,
@@ -35,7 +35,7 @@ from app.matching.rules.constraint import Combining
 
 #: Sets of needs that are tried on bundles, and how many needs are given up together for one.
 TRIES = 64
-TOGETHER = 2
+TOGETHER = 3
 #: A bundle of a histogram: its segment and its rows.
 Bundle = tuple[int, tuple[int, ...]]
 
@@ -102,9 +102,10 @@ def _of_bundles_alone(
     prices = prices_of(histogram.active, costs)
     opening = [int(mask) for mask in found.sets]
     alone: list[Relaxation] = []
+    members = _members(histogram)
     for size in range(1, TOGETHER + 1):
         for mask in _sets_of(histogram, prices, size):
-            if any(smaller & ~mask == 0 for smaller in opening) or not _has_two(histogram, mask):
+            if any(smaller & ~mask == 0 for smaller in opening) or not _has_two(members, mask):
                 continue
             if tries == 0:
                 return alone, size - 1
@@ -140,12 +141,19 @@ def _sets_of(histogram: Histogram, prices: NDArray[np.int64], size: int) -> Iter
     return (sum(1 << bit for bit in chosen) for chosen in sets)
 
 
-def _has_two(histogram: Histogram, waived: int) -> bool:
-    """Whether two units of the kind asked for are left; a bundle has two units or more."""
+def _members(histogram: Histogram) -> tuple[Masks, Counts]:
+    """What units of the kind asked for break of the rules on each unit, and how many break it."""
     kind = histogram.programs[0].bit("unit_type")
-    asked = _each_unit(histogram.programs[0]) & ~waived | (0 if kind is None else 1 << kind)
-    left = histogram.masks & np.uint64(asked) == 0
-    return int(histogram.counts[left].sum()) > 1
+    asked = histogram.masks & np.uint64(0 if kind is None else 1 << kind) == 0
+    each = np.uint64(_each_unit(histogram.programs[0]))
+    masks, place = np.unique(histogram.masks[asked] & each, return_inverse=True)
+    return masks, np.bincount(place, histogram.counts[asked], len(masks)).astype(np.int64)
+
+
+def _has_two(members: tuple[Masks, Counts], waived: int) -> bool:
+    """Whether two units are left: a bundle has two or more."""
+    masks, counts = members
+    return int(counts[masks & ~np.uint64(waived) == 0].sum()) > 1
 
 
 def _each_unit(program: Program) -> int:
