@@ -11,7 +11,9 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 
 from app.database.session import session_factory
+from app.demand.rules import load_rules
 from app.kernel.clock import Clock, SystemClock
+from app.matching.snapshots.source import Followed
 from app.routers import (
     buildings,
     claims,
@@ -24,6 +26,7 @@ from app.routers import (
     kpis,
     lease_money,
     leases,
+    match_rules,
     matches,
     parcels,
     parks,
@@ -76,6 +79,7 @@ ROUTERS = (
     kpis.router,
     rights.router,
     matches.router,
+    match_rules.router,
 )
 
 
@@ -100,6 +104,7 @@ def create_app(
         app.state.places = Semaphore(settings.pool_size)
         app.state.public_places = Semaphore(settings.public_pool_size)
         yield
+        app.state.snapshots.close()
 
     # The documentation pages bring their own scripts, for networks that reach no CDN.
     app = FastAPIOffline(
@@ -116,6 +121,12 @@ def create_app(
     app.state.public_sessions = session_factory(public_engine or engine)
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
+    # Reads nothing until the first request that needs it.
+    app.state.snapshots = Followed(
+        engine,
+        load_rules(settings.data_dir).building,
+        settings.snapshot_dir or settings.home / "snapshots",
+    )
     problems.install(app)
     app.add_middleware(LimitBody, max_bytes=settings.max_body_bytes)
     app.add_middleware(Observe)

@@ -22,6 +22,13 @@ class Settings(BaseSettings):
         default=_ROOT / ".space-relay", description="where the private cluster and keys live"
     )
     data_dir: Path = Field(default=_ROOT / "data", description="reference data")
+    snapshot_dir: Path | None = Field(
+        default=None,
+        description="where snapshots are kept for all processes of a machine; unset: below home",
+    )
+    snapshot_age_max_seconds: float = Field(
+        default=30.0, gt=0, description="an older snapshot makes the service not ready, seconds"
+    )
     pool_size: int = Field(
         default=16, ge=1, le=200, description="database connections a process, for known callers"
     )

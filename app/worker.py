@@ -9,12 +9,15 @@ from sqlalchemy import Engine
 from app.database.session import session_factory, transaction
 from app.jobs.queue import make_queue
 from app.kernel.clock import Clock, SystemClock
+from app.matching.snapshots.changes import forget_changes_before
 from app.security.idempotency import forget_before
 
 logger = structlog.get_logger(__name__)
 
 #: How long a write may be repeated with its Idempotency-Key.
 IDEMPOTENCY_RETENTION = timedelta(days=7)
+#: How long a snapshot may be away and still catch up.
+CHANGES_RETENTION = timedelta(days=2)
 
 
 def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procrastinate.App:
@@ -30,6 +33,15 @@ def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procras
         with sessions() as session, transaction(session):
             forgotten = forget_before(session, now() - IDEMPOTENCY_RETENTION)
         logger.info("forgot idempotent answers", count=forgotten, scheduled=timestamp)
+        return forgotten
+
+    @queue.periodic(cron="23 * * * *")
+    @queue.task(name="forget_space_changes", queueing_lock="forget_space_changes")
+    def forget_space_changes(timestamp: int) -> int:
+        """Hourly: shorten the log that snapshots follow; who was away longer reads all anew."""
+        with sessions() as session, transaction(session):
+            forgotten = forget_changes_before(session, now() - CHANGES_RETENTION)
+        logger.info("forgot changes of space", count=forgotten, scheduled=timestamp)
         return forgotten
 
     return queue

@@ -199,14 +199,15 @@ def seeded_session(seeded_engine: Engine) -> Iterator[Session]:
 
 
 @pytest.fixture
-def make_client() -> Iterator[Callable[[Session | Engine], TestClient]]:
+def make_client(tmp_path: Path) -> Iterator[Callable[[Session | Engine], TestClient]]:
     """Makes clients of the application, over a test's session (rolled back) or its own engine."""
     opened: list[TestClient] = []
     lent: list[FastAPI] = []
 
     def make(database: Session | Engine, **settings: object) -> TestClient:
         engine = database if isinstance(database, Engine) else database.get_bind().engine
-        app = create_app(engine, Settings(log_level="ERROR", **settings))  # type: ignore[arg-type]
+        settings = {"log_level": "ERROR", "snapshot_dir": tmp_path / "snapshots", **settings}
+        app = create_app(engine, Settings(**settings))  # type: ignore[arg-type]
         if not settings:
             app = _warm(app)
             lent.append(app)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from psycopg import Error as DriverError
 from psycopg import errors as driver_errors
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
@@ -21,6 +21,7 @@ __all__ = [
     "constraint_error",
     "session_factory",
     "transaction",
+    "transaction_number",
     "unavailability",
     "with_retries",
 ]
@@ -72,6 +73,13 @@ def transaction(session: Session) -> Iterator[None]:
     except BaseException:
         session.rollback()
         raise
+
+
+def transaction_number(session: Session) -> int | None:
+    """The number by which others tell whether they see the transaction; None: it wrote nothing."""
+    session.flush()
+    number = session.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
+    return None if number is None else int(number)
 
 
 def with_retries(work: Callable[[], _Result]) -> _Result:

@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.database.paging import PageRequest
-from app.database.session import Session
+from app.database.session import Session, transaction_number
 from app.kernel.clock import Clock
 from app.security import credentials
 from app.security.actors import Actor, NotSignedInError
@@ -18,6 +18,8 @@ from app.security.idempotency import Answer, Attempt, run_once
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
+#: Of a write's answer: what a match takes as ``min_version``, to be made of what was written.
+SPACE_VERSION = "X-Space-Version"
 
 bearer_scheme = HTTPBearer(
     auto_error=False,
@@ -149,6 +151,9 @@ class Writer:
         def answer() -> Answer:
             made = work()
             headers = {"Location": location(made)} if location else {}
+            number = transaction_number(self._session)
+            if number is not None:
+                headers[SPACE_VERSION] = str(number)
             return Answer(status, made.model_dump_json().encode(), headers)
 
         done = run_once(self._session, self._attempt, answer)

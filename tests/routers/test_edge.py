@@ -26,7 +26,8 @@ def test_the_process_and_its_database_are_well(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     ready = client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {"ready": True, "checks": {"database": "ok", "migrations": "ok"}}
+    checks = {"database": "ok", "migrations": "ok", "snapshot": "ok"}
+    assert ready.json() == {"ready": True, "checks": checks}
 
 
 def test_an_unknown_path_is_a_problem_document(client: TestClient) -> None:

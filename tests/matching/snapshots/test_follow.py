@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from geoalchemy2.shape import to_shape
+from shapely import box
 from sqlalchemy import Engine, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
@@ -17,10 +19,18 @@ from app.matching.segment import Snapshot
 from app.matching.snapshots.changes import forget_changes_before
 from app.matching.snapshots.follow import Follower
 from app.matching.snapshots.load import load_snapshot
-from app.models.space import Unit
-from tests.factories import make_building, make_claim, make_floor, make_unit
+from app.models.space import Building, Unit
+from tests.factories import geometry, make_building, make_claim, make_floor, make_parcel, make_unit
 from tests.matching.snapshots.same import told
-from tests.matching.snapshots.worlds import DAY, RULES, make_facility, make_world, seeded, take
+from tests.matching.snapshots.worlds import (
+    DAY,
+    RULES,
+    make_facility,
+    make_link,
+    make_world,
+    seeded,
+    take,
+)
 
 SOON_SECONDS = 10.0
 
@@ -74,6 +84,16 @@ def empty_unit(own_engine: Engine, units: list[Unit]) -> Unit:
         return made
 
 
+def halves(parcel: Any) -> list[Any]:
+    """Room for two buildings on a plot."""
+    west, south, east, north = to_shape(parcel.geom).bounds
+    middle, gap = (west + east) / 2, (east - west) / 10
+    return [
+        geometry(box(west, south, middle - gap, north)),
+        geometry(box(middle + gap, south, east, north)),
+    ]
+
+
 def free_from(snapshot: Snapshot, unit: Unit) -> list[int]:
     """The steps of a unit."""
     for segment in snapshot.segments:
@@ -85,9 +105,7 @@ def free_from(snapshot: Snapshot, unit: Unit) -> list[int]:
     raise AssertionError("the unit is not there")
 
 
-def test_what_is_committed_is_seen_and_the_rest_stays(
-    own_engine: Engine, empty_unit: Unit
-) -> None:
+def test_what_is_committed_is_seen_and_the_rest_stays(own_engine: Engine, empty_unit: Unit) -> None:
     with following(own_engine) as follower:
         before = follower.current()
         number = let(own_engine, empty_unit)
@@ -226,18 +244,18 @@ def test_all_that_space_is_made_of_is_followed(own_engine: Engine, units: list[U
     steps = (
         "UPDATE floors SET floor_load_kn_m2 = 12.34 WHERE id = :floor",
         "UPDATE buildings SET height_m = 77 WHERE id = :building",
-        "UPDATE parcels SET land_use_code = 'M3'"
-        " WHERE id = (SELECT parcel_id FROM buildings WHERE id = :building)",
-        "UPDATE parks SET special_goods_import_pilot = NOT coalesce(special_goods_import_pilot,"
-        " false) WHERE id = :park",
+        "UPDATE parcels SET land_use_code = 'M3' WHERE id = :parcel",
+        "UPDATE parks SET special_goods_import_pilot = special_goods_import_pilot IS NOT true",
         "UPDATE zones SET code = code || '-new'",
         "DELETE FROM shared_facilities",
         "UPDATE units SET floor_load_kn_m2 = 3.21 WHERE id = :unit",
     )
+    with Session(own_engine) as session:
+        building = session.get_one(Building, unit.building_id)
     places = {
         "floor": unit.floor_id,
-        "building": unit.building_id,
-        "park": unit.park_id,
+        "building": building.id,
+        "parcel": building.parcel_id,
         "unit": unit.id,
     }
     with following(own_engine) as follower:
@@ -270,6 +288,28 @@ def test_new_space_comes_and_old_space_goes(own_engine: Engine, units: list[Unit
                 session.execute(text(f"DELETE FROM {table} WHERE id = :id"), {"id": place})  # noqa: S608
             number = committed(session)
         assert told(seen(follower, number)) == told(fresh(own_engine))
+
+
+def test_linked_buildings_are_always_in_one_layer(own_engine: Engine, units: list[Unit]) -> None:
+    with following(own_engine) as follower:
+        follower.current()
+        with Session(own_engine, expire_on_commit=False) as session:
+            parcel = make_parcel(session)
+            pair = [make_building(session, parcel=parcel, geom=half) for half in halves(parcel)]
+            for building in pair:
+                make_floor(session, building=building)
+            make_link(session, *pair)
+            seen(follower, committed(session))
+        with Session(own_engine) as session:
+            session.execute(
+                text("UPDATE buildings SET height_m = 9 WHERE id = :id"), {"id": pair[0].id}
+            )
+            found = seen(follower, committed(session))
+
+    newest = found.segments[-1].buildings
+    assert {pair[0].fid, pair[1].fid} <= set(newest.fid.tolist())
+    assert len(newest.links) == 1
+    assert told(found) == told(fresh(own_engine))
 
 
 def test_a_number_that_was_never_given_out_is_not_waited_for(

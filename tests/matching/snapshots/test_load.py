@@ -253,6 +253,41 @@ def test_power_promised_is_what_the_statement_says(session: Session) -> None:
     assert compared
 
 
+def test_walls_and_passages_are_those_of_the_database(session: Session) -> None:
+    for seed in range(4):
+        make_world(session, seed)
+    segment = load_segment(session, rules=RULES)
+    start, buildings = segment.groups.start, segment.buildings
+
+    beside, kinds = set(), segment.column("unit_type")
+    for row in range(len(segment)):
+        first = int(start[np.searchsorted(start, row, "right") - 1])
+        for bit in range(32):
+            if segment.neighbours[row] >> bit & 1:
+                beside.add((int(segment.fid[row]), int(segment.fid[first + bit])))
+    kind_of = {int(fid): int(kind) for fid, kind in zip(segment.fid, kinds, strict=True)}
+    walls = session.execute(
+        text("""SELECT a.fid, b.fid FROM unit_walls w
+            JOIN units a ON a.id IN (w.unit_id, w.neighbour_id)
+            JOIN units b ON b.id IN (w.unit_id, w.neighbour_id) AND b.id <> a.id""")
+    )
+    links = session.execute(
+        text("""SELECT a.fid, b.fid, l.level_a, l.level_b FROM building_links l
+            JOIN buildings a ON a.id = l.building_a_id
+            JOIN buildings b ON b.id = l.building_b_id""")
+    )
+
+    # Only units of one kind are of one group.
+    assert beside == {(one, other) for one, other in walls if kind_of[one] == kind_of[other]}
+    assert beside
+    mine = {
+        (int(buildings.fid[one]), int(buildings.fid[other]), int(at), int(to))
+        for one, other, at, to in buildings.links
+    }
+    assert mine == {tuple(link) for link in links}
+    assert mine
+
+
 def test_a_few_buildings_are_the_same_as_among_all(session: Session) -> None:
     units = make_world(session, 3)
     as_of = now(session)

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from random import Random
 from typing import Any
 from uuid import uuid4
 
 from geoalchemy2.shape import from_shape
 from shapely import Point
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -24,8 +25,10 @@ from app.kernel.terms import (
     PhysicalState,
     VibrationClass,
 )
-from app.models.space import Building, SharedFacility, Unit
+from app.models.space import Building, Floor, SharedFacility, Unit
+from app.models.wall import BuildingLink
 from tests.factories import (
+    MADE_UP,
     PLACED,
     add,
     make_building,
@@ -76,13 +79,18 @@ def make_world(session: Session, seed: int, *, buildings: int = 3) -> list[Unit]
         for _ in range(rng.randint(0, 2)):
             make_facility(session, kind, rng.uniform(121.5, 121.7), rng.uniform(31.1, 31.3))
     units = []
+    made = []
     for _ in range(buildings):
         parcel = make_parcel(
             session,
             park_id=rng.choice((outer, inner)).id,
             land_use_code=rng.choice(("M1", "M2", "M1/M4", "C65+C8")),
         )
-        units += _fill(session, rng, _building(session, rng, parcel))
+        made.append(_building(session, rng, parcel))
+        units += _fill(session, rng, made[-1])
+    for one, other in pairwise(made):
+        if one.park_id == other.park_id:
+            make_link(session, one, other)
     for unit in units:
         take(session, rng, unit)
     return units
@@ -99,6 +107,20 @@ def make_facility(session: Session, kind: str, lon: float, lat: float) -> Shared
         **PLACED,
     }
     row: SharedFacility = add(session, SharedFacility(**values))
+    return row
+
+
+def make_link(session: Session, one: Building, other: Building) -> BuildingLink:
+    """A passage between the lowest floors of two buildings of one park."""
+    first, second = sorted((one, other), key=lambda building: building.id)
+    levels = [
+        session.scalar(select(func.min(Floor.level_index)).where(Floor.building_id == building.id))
+        for building in (first, second)
+    ]
+    values = {"building_a_id": first.id, "level_a": levels[0], "building_b_id": second.id}
+    row: BuildingLink = add(
+        session, BuildingLink(park_id=first.park_id, level_b=levels[1], **values, **MADE_UP)
+    )
     return row
 
 
