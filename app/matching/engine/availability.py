@@ -4,14 +4,13 @@ A unit's calendar is its steps (``segment.Segment``): so much is free from this 
 next. Days are ordinals between those of ``program.FIRST_DAY`` and ``LAST_DAY``.
 """
 
-from numba import njit
-
 from app.matching.columns import NEVER
+from app.matching.engine.compiled import step
 from app.matching.engine.program import FIRST_ORDINAL
 from app.matching.segment import Large
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def first_stretch(  # noqa: PLR0917  (a kernel's arguments are arrays and bounds)
     step_day: Large,
     step_free: Large,
@@ -42,25 +41,25 @@ def first_stretch(  # noqa: PLR0917  (a kernel's arguments are arrays and bounds
     begun = NEVER
     if need <= 0:
         return NEVER, NEVER
-    for step in range(low, high):
-        spare = step_free[step] - need
+    for place in range(low, high):
+        spare = step_free[place] - need
         if spare == 0 or (spare > 0 and spare >= least_left):
             if begun == NEVER:
-                begun = max(start, step_day[step])
+                begun = max(start, step_day[place])
         elif begun != NEVER:
-            if holds_term(begun, step_day[step], ends):
-                return begun, step_day[step]
+            if holds_term(begun, step_day[place], ends):
+                return begun, step_day[place]
             begun = NEVER
     return begun, NEVER
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def holds_term(first_day: int, until: int, ends: Large) -> bool:
     """Whether a term that begins on a day is over by another."""
     return until > first_day and until >= term_end(first_day, ends)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def term_end(first_day: int, ends: Large) -> int:
     """The first day after a term; one that begins past the table of days is never over."""
     place = first_day - FIRST_ORDINAL

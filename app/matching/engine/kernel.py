@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from app.matching.columns import BY_WIDTH, NEVER, Width
 from app.matching.engine.availability import first_stretch, term_end
+from app.matching.engine.compiled import kernel, step
 from app.matching.engine.parts import (
     BY_PLACE,
     UNBOUNDED,
@@ -196,7 +196,9 @@ def asked_of(program: Program) -> Asked:
     forms = {own: form for own, (_, form) in program.own.items()}
     rent = forms.get(Own.RENT_A_YEAR, Special(Own.RENT_A_YEAR))
     power = forms.get(Own.POWER_LEFT, Special(Own.POWER_LEFT))
-    floors, buildings = _crowds(program)
+    floors, buildings = _NOBODY, _NOBODY
+    if {Own.WHOLE_FLOOR, Own.WHOLE_BUILDING} & program.own.keys():
+        floors, buildings = crowds(program)
     return Asked(
         tests=checks_of(tests, np.ones(len(tests), dtype=np.bool_)),
         sums=checks_of(tests, np.isin(tests.bit, tests.bit[tests.combining == SUM])),
@@ -219,10 +221,8 @@ def asked_of(program: Program) -> Asked:
     )
 
 
-def _crowds(program: Program) -> tuple[Wide, Wide]:
-    """How many units are in force on each floor, and in each building, if a rule asks for it."""
-    if not {Own.WHOLE_FLOOR, Own.WHOLE_BUILDING} & program.own.keys():
-        return _NOBODY, _NOBODY
+def crowds(program: Program) -> tuple[Wide, Wide]:
+    """How many units are in force on each floor, and in each building, of whatever kind."""
     segment = program.segment
     last = _CROWDS.get(segment)
     if last is None or not np.array_equal(last[0], program.live):
@@ -234,7 +234,7 @@ def _crowds(program: Program) -> tuple[Wide, Wide]:
     return last[1], last[2]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def bounds(cells: Cells, low: int, high: int) -> Any:
     """The bounds as cells of a column; what no cell can reach becomes an empty interval."""
     info = np.iinfo(cells.dtype)
@@ -243,7 +243,7 @@ def bounds(cells: Cells, low: int, high: int) -> Any:
     return cells.dtype.type(max(low, info.min + 1)), cells.dtype.type(min(high, info.max))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def refuse(  # noqa: PLR0917  (a kernel's arguments are arrays and bounds)
     cells: Cells, low: int, high: int, or_unknown: bool, bit: np.uint8, plane: Bytes
 ) -> None:
@@ -261,7 +261,7 @@ def refuse(  # noqa: PLR0917  (a kernel's arguments are arrays and bounds)
             plane[i] |= bit if outside else nothing
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def refuse_rows(  # noqa: PLR0917  (as above)
     units: Units, checks: Checks, test: int, first: int, behind: int, bit: np.uint8, plane: Bytes
 ) -> None:
@@ -276,7 +276,7 @@ def refuse_rows(  # noqa: PLR0917  (as above)
         refuse(units.large[row, first:behind], low, high, or_unknown, bit, plane)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def cell_at(width: int, column: int, row: int, units: Units) -> int:
     """One cell, by the width of its column and the column's place among those."""
     if width == 0:
@@ -286,7 +286,7 @@ def cell_at(width: int, column: int, row: int, units: Units) -> int:
     return int(units.large[column, row])
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def offered(row: int, units: Units, want: Wanted) -> int:
     """Hundredths of a unit that are offered."""
     return quantity_offered(
@@ -298,7 +298,7 @@ def offered(row: int, units: Units, want: Wanted) -> int:
     )
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def is_parted(row: int, units: Units, want: Wanted) -> bool:
     """Whether less than all of a unit may be offered."""
     if units.large[MIN_PART, row] == UNKNOWN:
@@ -308,7 +308,7 @@ def is_parted(row: int, units: Units, want: Wanted) -> bool:
     return want.aim > 0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def free_from(row: int, quantity: int, units: Units, asked: Asked) -> tuple[int, int]:
     """The first free stretch of so much of a unit: see ``availability.first_stretch``."""
     capacity = units.large[CAPACITY, row]
@@ -327,7 +327,7 @@ def free_from(row: int, quantity: int, units: Units, asked: Asked) -> tuple[int,
     )
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def sums_refused(row: int, quantity: int, units: Units, sums: Checks) -> np.uint64:
     """Bits of the rules on sums that so much of a unit breaks."""
     broken = np.uint64(0)
@@ -346,30 +346,36 @@ def sums_refused(row: int, quantity: int, units: Units, sums: Checks) -> np.uint
     return broken
 
 
-# Whatever a function reads of its tuples it takes out of them first: where a tuple lives on behind
-# a branch all of its arrays are counted in and out, which costs more than the work itself.
-
-
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def terms_refused(row: int, quantity: int, units: Units, asked: Asked) -> np.uint64:
     """Bits of the rules on the year's rent and on having a floor or building to oneself."""
-    rent_bit, rent_limit = asked.rent_a_year, asked.rent_limit
-    floor_bit, building_bit = asked.whole_floor, asked.whole_building
-    floor_crowd, building_crowd = asked.floor_crowd, asked.building_crowd
-    floors, floor_building = units.floor, units.floor_building
-    is_part = quantity < units.large[CAPACITY, row]
-    rent = rent_of(row, quantity, units) if rent_bit else 0
     broken = np.uint64(0)
-    if rent < 0 or rent > rent_limit:
-        broken |= rent_bit
-    if floor_bit and (is_part or floor_crowd[floors[row]] > 1):
-        broken |= floor_bit
-    if building_bit and (is_part or building_crowd[floor_building[floors[row]]] > 1):
-        broken |= building_bit
+    is_part = quantity < units.large[CAPACITY, row]
+    if asked.rent_a_year:
+        rent = rent_of(row, quantity, units)
+        if rent < 0 or rent > asked.rent_limit:
+            broken |= asked.rent_a_year
+    if asked.whole_floor and (is_part or asked.floor_crowd[units.floor[row]] > 1):
+        broken |= asked.whole_floor
+    if asked.whole_building:
+        building = units.floor_building[units.floor[row]]
+        if is_part or asked.building_crowd[building] > 1:
+            broken |= asked.whole_building
     return broken
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
+def days_refused(row: int, quantity: int, first_day: int, units: Units, asked: Asked) -> np.uint64:
+    """Bits of the rules that depend on the days: availability, and the power that is left then."""
+    broken = np.uint64(0)
+    if first_day > asked.latest:
+        broken |= asked.availability
+    if asked.power_left and not bears(row, quantity, first_day, units, asked):
+        broken |= asked.power_left
+    return broken
+
+
+@step
 def rent_of(row: int, quantity: int, units: Units) -> int:
     """The year's rent of so much of a unit, 分; negative where it is not known."""
     return rent_a_year(
@@ -381,36 +387,32 @@ def rent_of(row: int, quantity: int, units: Units) -> int:
     )
 
 
-@njit(cache=True, nogil=True, forceinline=True)
-def power_refused(row: int, quantity: int, first_day: int, units: Units, asked: Asked) -> np.uint64:
-    """The bit of the power that is left, unless the building has it on all days of the term."""
-    ends, bit = asked.ends, asked.power_left
-    at, day, promised = units.power_at, units.power_day, units.power_used
-    capacity, area = units.large[CAPACITY, row], units.large[AREA, row]
+@step
+def bears(row: int, quantity: int, first_day: int, units: Units, asked: Asked) -> bool:
+    """Whether a building has the power left, on all days of the term, that a unit in it needs."""
     building = units.floor_building[units.floor[row]]
-    fed = units.power_kva[building]
-    need = power_needed(share(area, quantity, capacity), asked)
+    fed, area = units.power_kva[building], units.large[AREA, row]
+    if min(fed, area) == UNKNOWN:
+        return False
     first = asked.latest if first_day == NEVER else first_day
-    used = most_used(building, first, term_end(first, ends), at, day, promised)
-    known = min(fed, area) != UNKNOWN
-    return np.uint64(0) if known and need <= fed - used else bit
+    used = most_used(building, first, term_end(first, asked.ends), units)
+    need = power_needed(share(area, quantity, units.large[CAPACITY, row]), asked)
+    return bool(need <= fed - used)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
-def most_used(  # noqa: PLR0917  (a kernel's arguments are arrays and bounds)
-    building: int, first: int, over: int, at: Large, day: Large, used: Large
-) -> int:
+@step
+def most_used(building: int, first: int, over: int, units: Units) -> int:
     """The most of a building's power that is promised on any day from ``first`` before ``over``."""
     most = 0
-    low, high = at[building], at[building + 1]
-    for step in range(low, high):
-        ended = step + 1 < high and day[step + 1] <= first
-        if day[step] < over and not ended:
-            most = max(most, used[step])
+    low, high = units.power_at[building], units.power_at[building + 1]
+    for place in range(low, high):
+        ended = place + 1 < high and units.power_day[place + 1] <= first
+        if units.power_day[place] < over and not ended:
+            most = max(most, units.power_used[place])
     return most
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def power_needed(area: int, asked: Asked) -> int:
     """Tenths of kVA: tenths of W/m² times hundredths of m² are 10⁻⁵ of them."""
     by_area = (asked.power_per_m2 * area + _PER_M2_IN_A_TENTH_KVA - 1) // _PER_M2_IN_A_TENTH_KVA

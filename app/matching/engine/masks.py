@@ -7,9 +7,9 @@ more, one by one.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from app.matching.columns import NEVER
+from app.matching.engine.compiled import kernel, step
 from app.matching.engine.kernel import (
     AREA,
     CAPACITY,
@@ -21,11 +21,11 @@ from app.matching.engine.kernel import (
     Spans,
     Units,
     asked_of,
+    days_refused,
     free_from,
     is_parted,
     offered,
     power_needed,
-    power_refused,
     refuse_rows,
     spans_of,
     sums_refused,
@@ -41,6 +41,9 @@ _BLOCK = 2048
 _PLANES = 8
 _ABSENT = np.uint64(ABSENT)
 _NOTHING = np.uint64(0)
+#: Entries of the table of masks, at first.
+_TABLE = 1 << 14
+_SCATTER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def violations(program: Program, rows: range | None = None) -> Masks:
@@ -54,15 +57,19 @@ def violations(program: Program, rows: range | None = None) -> Masks:
         Compact masks, shape ``(len(rows),)``. ``ABSENT`` is set where the row is not there by the
         window's start; what else is set then means nothing.
     """
-    picked = range(len(program.segment)) if rows is None else rows
+    segment = program.segment
+    picked = range(len(segment)) if rows is None else rows
     masks: Masks = np.empty(len(picked), dtype=np.uint64)
-    _violations(
-        picked.start,
-        units_of(program.segment),
-        spans_of(program.segment),
-        asked_of(program),
-        masks,
+    units, asked = units_of(segment), asked_of(program)
+    buildings = len(segment.buildings.fid) if asked.power_left else 0
+    scratch = _Scratch(
+        np.empty((_PLANES, _BLOCK), dtype=np.uint8),
+        np.empty(_BLOCK, dtype=np.bool_),
+        np.full(buildings, -NEVER, dtype=np.int64),
+        np.full(buildings, -NEVER, dtype=np.int64),
     )
+    _bound_power(units, asked.start, scratch)
+    _violations(picked.start, units, spans_of(segment), asked, scratch, masks)
     return masks
 
 
@@ -72,9 +79,16 @@ def distinct(masks: Masks) -> tuple[Masks, Wide, Rows]:
     Returns:
         The masks ascending, how many units have each, and the place of the first that has.
     """
-    found, counts, first = _distinct(masks)
-    order = np.argsort(found)
-    return found[order], counts[order], first[order]
+    table = _table(_TABLE)
+    place = _count(masks, 0, table)
+    while place < len(masks):
+        wider = _table(4 * len(table.keys))
+        _move(table, wider)
+        table = wider
+        place = _count(masks, place, table)
+    used = np.flatnonzero(table.counts)
+    used = used[np.argsort(table.keys[used])]
+    return table.keys[used], table.counts[used], table.first[used]
 
 
 class _Scratch(NamedTuple):
@@ -94,20 +108,15 @@ class _Scratch(NamedTuple):
     most: Wide
 
 
-@njit(cache=True, nogil=True)
-def _violations(first: int, units: Units, spans: Spans, asked: Asked, masks: Masks) -> None:
-    least, most = _left_bounds(units, asked)
-    scratch = _Scratch(
-        np.empty((_PLANES, _BLOCK), dtype=np.uint8),
-        np.empty(_BLOCK, dtype=np.bool_),
-        least,
-        most,
-    )
+@kernel
+def _violations(  # noqa: PLR0917  (a kernel's arguments are arrays)
+    first: int, units: Units, spans: Spans, asked: Asked, scratch: _Scratch, masks: Masks
+) -> None:
     by_quantity = asked.rent_a_year | asked.whole_floor | asked.whole_building
     for test in range(len(asked.sums.bit)):
         by_quantity |= asked.sums.mark[test]
     by_day = asked.availability | asked.power_left
-    span = int(np.searchsorted(spans.start, first, side="right")) - 1
+    span = 0
     for begun in range(0, len(masks), _BLOCK):
         low = first + begun
         block = masks[begun : min(begun + _BLOCK, len(masks))]
@@ -128,13 +137,10 @@ def _violations(first: int, units: Units, spans: Spans, asked: Asked, masks: Mas
             if asked.power_left or units.large[FIRST_FREE, row] <= asked.latest:
                 first_day, _ = free_from(row, quantity, units, asked)
                 block[i] &= ~by_day
-                if first_day > asked.latest:
-                    block[i] |= asked.availability
-                if asked.power_left:
-                    block[i] |= power_refused(row, quantity, first_day, units, asked)
+                block[i] |= days_refused(row, quantity, first_day, units, asked)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ground_of(span: int, low: int, spans: Spans, ground: Masks, block: Masks) -> int:
     """Fill a block with what the buildings break; the span in which the next block begins."""
     high = low + len(block)
@@ -148,14 +154,14 @@ def _ground_of(span: int, low: int, spans: Spans, ground: Masks, block: Masks) -
     return span
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _eras(low: int, units: Units, asked: Asked, block: Masks) -> None:
     if not asked.live.all():
         for i in range(len(block)):
             block[i] |= _NOTHING if asked.live[units.era[low + i]] else _ABSENT
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _intervals(low: int, units: Units, asked: Asked, planes: Bytes, block: Masks) -> None:
     """Interval tests on a block of whole units."""
     planes[:] = 0
@@ -171,7 +177,7 @@ def _intervals(low: int, units: Units, asked: Asked, planes: Bytes, block: Masks
             block[i] |= np.uint64(planes[plane, i]) << shift
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _calendars(low: int, units: Units, asked: Asked, unsure: Truths, block: Masks) -> None:
     """Availability of units of one step that are let whole: the day they first fall free."""
     days = units.large[FIRST_FREE, low : low + len(block)]
@@ -187,7 +193,7 @@ def _calendars(low: int, units: Units, asked: Asked, unsure: Truths, block: Mask
             unsure[i] |= is_parted(low + i, units, asked.want)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _own_rules(low: int, units: Units, asked: Asked, scratch: _Scratch, block: Masks) -> None:
     """The rules with a kernel of their own on a block of whole units."""
     if asked.rent_a_year or asked.whole_floor or asked.whole_building:
@@ -204,73 +210,74 @@ def _own_rules(low: int, units: Units, asked: Asked, scratch: _Scratch, block: M
                 scratch.unsure[i] = True
 
 
-@njit(cache=True, nogil=True)
-def _left_bounds(units: Units, asked: Asked) -> tuple[Wide, Wide]:
-    """What each building has left of its power from the window's start on, at least and at most."""
-    count = len(units.power_kva) if asked.power_left else 0
-    least = np.full(count, -NEVER, dtype=np.int64)
-    most = np.full(count, -NEVER, dtype=np.int64)
-    for building in range(count):
+@kernel
+def _bound_power(units: Units, start: int, scratch: _Scratch) -> None:
+    """What each building has left of its power from a day on, at least and at most."""
+    for building in range(len(scratch.least)):
         fed = np.int64(units.power_kva[building])
         if fed == UNKNOWN:
             continue
         low, high = units.power_at[building], units.power_at[building + 1]
         # Nothing is promised before the first step.
-        begins_free = low == high or units.power_day[low] > asked.start
-        least[building] = most[building] = fed if begins_free else -NEVER
-        over = not begins_free
-        for step in range(low, high):
-            if step + 1 < high and units.power_day[step + 1] <= asked.start:
+        least = most = fed
+        seen = low == high or units.power_day[low] > start
+        for place in range(low, high):
+            if place + 1 < high and units.power_day[place + 1] <= start:
                 continue
-            left = fed - units.power_used[step]
-            least[building] = left if over else min(least[building], left)
-            most[building] = left if over else max(most[building], left)
-            over = False
-    return least, most
+            left = fed - units.power_used[place]
+            least = min(least, left) if seen else left
+            most = max(most, left) if seen else left
+            seen = True
+        scratch.least[building], scratch.most[building] = least, most
 
 
-@njit(cache=True, nogil=True)
-def _distinct(masks: Masks) -> tuple[Masks, Wide, Rows]:
-    """A hash table of the masks; an empty entry is absent, as no counted mask is."""
-    size, held = 4096, 0
-    keys = np.full(size, _ABSENT)
-    counts = np.zeros(size, dtype=np.int64)
-    first = np.zeros(size, dtype=np.int64)
-    for place in range(len(masks)):
+class _Table(NamedTuple):
+    """A hash table of masks; the key of an empty entry is absent, as no counted mask is."""
+
+    keys: Masks
+    counts: Wide
+    first: Rows
+
+
+def _table(size: int) -> _Table:
+    return _Table(
+        np.full(size, _ABSENT), np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    )
+
+
+@kernel
+def _count(masks: Masks, place: int, table: _Table) -> int:
+    """Count masks from a place on until the table is half full: the place that was reached."""
+    room = len(table.keys) // 2
+    for slot in range(len(table.keys)):
+        room -= table.counts[slot] > 0
+    while place < len(masks) and room > 0:
         mask = masks[place]
-        if mask >= _ABSENT:
-            continue
-        slot = _slot(mask, keys)
-        if keys[slot] == _ABSENT:
-            keys[slot], first[slot] = mask, place
-            held += 1
-        counts[slot] += 1
-        if 3 * held > size:
-            size *= 4
-            keys, counts, first = _grown(size, keys, counts, first)
-    used = counts > 0
-    return keys[used], counts[used], first[used]
+        if mask < _ABSENT:
+            slot = _slot(mask, table.keys)
+            if table.counts[slot] == 0:
+                table.keys[slot], table.first[slot] = mask, place
+                room -= 1
+            table.counts[slot] += 1
+        place += 1
+    return place
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@step
 def _slot(mask: np.uint64, keys: Masks) -> int:
     """Where a mask is in the table, or may be put; an odd number scatters neighbouring masks."""
     most = len(keys) - 1
-    slot = int((mask * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & most
+    slot = int((mask * _SCATTER) >> np.uint64(40)) & most
     while keys[slot] != mask and keys[slot] != _ABSENT:
         slot = (slot + 1) & most
     return slot
 
 
-@njit(cache=True, nogil=True)
-def _grown(size: int, keys: Masks, counts: Wide, first: Rows) -> tuple[Masks, Wide, Rows]:
-    wide_keys = np.full(size, _ABSENT)
-    wide_counts = np.zeros(size, dtype=np.int64)
-    wide_first = np.zeros(size, dtype=np.int64)
-    for old in range(len(keys)):
-        if counts[old]:
-            slot = _slot(keys[old], wide_keys)
-            wide_keys[slot] = keys[old]
-            wide_counts[slot] = counts[old]
-            wide_first[slot] = first[old]
-    return wide_keys, wide_counts, wide_first
+@kernel
+def _move(table: _Table, wider: _Table) -> None:
+    for old in range(len(table.keys)):
+        if table.counts[old]:
+            slot = _slot(table.keys[old], wider.keys)
+            wider.keys[slot] = table.keys[old]
+            wider.counts[slot] = table.counts[old]
+            wider.first[slot] = table.first[old]

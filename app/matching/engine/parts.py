@@ -8,9 +8,8 @@ whole unit, which then says by itself what is wrong with it.
 
 from typing import NamedTuple
 
-from numba import njit
-
 from app.matching.columns import COLUMNS, QUANTITY_GRAIN, RENT_DAYS_A_YEAR, Width, rank_of
+from app.matching.engine.compiled import step
 from app.matching.rules.demand import Demand
 
 #: The cell of "let by the place".
@@ -61,7 +60,7 @@ def wanted(demand: Demand) -> Wanted:
     )
 
 
-@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
+@step
 def quantity_offered(
     capacity: int, min_part: int, by_place: bool, keeps_remainder: bool, want: Wanted
 ) -> int:
@@ -80,7 +79,7 @@ def quantity_offered(
     return quantity
 
 
-@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
+@step
 def share(cell: int, quantity: int, capacity: int) -> int:
     """A part's share of a column that is summed, rounded half up; unknown stays unknown."""
     if quantity == capacity or cell == UNKNOWN:
@@ -88,7 +87,7 @@ def share(cell: int, quantity: int, capacity: int) -> int:
     return (cell * quantity + capacity // 2) // capacity
 
 
-@njit(cache=True, nogil=True, forceinline=True, error_model="numpy")
+@step
 def rent_a_year(
     rent_m2_day: int, rent_place_month: int, area: int, quantity: int, capacity: int
 ) -> int:

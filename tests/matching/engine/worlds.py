@@ -1,8 +1,8 @@
 """Small made-up segments with everything a unit can be, and demands that meet them at the edges."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -13,7 +13,7 @@ from app.matching.columns import COLUMNS, FACILITIES, NEVER, Column, Kind, Width
 from app.matching.engine.program import Program, make_program
 from app.matching.rules.demand import Demand, Growth, Window
 from app.matching.rules.table import BY_KEY, CONSTRAINTS
-from app.matching.segment import Raw, Segment, assemble
+from app.matching.segment import Raw, Segment, Snapshot, Version, assemble
 from tests.matching.rules.worlds import (
     DAY,
     GRID,
@@ -39,13 +39,14 @@ _MILD = (
 )
 
 
-def make_segment(seed: int, buildings: int = 8, known: float = 0.9) -> Segment:
-    """Some buildings; ``known`` is the chance that a value is recorded."""
-    return assemble(make_raw(seed, buildings, known))
+def make_segment(seed: int, buildings: int = 8, suffix: str = "", *, easy: bool = False) -> Segment:
+    """Some buildings; ``suffix`` is of their codes. In an easy one most units are free."""
+    return assemble(make_raw(seed, buildings, suffix, easy=easy))
 
 
-def make_raw(seed: int, buildings: int = 8, known: float = 0.9) -> Raw:
+def make_raw(seed: int, buildings: int = 8, suffix: str = "", *, easy: bool = False) -> Raw:
     """The same, not yet assembled."""
+    known = 0.9
     rng = seeded(seed)
     floors = [
         (building, level)
@@ -55,10 +56,10 @@ def make_raw(seed: int, buildings: int = 8, known: float = 0.9) -> Raw:
     units: list[dict[str, int]] = []
     steps: list[tuple[int, int, int]] = []
     for floor in range(len(floors)):
-        for _ in range(rng.choice((1, 1, 2, 3, 5))):
+        for _ in range(rng.choice((1, 1, 2, 4, 6))):
             for era in _eras(rng):
                 unit = _unit(rng, known) | {"floor": floor, "fid": len(units) + 1} | era
-                steps += [(len(units), *step) for step in _calendar(rng, unit)]
+                steps += [(len(units), *step) for step in _calendar(rng, unit, easy=easy)]
                 units.append(unit)
     power = [
         (building, day.toordinal(), rng.choice(GRID) * 10)
@@ -69,7 +70,7 @@ def make_raw(seed: int, buildings: int = 8, known: float = 0.9) -> Raw:
     return Raw(
         parks=PARKS,
         land_use_codes=LAND_USES,
-        buildings=_buildings(rng, buildings, known),
+        buildings=_buildings(rng, buildings, known, suffix),
         floors={
             "fid": np.arange(len(floors)) + 1,
             "building": np.array([building for building, _ in floors]),
@@ -78,6 +79,7 @@ def make_raw(seed: int, buildings: int = 8, known: float = 0.9) -> Raw:
         units={name: np.array([unit[name] for unit in units]) for name in units[0]},
         steps=_columns_of(steps),
         power=_columns_of(power),
+        walls=_walls(rng, units),
     )
 
 
@@ -88,14 +90,20 @@ def with_stale(segment: Segment, seed: int) -> Segment:
     return replace(segment, buildings=replace(segment.buildings, stale=stale))
 
 
-def make_demand(seed: int) -> Demand:
-    """A demand with some needs, hard and soft."""
+def make_demand(seed: int, *, easy: bool = False) -> Demand:
+    """A demand with some needs, hard and soft; an easy one asks for much space and little else."""
     rng = seeded(seed)
-    hard = {key: make_need(rng, key) for key in rng.sample(_MILD, rng.randint(0, 5))}
-    hard |= {key: make_need(rng, key) for key in rng.sample(_OTHERS, rng.choice((0, 0, 1, 12)))}
+    if easy:
+        demand = make_demand(seed)
+        kept = {key: demand.hard[key] for key in ALWAYS}
+        return replace(demand, hard={**kept, "min_area_m2": rng.choice((1.0, 100.0, 6000.0))})
+    hard = {key: make_need(rng, key) for key in rng.sample(_MILD, rng.choice((0, 0, 1, 1, 2, 5)))}
+    hard |= {key: make_need(rng, key) for key in rng.sample(_OTHERS, rng.choice((0, 0, 0, 1, 12)))}
     soft = {key: make_need(rng, key) for key in rng.sample(_OTHERS, rng.randint(0, 5))}
     start = rng.choice(DAYS[3:9])
-    window = Window(start, start + timedelta(days=rng.choice((0, 30, 200))), rng.choice((1, 6, 12)))
+    window = Window(
+        start, start + timedelta(days=rng.choice((0, 100, 300))), rng.choice((1, 6, 12))
+    )
     hard |= {"unit_type": rng.choice(KINDS), "availability": window}
     return Demand(
         hard=hard,
@@ -109,21 +117,60 @@ def make_demand(seed: int) -> Demand:
     )
 
 
-def programs(count: int, first: int = 0) -> Iterator[Program]:
+def programs(count: int, *, easy: bool = False) -> Iterator[Program]:
     """Demands on segments, one of each seed."""
-    for seed in range(first, first + count):
-        yield make_program(with_stale(make_segment(seed), seed), make_demand(seed), CONSTRAINTS)
+    for seed in range(count):
+        segment = with_stale(make_segment(seed, easy=easy), seed)
+        yield make_program(segment, make_demand(seed, easy=easy), CONSTRAINTS)
+
+
+def make_snapshot(seed: int, *, easy: bool = False) -> Snapshot:
+    """Two segments whose buildings lie between each other's."""
+    older = with_stale(make_segment(seed, suffix="-a", easy=easy), seed)
+    newer = make_segment(seed + 1_000_000, buildings=4, suffix="-b", easy=easy)
+    taken_at = datetime(2027, 1, 1, tzinfo=UTC)
+    return Snapshot((older, newer), Version(1, 1, frozenset(), taken_at))
+
+
+def shuffled(raw: Raw, seed: int) -> Raw:
+    """The same world with its rows read in another order."""
+    rng = np.random.default_rng(seed)
+    buildings, floors, units = (
+        rng.permutation(len(part["fid"])) for part in (raw.buildings, raw.floors, raw.units)
+    )
+    now = {
+        name: np.argsort(order) for name, order in (("b", buildings), ("f", floors), ("u", units))
+    }
+
+    def entries(columns: Any, at: Any) -> Any:
+        moved = at[columns[0].astype(np.int64)].astype(np.int32)
+        order = np.lexsort((columns[1], moved))
+        return moved[order], columns[1][order], columns[2][order]
+
+    return replace(
+        raw,
+        buildings={
+            name: cells[:, buildings] if name == "distances" else cells[buildings]
+            for name, cells in raw.buildings.items()
+        },
+        floors={
+            name: now["b"][cells[floors]] if name == "building" else cells[floors]
+            for name, cells in raw.floors.items()
+        },
+        units={
+            name: now["f"][cells[units]] if name == "floor" else cells[units]
+            for name, cells in raw.units.items()
+        },
+        steps=entries(raw.steps, now["u"]),
+        power=entries(raw.power, now["b"]),
+        walls=(now["u"][raw.walls[0]].astype(np.int32), now["u"][raw.walls[1]].astype(np.int32)),
+    )
 
 
 def relay_of(segment: Segment, seed: int) -> np.ndarray[Any, np.dtype[np.int16]]:
     """A made-up outlook for every building."""
     rng = np.random.default_rng(seed)
     return rng.integers(0, 1001, len(segment.buildings.fid)).astype(np.int16)
-
-
-def differing(seeds: int, wrong: Callable[[int], bool]) -> int:
-    """On how many seeds something is wrong."""
-    return sum(wrong(seed) for seed in range(seeds))
 
 
 def _eras(rng: Random) -> list[dict[str, int]]:
@@ -166,9 +213,11 @@ def _cell(rng: Random, column: Column) -> int:
     return rng.randint(0, 1)
 
 
-def _calendar(rng: Random, unit: dict[str, int]) -> list[tuple[int, int]]:
+def _calendar(rng: Random, unit: dict[str, int], *, easy: bool) -> list[tuple[int, int]]:
     """Steps of what is free: never, once, or as often as claims come and go."""
     capacity, least = unit["capacity"], unit["min_part"]
+    if easy and rng.random() < 0.8:
+        return [(rng.choice(DAYS[:9]).toordinal(), capacity)]
     levels = [0, capacity]
     if least != _UNKNOWN:
         levels += [least, capacity - least, capacity - 1, capacity // 2]
@@ -176,13 +225,13 @@ def _calendar(rng: Random, unit: dict[str, int]) -> list[tuple[int, int]]:
     return [(day.toordinal(), max(0, rng.choice([*levels[-5:], capacity]))) for day in days]
 
 
-def _buildings(rng: Random, count: int, known: float) -> dict[str, Any]:
+def _buildings(rng: Random, count: int, known: float, suffix: str) -> dict[str, Any]:
     def maybe(value: int) -> int:
         return value if rng.random() < known else _UNKNOWN
 
     return {
         "fid": np.arange(count) + 1,
-        "code": np.array([f"building-{(7 * place) % 101:03}" for place in range(count)]),
+        "code": np.array([f"b-{(7 * place) % 101:03}{suffix}" for place in range(count)]),
         "park": np.array([rng.randrange(len(PARKS)) for _ in range(count)]),
         "land_use": np.array([rng.randrange(len(LAND_USES)) for _ in range(count)]),
         "centre": np.array([(121.5 + rng.random() / 4, 31.125 + rng.random() / 4)] * count),
@@ -195,11 +244,16 @@ def _buildings(rng: Random, count: int, known: float) -> dict[str, Any]:
     }
 
 
+def _walls(rng: Random, units: list[dict[str, int]]) -> Any:
+    """Most units of a floor share a wall with the next."""
+    one = [
+        place
+        for place, unit in enumerate(units[1:])
+        if unit["floor"] == units[place]["floor"] and rng.random() < 0.8
+    ]
+    return np.array(one, dtype=np.int32), np.array(one, dtype=np.int32) + np.int32(1)
+
+
 def _columns_of(entries: list[tuple[int, int, Any]]) -> Any:
     table = np.array(entries, dtype=np.int32).reshape(-1, 3)
     return table[:, 0], table[:, 1], table[:, 2]
-
-
-def civil(ordinal: int) -> date | None:
-    """A day as people know it; None where it never comes."""
-    return None if ordinal == NEVER else date.fromordinal(ordinal)

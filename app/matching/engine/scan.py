@@ -1,0 +1,271 @@
+"""Which units fit by themselves, without looking at most of them twice. Pure.
+
+First a sieve: the rows of the kind asked for, in buildings that the ground rules leave, in blocks,
+one pass for each interval test, those that refuse most first, until nothing of a block is left.
+What any offer of a unit must satisfy is in it, and the first day on which it falls free. Only what
+comes through is judged exactly: how much is offered, sums, the calendar, the rules of their own.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from app.matching.columns import NEVER, Width
+from app.matching.engine.compiled import kernel, step
+from app.matching.engine.kernel import (
+    FIRST_FREE,
+    Asked,
+    Bytes,
+    Checks,
+    Masks,
+    Spans,
+    Units,
+    asked_of,
+    days_refused,
+    free_from,
+    offered,
+    refuse_rows,
+    spans_of,
+    sums_refused,
+    terms_refused,
+    units_of,
+)
+from app.matching.engine.parts import UNBOUNDED
+from app.matching.engine.program import PER_UNIT, SUM, Program
+from app.matching.forms import Own
+from app.matching.segment import Large, Rows, Truths, Wide
+
+#: Rows that are gone through at a time: their marks stay in the nearest cache.
+_BLOCK = 2048
+#: Stretches of rows on which it is tried which tests refuse most, and their length.
+_SAMPLES, _SAMPLE = 16, 64
+_REFUSED = np.uint8(1)
+_EIGHT = 8
+_ALL_REFUSED = np.uint64(0x0101010101010101)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """Units that fit, rows ascending, with how much of each is offered and when.
+
+    Attributes:
+        rows, quantities, first_day, until: as in ``Candidate``.
+        eligible: of the rows of the kind asked for, which are there, break no rule that every unit
+            must satisfy, and fall free in time; empty where nobody asked.
+    """
+
+    rows: Wide
+    quantities: Wide
+    first_day: Wide
+    until: Wide
+    eligible: Truths
+
+
+class _Sieve(NamedTuple):
+    """The tests of the sieve, and what a block is worked out in.
+
+    Attributes:
+        checks: the tests; the first ``shared`` hold for members of bundles too.
+        order: in which they are made.
+        passed: how many rows of a sample each lets through.
+        marks: which rows of a block are refused.
+        through: those that are not.
+    """
+
+    checks: Checks
+    shared: int
+    order: Wide
+    passed: Wide
+    marks: Bytes
+    through: Rows
+
+
+def fitting_units(program: Program, *, with_eligible: bool = False) -> Fitting:
+    """Every unit that breaks nothing with its own offer.
+
+    Args:
+        program: the demand on a segment.
+        with_eligible: whether to say which rows may be members of bundles.
+    """
+    low, high = program.kind_rows
+    eligible = np.zeros(high - low if with_eligible else 0, dtype=np.bool_)
+    spans = spans_of(program.segment)
+    first = int(np.searchsorted(spans.start, low))
+    behind = int(np.searchsorted(spans.start, high))
+    found = np.empty((high - low, 4), dtype=np.int32)
+    count = _scan(
+        (first, behind),
+        spans,
+        units_of(program.segment),
+        asked_of(program),
+        _sieve_of(program),
+        eligible,
+        found,
+    )
+    rows, quantities, first_day, until = found[:count].T.astype(np.int64)
+    return Fitting(rows, quantities, first_day, until, eligible)
+
+
+def _sieve_of(program: Program) -> _Sieve:
+    """What any offer must satisfy; a part may have less than the whole, but never more."""
+    tests = program.tests
+    by_unit = tests.combining == PER_UNIT
+    order = np.argsort(~by_unit, kind="stable")
+    is_sum = tests.combining[order] == SUM
+    high = np.minimum(tests.high[order], UNBOUNDED)
+    if not program.wanted.is_whole:
+        high[is_sum] = UNBOUNDED
+    latest = program.latest if Own.AVAILABILITY in program.own else NEVER
+    nothing = np.zeros(0, dtype=np.int64)
+    checks = Checks(
+        width=np.append(2, tests.width[order]),
+        row=np.append(FIRST_FREE, tests.row[order]),
+        low=np.append(Width.LARGE.unknown + 1, tests.low[order]),
+        high=np.append(latest, high),
+        or_unknown=np.append(False, tests.or_unknown[order]),
+        adds_up=np.zeros(0, dtype=np.bool_),
+        unknown=nothing,
+        bit=nothing,
+        mark=nothing.astype(np.uint64),
+    )
+    return _Sieve(
+        checks=checks,
+        shared=1 + int(by_unit.sum()),
+        order=np.arange(1 + len(order)),
+        passed=np.zeros(1 + len(order), dtype=np.int64),
+        marks=np.empty(_BLOCK, dtype=np.uint8),
+        through=np.empty(_BLOCK, dtype=np.int64),
+    )
+
+
+@kernel
+def _scan(  # noqa: PLR0917  (a kernel's arguments are arrays)
+    picked: tuple[int, int],
+    spans: Spans,
+    units: Units,
+    asked: Asked,
+    sieve: _Sieve,
+    eligible: Truths,
+    found: Large,
+) -> int:
+    """Write what fits; how many do."""
+    span, behind = picked
+    base, last = spans.start[span], spans.start[behind]
+    _put_in_order(base, last, units, sieve)
+    count = 0
+    for low in range(base, last, _BLOCK):
+        high = min(low + _BLOCK, last)
+        span, is_open = _mark_closed(low, high, span, spans, asked.ground, sieve.marks)
+        if is_open:
+            own = eligible[low - base : high - base] if len(eligible) else eligible
+            passed = _sift(low, high, units, asked.live, sieve, own)
+            count = _settle(sieve.through[:passed], units, asked, found, count)
+    return count
+
+
+@step
+def _mark_closed(  # noqa: PLR0917  (as above)
+    low: int, high: int, span: int, spans: Spans, ground: Masks, marks: Bytes
+) -> tuple[int, bool]:
+    """Mark the rows of a block in buildings that the ground refuses.
+
+    Returns:
+        The run in which the next block begins, and whether any row of this one is left.
+    """
+    is_open = False
+    row = low
+    while row < high:
+        while spans.start[span + 1] <= row:
+            span += 1
+        behind = min(high, spans.start[span + 1])
+        closed = ground[spans.building[span]] != 0
+        is_open |= not closed
+        for i in range(row - low, behind - low):
+            marks[i] = closed
+        row = behind
+    return span, is_open
+
+
+@kernel
+def _put_in_order(low: int, high: int, units: Units, sieve: _Sieve) -> None:
+    """The tests that refuse most of a sample first; members' tests before the others."""
+    stride = max(_SAMPLE, (high - low) // _SAMPLES)
+    marks, passed, order = sieve.marks[:_SAMPLE], sieve.passed, sieve.order
+    for test in range(len(order)):
+        for begun in range(low, high, stride):
+            over = min(begun + _SAMPLE, high)
+            marks[:] = 0
+            refuse_rows(units, sieve.checks, test, begun, over, _REFUSED, marks)
+            for i in range(over - begun):
+                passed[test] += 1 - marks[i]
+        place = test
+        least = sieve.shared if test >= sieve.shared else 0
+        while place > least and passed[order[place - 1]] > passed[test]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = test
+
+
+@kernel
+def _sift(  # noqa: PLR0917  (as above)
+    low: int, high: int, units: Units, live: Truths, sieve: _Sieve, eligible: Truths
+) -> int:
+    """Write the unmarked rows of a block that no test of the sieve refuses; how many there are."""
+    size = high - low
+    # Whole words: what lies behind the block is refused.
+    words = (size + _EIGHT - 1) // _EIGHT
+    marks = sieve.marks[:size]
+    sieve.marks[size : words * _EIGHT] = _REFUSED
+    for era in range(len(live)):
+        if not live[era]:
+            for i in range(size):
+                marks[i] |= units.era[low + i] == era
+    for place in range(len(sieve.order)):
+        if place == sieve.shared:
+            for i in range(len(eligible)):
+                eligible[i] = marks[i] == 0
+        refuse_rows(units, sieve.checks, sieve.order[place], low, high, _REFUSED, marks)
+        if _none_left(marks):
+            return 0
+    if len(sieve.order) == sieve.shared:
+        for i in range(len(eligible)):
+            eligible[i] = marks[i] == 0
+    return _compact(low, sieve.marks[: words * _EIGHT].view(np.uint64), sieve.marks, sieve.through)
+
+
+@step
+def _none_left(marks: Bytes) -> bool:
+    refused = 0
+    for i in range(len(marks)):
+        refused += marks[i]
+    return refused == len(marks)
+
+
+@step
+def _compact(low: int, words: Masks, marks: Bytes, through: Rows) -> int:
+    """The places without a mark; words in which all are marked are passed over at once."""
+    count = 0
+    for word in range(len(words)):
+        if words[word] != _ALL_REFUSED:
+            for i in range(word * _EIGHT, (word + 1) * _EIGHT):
+                if marks[i] == 0:
+                    through[count] = low + i
+                    count += 1
+    return count
+
+
+@kernel
+def _settle(through: Rows, units: Units, asked: Asked, found: Large, count: int) -> int:
+    """Judge exactly what came through the sieve; how many fit up to here."""
+    for row in through:
+        quantity = offered(row, units, asked.want)
+        broken = sums_refused(row, quantity, units, asked.sums)
+        if broken or terms_refused(row, quantity, units, asked):
+            continue
+        first_day, until = free_from(row, quantity, units, asked)
+        if not days_refused(row, quantity, first_day, units, asked):
+            found[count, 0], found[count, 1] = row, quantity
+            found[count, 2], found[count, 3] = first_day, until
+            count += 1
+    return count

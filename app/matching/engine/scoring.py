@@ -1,0 +1,312 @@
+"""How good a fitting candidate is: an additive value function, exact in whole numbers. Pure.
+
+Each criterion gives a value from 0 to 1000 (thousandths) and has a weight in hundredths; the score
+is the sum of weight times value, from 0 to ``SCALE``. Nothing is rounded after that, so the
+contributions sum to the score exactly. Bounds are declared, never taken from the other candidates:
+a candidate's score does not change because another appears.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.demand.needs import named, number_text
+from app.kernel.terms import PhysicalState
+from app.matching.columns import COLUMNS, NEVER
+from app.matching.engine.candidates import Candidate
+from app.matching.engine.measures import (
+    FULL,
+    HEADROOM,
+    UNKNOWN,
+    Measures,
+    Offers,
+    Relay,
+    measure,
+)
+from app.matching.engine.program import Program
+from app.matching.rules.constraint import Words
+from app.matching.rules.demand import Demand
+from app.matching.segment import Wide
+
+Points = NDArray[np.int64]
+SCALE = 100 * FULL
+
+#: Thousandths for how much is built, by physical state (planning assumption).
+READINESS: Mapping[PhysicalState, int] = {
+    PhysicalState.PLANNED: 0,
+    PhysicalState.UNDER_CONSTRUCTION: 300,
+    PhysicalState.SHELL: 700,
+    PhysicalState.FITTED: FULL,
+}
+_AREA = COLUMNS["leasable_area_m2"]
+_RENT = COLUMNS["rent_cny_per_m2_day"]
+_STATES = COLUMNS["physical_state"].order
+#: By rank; the last entry, where ``UNKNOWN`` points, is that of no known state.
+_READINESS = np.array([0, *(READINESS[named(PhysicalState, one)] for one in _STATES), 0])
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One part of the score.
+
+    ``values`` are thousandths, one for each candidate; ``says`` tells of the first candidate.
+    """
+
+    key: str
+    name_zh: str
+    name_en: str
+    weight: int
+    values: Callable[[Program, Measures], Points]
+    says: Callable[[Program, Measures], Words]
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What a criterion adds to a candidate's score: ``weight`` times ``value`` points."""
+
+    criterion: Criterion
+    weight: int
+    value: int
+    words: Words
+
+    @property
+    def points(self) -> int:
+        """Out of ``SCALE``."""
+        return self.weight * self.value
+
+
+def exact(points: int) -> Decimal:
+    """Points out of ``SCALE`` as a decimal number from 0 to 1.
+
+    >>> exact(73_420)
+    Decimal('0.7342')
+    """
+    return (Decimal(points) / SCALE).normalize()
+
+
+def weights_of(demand: Demand) -> Mapping[str, int]:
+    """Hundredths by criterion: the demand's own, or the default set.
+
+    Raises:
+        ValueError: they name no criterion, or do not sum to 100.
+
+    >>> sum(one.weight for one in CRITERIA)
+    100
+    """
+    if not demand.weights:
+        return {one.key: one.weight for one in CRITERIA}
+    known = {one.key for one in CRITERIA}
+    if not demand.weights.keys() <= known or min(demand.weights.values()) < 0:
+        raise ValueError(f"weights are of {sorted(known)}, none below 0")
+    if sum(demand.weights.values()) != 100:  # noqa: PLR2004  (hundredths)
+        raise ValueError(f"weights sum to 100, not to {sum(demand.weights.values())}")
+    return {key: demand.weights.get(key, 0) for key in known}
+
+
+def score(program: Program, offers: Offers, relay: Relay | None = None) -> Points:
+    """The scores of candidates, in points out of ``SCALE``; ``relay`` as in ``measure``."""
+    weights = weights_of(program.demand)
+    measured = measure(program, offers, relay)
+    total = np.zeros(len(offers), dtype=np.int64)
+    for criterion in CRITERIA:
+        if weights[criterion.key]:
+            total += weights[criterion.key] * criterion.values(program, measured)
+    return total
+
+
+def contributions(
+    program: Program, candidate: Candidate, relay: Relay | None = None
+) -> tuple[Contribution, ...]:
+    """What each criterion adds to a candidate's score; the points sum to it exactly."""
+    weights = weights_of(program.demand)
+    measured = measure(program, Offers.of([candidate]), relay)
+    return tuple(
+        Contribution(
+            criterion,
+            weights[criterion.key],
+            int(criterion.values(program, measured)[0]),
+            criterion.says(program, measured),
+        )
+        for criterion in CRITERIA
+    )
+
+
+def _share(part: Wide, whole: int) -> Points:
+    """Thousandths of a ratio, rounded down, within 0 to 1."""
+    return np.clip(part, 0, whole) * FULL // whole
+
+
+def _wishes(_program: Program, measured: Measures) -> Points:
+    if not measured.met:
+        return np.full(len(measured), FULL, dtype=np.int64)
+    met = np.zeros(len(measured), dtype=np.int64)
+    for truths in measured.met:
+        met += truths
+    return met * FULL // len(measured.met)
+
+
+def _wishes_said(program: Program, measured: Measures) -> Words:
+    if not measured.met:
+        return "没有可选需求", "nothing was wished beyond the hard needs"
+    pairs = list(zip(program.wishes, measured.met, strict=True))
+    missed = [one for (one, _), truths in pairs if not truths[0]]
+    met = len(pairs) - len(missed)
+    zh = f"可选需求满足 {met}/{len(pairs)} 项"
+    en = f"{met} of {len(pairs)} wishes are met"
+    if missed:
+        zh += "；未满足：" + "、".join(one.name_zh for one in missed)
+        en += "; not met: " + ", ".join(one.name_en for one in missed)
+    return zh, en
+
+
+def _area_aim(demand: Demand) -> tuple[int, int] | None:
+    """The area aimed at and the distance from it at which the value is 0, both in 1/200 m².
+
+    A target, or the middle of the bounds; 0 is at the farther bound, or at twice the area.
+    """
+    low, high = (
+        None if bound is None else 2 * _AREA.cell(bound)
+        for bound in (demand.asked.get("min_area_m2"), demand.asked.get("max_area_m2"))
+    )
+    known = [bound for bound in (low, high) if bound is not None]
+    if demand.target_area_m2 is not None:
+        target = 2 * _AREA.cell(demand.target_area_m2)
+    elif known:
+        target = sum(known) // len(known)
+    else:
+        return None
+    below = 0 if low is None else target - low
+    above = 0 if high is None else high - target
+    return target, max(below, above, 0) or max(1, target)
+
+
+def _area_fit(program: Program, measured: Measures) -> Points:
+    aim = _area_aim(program.demand)
+    if aim is None:
+        return np.full(len(measured), FULL, dtype=np.int64)
+    target, reach = aim
+    off = np.abs(2 * measured.area - target)
+    return np.where(measured.area == UNKNOWN, 0, _share(reach - off, reach))
+
+
+def _area_said(program: Program, measured: Measures) -> Words:
+    aim = _area_aim(program.demand)
+    area = int(measured.area[0])
+    if area == UNKNOWN:
+        return "面积未记录", "the area is not recorded"
+    have = number_text(area / _AREA.grain)
+    if aim is None:
+        return f"面积 {have} m²，未提出面积要求", f"{have} m²; no area was asked for"
+    target = number_text(aim[0] / (2 * _AREA.grain))
+    return f"面积 {have} m²，理想 {target} m²", f"{have} m², {target} m² aimed at"
+
+
+def _rent(program: Program, measured: Measures) -> Points:
+    band = program.demand.terms.rent_cny_per_m2_day
+    low, high = _RENT.cell(band.low), _RENT.cell(band.high)
+    known = measured.rent != UNKNOWN
+    return np.where(known, _share(high - measured.rent, max(1, high - low)), 0)
+
+
+def _rent_said(program: Program, measured: Measures) -> Words:
+    band = program.demand.terms.rent_cny_per_m2_day
+    cell = int(measured.rent[0])
+    if cell == UNKNOWN:
+        return "租金未记录", "the rent is not recorded"
+    rent = cell / _RENT.grain
+    return (
+        f"租金 {rent:g} 元/㎡·天，同类常见 {band.low:g}–{band.high:g}",
+        f"rent is {rent:g} CNY/m²·day, usually {band.low:g}–{band.high:g} for such space",
+    )
+
+
+def _start(program: Program, measured: Measures) -> Points:
+    days = program.latest - program.start + 1
+    if days <= 0:
+        return np.zeros(len(measured), dtype=np.int64)
+    return _share(program.latest - measured.first_day + 1, days)
+
+
+def _start_said(program: Program, measured: Measures) -> Words:
+    first, wanted = int(measured.first_day[0]), program.demand.window.start
+    if first == NEVER:
+        return (
+            f"没有足够长的空档，希望 {wanted} 起",
+            f"never free for so long, wanted from {wanted}",
+        )
+    day = date.fromordinal(first)
+    return f"{day} 起可用，希望 {wanted}", f"free from {day}, wanted from {wanted}"
+
+
+def _readiness(_program: Program, measured: Measures) -> Points:
+    values: Points = _READINESS[measured.state]
+    return values
+
+
+def _readiness_said(_program: Program, measured: Measures) -> Words:
+    rank = int(measured.state[0])
+    if rank == UNKNOWN:
+        return "交付状态未记录", "state not recorded"
+    state = named(PhysicalState, _STATES[rank - 1])
+    return state.zh, state.en
+
+
+def _headroom(program: Program, measured: Measures) -> Points:
+    if not measured.spare:
+        return np.full(len(measured), FULL, dtype=np.int64)
+    total = np.zeros(len(measured), dtype=np.int64)
+    for key, column in HEADROOM:
+        if key in measured.spare:
+            need = COLUMNS[column].at_least(program.demand.hard[key])
+            total += _share(measured.spare[key] - need, max(1, need))
+    return total // len(measured.spare)
+
+
+def _headroom_said(program: Program, measured: Measures) -> Words:
+    if not measured.spare:
+        return "没有荷载、净高或配电的硬性要求", "no hard need of load, height or power"
+    said: list[Words] = []
+    for key, column in HEADROOM:
+        if key not in measured.spare:
+            continue
+        one = next(one for one in program.active if one.key == key)
+        have = int(measured.spare[key][0])
+        if have == UNKNOWN:
+            said.append((f"{one.name_zh}未记录", f"{one.name_en} is not recorded"))
+            continue
+        spare: Any = one.margin(have / COLUMNS[column].grain, program.demand.hard[key])
+        text = f"{number_text(spare)} {one.unit}"
+        said.append((f"{one.name_zh}富余 {text}", f"{text} of {one.name_en} to spare"))
+    return "；".join(zh for zh, _ in said), "; ".join(en for _, en in said)
+
+
+def _relay(_program: Program, measured: Measures) -> Points:
+    return measured.relay
+
+
+def _relay_said(program: Program, measured: Measures) -> Words:
+    growth = program.demand.growth
+    if growth is None:
+        return "管线未提示后续空间需求", "no pipeline says that more space will be needed"
+    value = int(measured.relay[0]) // 10
+    area, kind = f"{number_text(growth.area_m2)} m²", growth.unit_type
+    zh = f"{growth.from_day} 起需{kind.zh}空间约 {area}（{growth.words_zh}）"
+    en = f"from {growth.from_day} about {area} of {kind.en} space ({growth.words_en})"
+    return f"接力前景 {value}/100：{zh}", f"relay outlook {value}/100: {en}"
+
+
+#: The declared criteria; weights are hundredths and sum to 100.
+CRITERIA: tuple[Criterion, ...] = (
+    Criterion("wishes", "可选需求", "Wishes met", 30, _wishes, _wishes_said),
+    Criterion("area_fit", "面积贴合", "Area fit", 20, _area_fit, _area_said),
+    Criterion("rent", "租金", "Rent", 20, _rent, _rent_said),
+    Criterion("start", "起租时间", "Start", 15, _start, _start_said),
+    Criterion("readiness", "交付状态", "Readiness", 5, _readiness, _readiness_said),
+    Criterion("headroom", "技术富余", "Headroom", 5, _headroom, _headroom_said),
+    Criterion("relay", "接力前景", "Relay outlook", 5, _relay, _relay_said),
+)
