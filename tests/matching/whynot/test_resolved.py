@@ -77,6 +77,13 @@ def test_amounts_open_what_is_claimed_and_taking_one_back_does_not(
             assert solved_but(segments, told, change.constraint.key, change.need) < now + wanted
 
 
+def test_amounts_are_said_in_full(refusals: Histogram) -> None:
+    for one in find_relaxations(refusals, at_least=refusals.feasible + 1).cheapest:
+        for change in find_amounts(refusals, one).changes:
+            if isinstance(change.give, float):
+                assert change.give == round(change.give, 2)
+
+
 def solved(segments: Sequence[Segment], told: Amounts) -> int:
     return fitting(segments, told.demand, told.waived)
 

@@ -9,6 +9,7 @@ how large a part of a unit is taken, units may fit or fail for that alone.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from app.matching.segment import Rows, Segment
 #: Needs by which the size of a part is chosen: changing them changes what units offer.
 _BOUNDS = frozenset({"min_area_m2", "max_area_m2"})
 _SIZES = _BOUNDS | {"places"}
+_HUNDREDTH = Decimal("0.01")
 #: Times that more units are taken in when parts of another size fail.
 _TRIES = 3
 
@@ -170,7 +172,19 @@ def _given(histogram: Histogram, bit: int, nearest: Sequence[_Near]) -> Any | No
         candidate = candidate_of(program, one.place.row)
         have = judge_one(program, constraint, program.forms[bit], need, candidate).have
         given = constraint.give(given, have)
-    return given
+    return _as_shown(need, given)
+
+
+def _as_shown(need: Any, given: Any) -> Any:
+    """The changed need as people read it: finer numbers give way up to the next hundredth.
+
+    >>> _as_shown(4.1, 4.2229), _as_shown(300.0, 250.555), _as_shown("B", "D")
+    (4.23, 250.55, 'D')
+    """
+    if not isinstance(given, float) or given == need:
+        return given
+    outward = ROUND_CEILING if given > need else ROUND_FLOOR
+    return float(Decimal(str(given)).quantize(_HUNDREDTH, outward))
 
 
 def _applied(histogram: Histogram, relaxation: Relaxation, changes: Sequence[Change]) -> Amounts:

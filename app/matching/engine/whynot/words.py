@@ -90,7 +90,7 @@ def amounts_words(amounts: Amounts) -> Words:
     said = [change_words(one) for one in amounts.changes]
     opened_zh, opened_en = _opened(amounts.opens, 0)
     return (
-        f"{'，且'.join(zh for zh, _ in said)}，可多出{opened_zh}",
+        f"{_and_zh([zh for zh, _ in said])}，可多出{opened_zh}",
         f"{_and([en for _, en in said])} {'open' if len(said) > 1 else 'opens'} {opened_en}",
     )
 
@@ -145,6 +145,11 @@ def _opened(units: int, bundles: int) -> Words:
 def _and(phrases: Sequence[str]) -> str:
     *first, last = phrases
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _and_zh(phrases: Sequence[str]) -> str:
+    *first, last = phrases
+    return f"{'，'.join(first)}，且{last}" if first else last
 
 
 def _fit(count: int) -> str:
