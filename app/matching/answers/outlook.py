@@ -6,11 +6,9 @@ Planning is by quarters: growth is looked at on the first day of one, so that wh
 worked out once for all requests of that quarter.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +18,10 @@ from app.demand.pipeline import RANK, StageEntry, standing
 from app.demand.rules import Rules
 from app.kernel.period import months_after
 from app.kernel.terms import Modality, PipelineStage, UnitType
+from app.matching.answers.kept import Kept
 from app.matching.columns import QUANTITY_GRAIN, Width
 from app.matching.engine.candidates import Candidate
+from app.matching.engine.measures import Relay
 from app.matching.rules.demand import Growth
 from app.matching.segment import Rows, Segment, Snapshot
 
@@ -115,32 +115,12 @@ def _free_of_rows(segment: Segment, rows: Rows, day: int) -> Areas:
     return np.where(counts, area * free // np.maximum(capacity, 1), 0).astype(np.int64)
 
 
-class _Kept:
-    """Areas by building of the segments last asked about, so that a quarter is worked out once."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._found: OrderedDict[tuple[int, str, int], tuple[object, Areas]] = OrderedDict()
-        self._lock = Lock()
-
-    def of(self, segment: Segment, unit_type: UnitType, day: int) -> Areas:
-        # The calendars say which segment it is, also where another has taken over some buildings;
-        # they are kept beside the answer, so that no later array has their number.
-        key = id(segment.step_day), unit_type.value, day
-        with self._lock:
-            held = self._found.get(key)
-            if held is not None:
-                self._found.move_to_end(key)
-                return held[1]
-        areas = free_area(segment, unit_type, day)
-        with self._lock:
-            self._found[key] = segment.step_day, areas
-            while len(self._found) > self._most:
-                self._found.popitem(last=False)
-        return areas
+_kept: Kept[Areas] = Kept(most=64)
 
 
-_kept = _Kept(most=64)
+def _areas_of(segment: Segment, unit_type: UnitType, day: int) -> Areas:
+    key = unit_type.value, day
+    return _kept.of(segment.step_day, key, lambda: free_area(segment, unit_type, day))
 
 
 def park_areas(snapshot: Snapshot, growth: Growth) -> dict[str, int]:
@@ -148,7 +128,7 @@ def park_areas(snapshot: Snapshot, growth: Growth) -> dict[str, int]:
     total: dict[str, int] = {}
     day = growth.from_day.toordinal()
     for segment in snapshot.segments:
-        areas = _kept.of(segment, growth.unit_type, day) * ~segment.buildings.stale
+        areas = _areas_of(segment, growth.unit_type, day) * ~segment.buildings.stale
         by_park = np.bincount(
             segment.buildings.park, weights=areas, minlength=len(segment.parks)
         ).astype(np.int64)
@@ -157,14 +137,16 @@ def park_areas(snapshot: Snapshot, growth: Growth) -> dict[str, int]:
     return total
 
 
-def relay_values(snapshot: Snapshot, growth: Growth) -> list[NDArray[np.int64]]:
-    """How much of what is needed next its park will have, thousandths by building, by segment."""
-    total = park_areas(snapshot, growth)
+def relay_values(snapshot: Snapshot, growth: Growth, total: Mapping[str, int]) -> list[Relay]:
+    """How much of what is needed next its park will have, thousandths by building, by segment.
+
+    ``total`` is as from ``park_areas``.
+    """
     need = max(round(growth.area_m2 * QUANTITY_GRAIN), 1)
     return [
         np.array(
             [min(1000, total[park.code] * 1000 // need) for park in segment.parks] or [0],
-            dtype=np.int64,
+            dtype=np.int16,
         )[segment.buildings.park]
         for segment in snapshot.segments
     ]
@@ -196,7 +178,7 @@ class Outlook:
 
 
 def outlook_of(
-    segment: Segment, candidate: Candidate, growth: Growth, parks: dict[str, int]
+    segment: Segment, candidate: Candidate, growth: Growth, parks: Mapping[str, int]
 ) -> Outlook:
     """The space to grow from a candidate on.
 

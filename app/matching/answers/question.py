@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.demand.companies import asset_of, history_of
 from app.demand.needs import NO_NAMES, Need, PlaceNames, from_json, named
-from app.demand.pipeline import current, upcoming
+from app.demand.pipeline import StageEntry, current, upcoming
 from app.demand.request_schemas import SpaceRequestOut
 from app.demand.requests import place_names
 from app.demand.rules import Rules
@@ -24,7 +24,7 @@ from app.matching.answers.fit_out import FitOutRules
 from app.matching.answers.outlook import growth_of
 from app.matching.rules.compile import compile_demand
 from app.matching.rules.demand import Demand, Growth
-from app.security.actors import Actor
+from app.security.actors import Actor, ActorKind
 
 #: Version of how answers are put together; raise it when the same findings give other bytes.
 ANSWERS_VERSION = "2026.11-1"
@@ -42,6 +42,13 @@ class Audience:
         """The audience that a caller is."""
         parks = None if actor.park_ids is None else tuple(sorted(actor.park_ids))
         return cls(actor.is_staff, parks)
+
+    @property
+    def actor(self) -> Actor:
+        """A caller who may know what this audience may, and nothing else."""
+        kind = ActorKind.STAFF if self.names_firms else ActorKind.FIRM
+        parks = None if self.park_ids is None else frozenset(self.park_ids)
+        return Actor(kind, "answers", park_ids=parks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +130,31 @@ def growth_for(
     if request.pipeline_asset_id is None:
         return None
     asset = asset_of(session, request.company_id, request.pipeline_asset_id)
-    history = history_of(asset)
+    return growth_stated(request.stated, asset.modality, history_of(asset), rules, today)
+
+
+def growth_stated(
+    stated: Mapping[str, Any],
+    modality: str | None,
+    history: Sequence[StageEntry],
+    rules: Rules,
+    today: date,
+) -> Growth | None:
+    """What comes next, from the firm's form and the history of the product it is about.
+
+    Args:
+        stated: the form; a stage or modality in it counts before the product's own.
+        modality: of the product; None where the request is about none.
+        history: of the product, in recorded order.
+        rules: what each stage needs.
+        today: the civil day in Shanghai.
+    """
+    if modality is None:
+        return None
     about = upcoming(history) or current(history)
-    stated = request.stated.get("stage")
     standing_at = None if about is None else about.stage
-    stage = named(PipelineStage, stated) if stated else standing_at
-    modality = named(Modality, request.stated.get("modality") or asset.modality)
-    return None if stage is None else growth_of(modality, stage, history, rules, today)
+    stage = named(PipelineStage, stated["stage"]) if stated.get("stage") else standing_at
+    if stage is None:
+        return None
+    wanted = named(Modality, stated.get("modality") or modality)
+    return growth_of(wanted, stage, history, rules, today)

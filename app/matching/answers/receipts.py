@@ -16,7 +16,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app.kernel.errors import NotFoundError
-from app.matching.answers.canonical import canonical
+from app.matching.answers.canonical import canonical, first_difference
 from app.models.company import SpaceRequest
 from app.models.match import MatchReceipt
 from app.security.actors import Actor, Role, Scope
@@ -116,6 +116,17 @@ def read(session: Session, actor: Actor, receipt_id: UUID) -> Receipt:
             detail_zh="没有该匹配回执，或无权查看",
         )
     return Receipt(**{name: row[name] for name in Receipt.__slots__})
+
+
+def is_sealed(session: Session, receipt: Receipt) -> bool:
+    """Whether the hash written with a receipt is that of what is written."""
+    written = session.scalar(select(MatchReceipt.sha256).where(MatchReceipt.id == receipt.id))
+    return written == bytes.fromhex(receipt.sha256)
+
+
+def difference(kept: bytes, again: bytes) -> str | None:
+    """A JSON pointer to where two answers first differ; None where they are the same bytes."""
+    return None if kept == again else first_difference(json.loads(kept), json.loads(again))
 
 
 def _may_see(actor: Actor, row: Mapping[str, Any]) -> bool:

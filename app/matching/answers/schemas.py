@@ -22,8 +22,6 @@ Number = Annotated[float, PlainSerializer(_whole, return_type=float, when_used="
 Zh = Annotated[str, Field(description="中文")]
 En = Annotated[str, Field(description="English")]
 Hundredths = Annotated[int, Field(ge=0, le=100)]
-#: A version as answers give it: ``pg_snapshot`` in text.
-VersionText = Annotated[str, Field(pattern=r"^\d{1,20}:\d{1,20}:(\d{1,20}(,\d{1,20})*)?$")]
 
 
 class MatchIn(BaseModel):
@@ -55,12 +53,13 @@ class MatchIn(BaseModel):
         " then; the request is today's",
         examples=["2026-11-01T00:00:00Z"],
     )
-    min_version: VersionText | None = Field(
+    min_version: int | None = Field(
         default=None,
-        max_length=2_000,
-        description="a `snapshot` from another answer: this one has seen at least as much, so that"
-        " a caller finds what it has just written",
-        examples=["1042:1042:"],
+        ge=0,
+        lt=2**63,
+        description="`X-Space-Version` of a write: the answer has seen it, so that callers find"
+        " what they have just written",
+        examples=[1042],
     )
     weights: dict[Word, Hundredths] | None = Field(
         default=None,
@@ -288,7 +287,10 @@ class RelaxationOut(Shown):
     cost: int = Field(description="what giving way on them is minded, in all")
     units_freed: int = Field(description="units that would fit then, beside those that do")
     bundles_freed: int = Field(description="bundles of units that would fit then")
-    amounts: list[AmountOut] = Field(description="how far each must give way for that")
+    amounts: list[AmountOut] = Field(
+        description="how far each must give way for the nearest units, as many as were asked for"
+    )
+    units_freed_by_amounts: int = Field(description="units that fit then, beside those that do")
     words_zh: Zh
     words_en: En
 
@@ -315,19 +317,124 @@ class FeasibleOut(Shown):
     unit: int
     part: int
     places: int
-    bundle: int = Field(description="bundles that no smaller offer beats; see the docs on bundles")
+    bundle: int = Field(description="bundles of which no part scores as much")
+
+
+class SpellOut(Shown):
+    """Days on which too little of a unit is free."""
+
+    first_day: date
+    until: date | None = Field(description="first day not taken; null: open-ended")
+    taken_quantity: Number
+    words_zh: Zh
+    words_en: En
+
+
+class ObstacleOut(Shown):
+    """A commitment that is in the way; for staff of the unit's park alone."""
+
+    commitment_id: UUID
+    kind: str
+    kind_zh: Zh
+    kind_en: En
+    company_name_zh: str | None
+    company_name_en: str | None
+    first_day: date
+    until: date | None
+    quantity: Number
+    words_zh: Zh
+    words_en: En
+
+
+class TakenUnitOut(Shown):
+    """A unit that fits but for the days."""
+
+    unit_id: UUID
+    unit_code: str
+    park_id: UUID
+    capacity_measure: str
+    quantity: Number = Field(description="what would be taken, in the unit's measure")
+    first_day: date | None = Field(description="from which it can be had; null: on no day")
+    spells: list[SpellOut]
+    commitments: list[ObstacleOut] | None = Field(
+        description="whose they are: for staff of the unit's park; null for others"
+    )
+    words_zh: Zh
+    words_en: En
+
+
+class FreeLaterOut(Shown):
+    """How many units can be had from a day on."""
+
+    first_day: date
+    units: int
+
+
+class WaitingOut(Shown):
+    """Units that fit but are let, held or otherwise taken."""
+
+    units: int
+    never: int = Field(description="of these, units without a free stretch that is long enough")
+    by_day: list[FreeLaterOut]
+    soonest: list[TakenUnitOut] = Field(
+        description="those to be had first, with what is in the way"
+    )
+    words_zh: Zh
+    words_en: En
+
+
+class MatchesBody(Shown):
+    """The best space for a request, or what stands in the way: what a receipt keeps."""
+
+    request_id: UUID
+    request_version: int
+    rules_version: str = Field(description="of every table that had a say")
+    snapshot: str = Field(description="the transactions seen, as PostgreSQL's pg_snapshot")
+    as_of: datetime = Field(description="the instant whose knowledge was used")
+    weights: dict[str, int] = Field(description="hundredths by criterion, 100 in all")
+    evaluated_units: int
+    feasible_units: int = Field(description="units that fit by themselves, whole or in part")
+    feasible: FeasibleOut
+    items: list[MatchOut]
+    blocked_by: list[BlockerOut] = Field(
+        description="when fewer than k fit: what each constraint blocks, in the funnel's order:"
+        " the wished place first, then the rest; constraints that block nothing are left out"
+    )
+    relaxations: list[RelaxationOut] = Field(
+        description="when fewer than k fit: the cheapest of the smallest sets of needs that open"
+        " space when they give way together, and not enough when any is kept; law and safety are"
+        " never among them"
+    )
+    relaxations_found: int = Field(description="how many such sets there are in all")
+    waiting: WaitingOut | None = Field(
+        description="when fewer than k fit: units that fit but are taken; null: none"
+    )
+    near_misses: list[RefusedOut] = Field(
+        description="when fewer than k fit: the refused units with the fewest reasons"
+    )
+    refused: list[RefusedOut] = Field(description="as many as `include_refused` asked for")
+    unchecked: list[UncheckedOut]
+    notes: list[NoteOut]
 
 
 class ReceiptRef(Shown):
-    """Where the answer is kept, and its hash."""
+    """Where the answer is kept, and the hash over all that is kept with it."""
 
     id: UUID
-    sha256: str = Field(description="over the whole receipt, hexadecimal")
-    href: str
+    sha256: str = Field(description="hexadecimal; see the docs on receipts")
 
 
-class EventUnitOut(Shown):
-    """A unit of an event."""
+class MatchesOut(MatchesBody):
+    """The best space for a request, or what stands in the way."""
+
+    receipt: ReceiptRef
+    snapshot_age_ms: int | None = Field(
+        description="how long ago the space was looked at; null where `as_of` was asked"
+    )
+
+
+class UnitRef(Shown):
+    """A unit by its code."""
 
     id: UUID
     code: str
@@ -353,7 +460,7 @@ class MatchEventOut(Shown):
     request_version: int
     kind: Literal["fits", "fits_no_more", "request_changed"]
     candidate_kind: CandidateKind | None
-    units: list[EventUnitOut]
+    units: list[UnitRef]
     first_day: date | None = Field(description="from which day it fits")
     changes: list[ChangeOut]
     words_zh: Zh

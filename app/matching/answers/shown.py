@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.inventory.known import IN_FORCE_FROM
-from app.matching.answers.schemas import MatchedUnitOut, PlaceOut
+from app.matching.answers.schemas import MatchedUnitOut, PlaceOut, UnitRef
 from app.matching.columns import QUANTITY_GRAIN
 from app.matching.segment import Segment
+from app.models.space import Unit
 
 Shown = Mapping[int, Mapping[str, Any]]
 
@@ -88,3 +89,10 @@ def _place(names: Mapping[str, Any], place: str) -> PlaceOut:
         name_zh=names[f"{place}_name_zh"],
         name_en=names[f"{place}_name_en"],
     )
+
+
+def unit_refs(session: Session, fids: Iterable[int]) -> Mapping[int, UnitRef]:
+    """Ids and codes of units by number; neither ever changes."""
+    wanted = sorted(set(fids))
+    query = select(Unit.fid, Unit.id, Unit.code).where(Unit.fid.in_(wanted))
+    return {fid: UnitRef(id=id_, code=code) for fid, id_, code in session.execute(query)}

@@ -1,6 +1,8 @@
 """Findings put into what people and programs read: values, margins, sentences. Pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from app.matching.answers.canonical import plain
@@ -8,6 +10,7 @@ from app.matching.answers.fit_out import Band, FitOut, FitOutRules, Lack, fit_ou
 from app.matching.answers.outlook import Outlook
 from app.matching.answers.schemas import (
     BandOut,
+    ContributionOut,
     FitOutOut,
     NoteOut,
     ReachOut,
@@ -16,10 +19,11 @@ from app.matching.answers.schemas import (
     VerdictOut,
     WorksOut,
 )
-from app.matching.columns import COLUMNS, MONEY_GRAIN, QUANTITY_GRAIN, Width
+from app.matching.columns import COLUMNS, MONEY_GRAIN, NEVER, QUANTITY_GRAIN, Width
 from app.matching.engine.candidates import Candidate
 from app.matching.engine.judge import Finding, rent_of_year, total_cell
 from app.matching.engine.parts import BY_PLACE
+from app.matching.engine.scoring import Contribution, exact
 from app.matching.rules.demand import Demand
 from app.matching.segment import Segment
 
@@ -42,6 +46,26 @@ def verdict(finding: Finding, needs: Mapping[str, Any]) -> VerdictOut:
         words_zh=zh,
         words_en=en,
     )
+
+
+def contribution(one: Contribution) -> ContributionOut:
+    """One criterion's part of a score."""
+    zh, en = one.words
+    return ContributionOut.model_construct(
+        criterion=one.criterion.key,
+        name_zh=one.criterion.name_zh,
+        name_en=one.criterion.name_en,
+        value=(Decimal(one.value) / 1000).normalize(),
+        weight=(Decimal(one.weight) / 100).normalize(),
+        contribution=exact(one.points),
+        words_zh=zh,
+        words_en=en,
+    )
+
+
+def day_shown(ordinal: int) -> date | None:
+    """A day of a calendar; None where it never comes."""
+    return None if ordinal == NEVER else date.fromordinal(ordinal)
 
 
 def totals(segment: Segment, candidate: Candidate) -> TotalsOut:
@@ -126,15 +150,6 @@ def outlook_shown(outlook: Outlook) -> RelayOutlookOut:
     )
 
 
-def units_words(count: int) -> str:
-    """A number of units in English.
-
-    >>> units_words(1), units_words(1200)
-    ('1 unit', '1,200 units')
-    """
-    return "1 unit" if count == 1 else f"{count:,} units"
-
-
 def window_note(demand: Demand) -> NoteOut | None:
     """That the latest start has passed, so that nothing can fit; None while it has not."""
     window = demand.window
@@ -146,5 +161,16 @@ def window_note(demand: Demand) -> NoteOut | None:
         words_en=(
             f"the latest start of this request, {window.latest}, has passed, so nothing can match;"
             " give it new dates"
+        ),
+    )
+
+
+def too_many_bundles_note() -> NoteOut:
+    """That not every bundle was looked at."""
+    return NoteOut(
+        key="too_many_bundles",
+        words_zh="符合的单元组合过多，未全部比较；请收紧面积等要求",
+        words_en=(
+            "more bundles of units fit than were compared; tighter needs, of area say, leave fewer"
         ),
     )

@@ -14,6 +14,7 @@ from app.matching.engine.kernel import (
     AREA,
     CAPACITY,
     FIRST_FREE,
+    MEASURE,
     MIN_PART,
     Asked,
     Bytes,
@@ -23,7 +24,6 @@ from app.matching.engine.kernel import (
     asked_of,
     days_refused,
     free_from,
-    is_parted,
     offered,
     power_needed,
     refuse_rows,
@@ -32,7 +32,7 @@ from app.matching.engine.kernel import (
     terms_refused,
     units_of,
 )
-from app.matching.engine.parts import UNKNOWN
+from app.matching.engine.parts import BY_PLACE, UNKNOWN
 from app.matching.engine.program import ABSENT, Program
 from app.matching.segment import Rows, Truths, Wide
 
@@ -180,17 +180,19 @@ def _intervals(low: int, units: Units, asked: Asked, planes: Bytes, block: Masks
 @kernel
 def _calendars(low: int, units: Units, asked: Asked, unsure: Truths, block: Masks) -> None:
     """Availability of units of one step that are let whole: the day they first fall free."""
-    days = units.large[FIRST_FREE, low : low + len(block)]
+    high = low + len(block)
+    days, least = units.large[FIRST_FREE, low:high], units.large[MIN_PART, low:high]
+    measure = units.small[MEASURE, low:high]
+    begins, ends = units.step_at[low:high], units.step_at[low + 1 : high + 1]
+    by_m2, by_place = asked.want.aim > 0, asked.want.places > 0
     for i in range(len(block)):
         block[i] |= asked.availability if days[i] > asked.latest else _NOTHING
     for i in range(len(block)):
-        several = units.step_at[low + i + 1] - units.step_at[low + i] > 1
-        # A divisible unit falls free by the part.
-        divisible = units.large[MIN_PART, low + i] != UNKNOWN
-        unsure[i] = (several | divisible) & (days[i] <= asked.latest)
-    if asked.want.places or asked.want.aim:
-        for i in range(len(block)):
-            unsure[i] |= is_parted(low + i, units, asked.want)
+        divisible = least[i] != UNKNOWN
+        parted = divisible & (by_place if measure[i] == BY_PLACE else by_m2)
+        # A divisible unit falls free by the part, even where it is let whole.
+        unsteady = (ends[i] - begins[i] > 1) | divisible
+        unsure[i] = parted | (unsteady & (days[i] <= asked.latest))
 
 
 @kernel

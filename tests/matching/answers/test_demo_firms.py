@@ -132,6 +132,21 @@ def test_gene_island_s_upper_floors_are_refused_for_their_load_alone(desk: Desk)
     assert below["items"]
 
 
+def test_firms_are_told_where_they_could_grow_when_their_pipeline_says_so(desk: Desk) -> None:
+    growing = [row for row in ASKED.values() if row.then]
+
+    assert len(growing) >= 5
+    for row in growing:
+        for item in desk.matches(request_id(row), k=5)["items"]:
+            outlook = item["relay_outlook"]
+            assert outlook["unit_type"] != item["units"][0]["unit_type"], row.code
+            assert outlook["words_zh"]
+            assert outlook["words_en"]
+    # Control arm: whose pipeline ends with the request is told of none.
+    still = desk.matches(request_id(ASKED["device_plant"]), k=5)["items"]
+    assert [item["relay_outlook"] for item in still] == [None] * 5
+
+
 def test_who_is_refused_is_told_what_would_have_to_give_way(desk: Desk) -> None:
     refused = [row for row in ASKED.values() if row.expect.outcome == "refused"]
 

@@ -81,13 +81,13 @@ def test_values_are_shares_of_what_is_needed(segment: Segment) -> None:
     areas = outlook.park_areas(snapshot, growth(1.0))
     most = max(areas.values()) / 100
 
-    (values,) = outlook.relay_values(snapshot, growth(most * 2))
+    (values,) = outlook.relay_values(snapshot, growth(most * 2), areas)
 
     for place, value in enumerate(values):
         area = areas[segment.parks[segment.buildings.park[place]].code]
         assert value == min(1000, area * 1000 // round(most * 200))
     assert values.max() == 500
-    (plenty,) = outlook.relay_values(snapshot, growth(0.01))
+    (plenty,) = outlook.relay_values(snapshot, growth(0.01), areas)
     assert set(plenty.tolist()) <= {0, 1000}
 
 
