@@ -123,8 +123,10 @@ def test(arguments: argparse.Namespace) -> int:
 
 def bench(arguments: argparse.Namespace) -> int:
     """Set up, then run one benchmark or all."""
+    folder = ROOT / "benchmarks"
     names = sorted(
-        path.stem for path in (ROOT / "benchmarks").glob("*.py") if not path.stem.startswith("_")
+        {path.stem for path in folder.glob("[!_]*.py")}
+        | {path.parent.name for path in folder.glob("*/__main__.py")}
     )
     if arguments.name is not None:
         if arguments.name not in names:

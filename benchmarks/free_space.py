@@ -42,6 +42,7 @@ from app.kernel.terms import UnitType
 from app.ledger.asked import FreeSpaceSearch
 from app.ledger.free_space import free_space_statement
 from app.models.space import Unit
+from app.seeding.bulk_plan import LET_PCT
 from app.seeding.service import generate_park
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -222,9 +223,10 @@ def require_equal(asked: Sequence[Question], port: int, url: str) -> int:
     return rows
 
 
-def prepared(units: int, seed: int) -> Cluster:
+def prepared(units: int, seed: int, *, let_pct: int = LET_PCT) -> Cluster:
     """A private PostGIS with that many generated units, kept for the next run."""
-    cluster = Cluster(ROOT / ".space-relay" / f"bench-{units}-{seed}", durable=False)
+    home = f"bench-{units}-{seed}" + (f"-let-{let_pct}" if let_pct != LET_PCT else "")
+    cluster = Cluster(ROOT / ".space-relay" / home, durable=False)
     cluster.start()
     engine = make_engine(cluster.url, pool_size=2, statement_timeout_ms=3_600_000)
     with engine.connect() as connection:
@@ -234,7 +236,7 @@ def prepared(units: int, seed: int) -> Cluster:
         if there == 0:
             started = time.perf_counter()
             with transaction(session):
-                generate_park(session, units=units, seed=seed)
+                generate_park(session, units=units, seed=seed, let_pct=let_pct)
             print(f"generated {units:,} units in {time.perf_counter() - started:.0f} s")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
