@@ -62,12 +62,18 @@ class Width(Enum):
     @property
     def unknown(self) -> int:
         """The cell of what is not known."""
-        return int(np.iinfo(self.value).min)
+        return _LIMITS[self][0]
 
     @property
     def most(self) -> int:
         """The largest cell; larger values are kept as this one."""
-        return int(np.iinfo(self.value).max)
+        return _LIMITS[self][1]
+
+
+#: Asked for many times a search, and slow to be asked of numpy.
+_LIMITS: Mapping[Width, tuple[int, int]] = {
+    width: (int(np.iinfo(width.value).min), int(np.iinfo(width.value).max)) for width in Width
+}
 
 
 @dataclass(frozen=True, slots=True)

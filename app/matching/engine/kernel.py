@@ -37,6 +37,7 @@ AREA = _LARGE.index("leasable_area_m2")
 RENT = _LARGE.index("rent_cny_per_m2_day")
 RENT_PLACE = _LARGE.index("rent_cny_per_place_month")
 FIRST_FREE = _LARGE.index("first_free")
+UNIT_TYPE = _SMALL.index("unit_type")
 MEASURE = _SMALL.index("capacity_measure")
 KEEPS = _SMALL.index("keeps_lettable_remainder")
 _PER_M2_IN_A_TENTH_KVA = 100_000
@@ -296,16 +297,6 @@ def offered(row: int, units: Units, want: Wanted) -> int:
         units.small[KEEPS, row] == 1,
         want,
     )
-
-
-@step
-def is_parted(row: int, units: Units, want: Wanted) -> bool:
-    """Whether less than all of a unit may be offered."""
-    if units.large[MIN_PART, row] == UNKNOWN:
-        return False
-    if units.small[MEASURE, row] == BY_PLACE:
-        return want.places > 0
-    return want.aim > 0
 
 
 @step

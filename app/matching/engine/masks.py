@@ -185,8 +185,10 @@ def _calendars(low: int, units: Units, asked: Asked, unsure: Truths, block: Mask
     measure = units.small[MEASURE, low:high]
     begins, ends = units.step_at[low:high], units.step_at[low + 1 : high + 1]
     by_m2, by_place = asked.want.aim > 0, asked.want.places > 0
+    # Once the latest start has passed, no day is early enough.
+    over = asked.start > asked.latest
     for i in range(len(block)):
-        block[i] |= asked.availability if days[i] > asked.latest else _NOTHING
+        block[i] |= asked.availability if over | (days[i] > asked.latest) else _NOTHING
     for i in range(len(block)):
         divisible = least[i] != UNKNOWN
         parted = divisible & (by_place if measure[i] == BY_PLACE else by_m2)

@@ -15,6 +15,7 @@ from app.matching.columns import NEVER, Width
 from app.matching.engine.compiled import kernel, step
 from app.matching.engine.kernel import (
     FIRST_FREE,
+    UNIT_TYPE,
     Asked,
     Bytes,
     Checks,
@@ -111,11 +112,13 @@ def _sieve_of(program: Program) -> _Sieve:
     """What any offer must satisfy; a part may have less than the whole, but never more."""
     tests = program.tests
     by_unit = tests.combining == PER_UNIT
-    order = np.argsort(~by_unit, kind="stable")
-    is_sum = tests.combining[order] == SUM
+    # The rows are of the kind asked for.
+    is_kind = by_unit & (tests.width == 0) & (tests.row == UNIT_TYPE)
+    shared, others = np.flatnonzero(by_unit & ~is_kind), np.flatnonzero(~by_unit)
+    order = np.concatenate([shared, others])
     high = np.minimum(tests.high[order], UNBOUNDED)
     if not program.wanted.is_whole:
-        high[is_sum] = UNBOUNDED
+        high[tests.combining[order] == SUM] = UNBOUNDED
     latest = program.latest if Own.AVAILABILITY in program.own else NEVER
     nothing = np.zeros(0, dtype=np.int64)
     checks = Checks(
@@ -131,7 +134,7 @@ def _sieve_of(program: Program) -> _Sieve:
     )
     return _Sieve(
         checks=checks,
-        shared=1 + int(by_unit.sum()),
+        shared=1 + len(shared),
         order=np.arange(1 + len(order)),
         passed=np.zeros(1 + len(order), dtype=np.int64),
         marks=np.empty(_BLOCK, dtype=np.uint8),

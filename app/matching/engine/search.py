@@ -136,11 +136,12 @@ def _search(
     kind = _kinds(program.segment, units)
     sizes = np.bincount(kind, minlength=len(_KINDS))
     counts = {one: int(sizes[place]) for place, one in enumerate(_KINDS)}
-    wanted = np.isin(kind, [_KINDS.index(one) for one in kinds])
+    shown = np.flatnonzero(
+        np.isin(kind, [place for place, one in enumerate(_KINDS) if one in kinds])
+    )
     best = [
         (_unit(units, _KINDS[kind[place]], place), int(points[place]))
-        for place in _best(np.where(wanted, points, -1), k)
-        if wanted[place]
+        for place in shown[_best(points[shown], k)]
     ]
     if not with_bundles:
         return _Searched(program, best, counts)
