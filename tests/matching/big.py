@@ -5,13 +5,18 @@ corridor (back to back in plants), 85 % let for 30 to 3,650 days, some free twic
 or by the place, and here and there a value that nobody recorded.
 """
 
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.demand.rules import SpaceTerms, Spread
 from app.kernel.terms import PhysicalState
 from app.matching.columns import COLUMNS, FACILITIES, Width, rank_of
+from app.matching.rules.demand import Demand, Window
+from app.matching.rules.ground import LandNeed
+from app.matching.rules.special import StoreyNeed
 from app.matching.segment import ParkInfo, Raw, Segment, assemble
 
 #: The day on which the made-up world is looked at: 2026-11-22.
@@ -24,6 +29,9 @@ LAND_USES = ("M1", "M2", "M4", "C65", "C65+C8", "M1/M4")
 _PLANT = KINDS.index("production")
 _PAST = TODAY - 2000
 _UNKNOWN = 0.04
+#: By kind of space: usual area, m², and rent, 元/㎡·天.
+_AREAS = (150.0, 500.0, 900.0, 600.0, 1800.0)
+_RENTS = (2.4, 3.2, 3.6, 5.2, 2.0)
 
 Ints = NDArray[np.int64]
 
@@ -67,6 +75,59 @@ def raw_world(seed: int, units: int) -> Raw:
     )
 
 
+def demands(count: int, seed: int = 7) -> list[Demand]:
+    """Demands of sixteen hard constraints and five soft ones, as different as firms are."""
+    rng = np.random.default_rng(seed)
+    return [_demand(rng) for _ in range(count)]
+
+
+def _demand(rng: np.random.Generator) -> Demand:
+    kind = int(rng.integers(0, len(KINDS)))
+    area = float(np.round(_AREAS[kind] * rng.uniform(0.6, 1.6)))
+    start = date.fromordinal(TODAY) + timedelta(days=int(rng.integers(0, 200)))
+    window = Window(start, start + timedelta(days=int(rng.integers(30, 270))), 36)
+    land = LandNeed("工艺", "process", frozenset(rng.choice(LAND_USES[:4], 3, replace=False)), None)
+    rent = float(np.round(_RENTS[kind] + rng.uniform(0.0, 1.0), 2))
+    hard: dict[str, Any] = {
+        "unit_type": KINDS[kind],
+        "availability": window,
+        "term_months": window.term_months,
+        "min_area_m2": np.floor(area * 0.75).item(),
+        "max_area_m2": np.ceil(area * 1.3).item(),
+        "land_use": land,
+        "fire_hazard_class": rng.choice(["wu", "ding"]).item(),
+        "fire_storey": StoreyNeed("bing", 1, 24.0, 1),
+        "min_floor_load_kn_m2": rng.choice([3.5, 5.0, 7.5]).item(),
+        "min_clear_height_m": rng.choice([2.8, 3.3, 4.2]).item(),
+        "min_power_density_w_m2": rng.choice([60.0, 80.0]).item(),
+        "min_power_kva": area * 0.04,
+        "min_waste_water_t_per_day": float(rng.integers(1, 10)),
+        "biosafety_level": int(rng.integers(1, 3)),
+        "max_rent_cny_per_m2_day": rent,
+        "near": {
+            "lon": float(rng.uniform(121.4, 121.8)),
+            "lat": float(rng.uniform(31.0, 31.25)),
+            "within_m": float(rng.integers(10_000, 40_000)),
+        },
+    }
+    soft = {
+        "hoist_opening": True,
+        "steam": True,
+        "purified_water": True,
+        "min_cold_storage_m2": 20.0,
+        "max_hospital_distance_m": 5_000.0,
+    }
+    band = Spread(_RENTS[kind] - 1.0, _RENTS[kind], _RENTS[kind] + 1.0)
+    return Demand(
+        hard=hard,
+        soft=soft,
+        window=window,
+        terms=SpaceTerms(Spread(12, 36, 60), 3, band, "made up", "assumption"),
+        rules_version="made up",
+        target_area_m2=area,
+    )
+
+
 def _parks() -> tuple[ParkInfo, ...]:
     return tuple(
         ParkInfo(
@@ -101,13 +162,13 @@ def _buildings(rng: np.random.Generator, count: int) -> dict[str, NDArray[Any]]:
 def _columns(rng: np.random.Generator, kind: Ints, level: Ints) -> dict[str, Ints]:
     count = len(kind)
     by_place = (kind == 0) & (rng.random(count) < 0.15)
-    area = np.round(rng.lognormal(np.log(np.array([150, 500, 900, 600, 1800])[kind]), 0.5) * 100)
+    area = np.round(rng.lognormal(np.log(np.array(_AREAS)[kind]), 0.5) * 100)
     area = np.clip(area, 2000, 2_000_000).astype(np.int64)
     capacity = np.where(by_place, rng.integers(4, 60, count) * 100, area)
     divisible = by_place | (rng.random(count) < 0.12)
     least = np.where(by_place, 100, np.minimum(capacity, np.maximum(2000, capacity // 4)))
     unknown = Width.LARGE.unknown
-    rent = np.round(rng.normal(np.array([2.4, 3.2, 3.6, 5.2, 2.0])[kind], 0.7) * 10_000)
+    rent = np.round(rng.normal(np.array(_RENTS)[kind], 0.7) * 10_000)
     made: dict[str, Ints] = {
         "unit_type": np.array([rank_of("unit_type", word) for word in KINDS])[kind],
         "capacity_measure": np.where(

@@ -300,6 +300,16 @@ def offered(row: int, units: Units, want: Wanted) -> int:
 
 
 @step
+def is_parted(row: int, units: Units, want: Wanted) -> bool:
+    """Whether less than all of a unit may be offered."""
+    if units.large[MIN_PART, row] == UNKNOWN:
+        return False
+    if units.small[MEASURE, row] == BY_PLACE:
+        return want.places > 0
+    return want.aim > 0
+
+
+@step
 def free_from(row: int, quantity: int, units: Units, asked: Asked) -> tuple[int, int]:
     """The first free stretch of so much of a unit: see ``availability.first_stretch``."""
     capacity = units.large[CAPACITY, row]
