@@ -94,8 +94,9 @@ def _asking_firm(table: FirmsTable, number: int, request: RequestRow, seed: int)
     if request.stage_on is not None:
         stage = PIPELINE_LADDER[PIPELINE_LADDER.index(stage) - 1]
     entries = [one for one in _history(table, asset, stage, draw) if not one.expected]
-    if request.stage_on is not None:
-        entries.append(_entry(asset, request.stage, request.stage_on, expected=True))
+    coming = {request.stage: request.stage_on} if request.stage_on is not None else {}
+    coming |= request.then
+    entries += [_entry(asset, later, day, expected=True) for later, day in coming.items()]
     company = _company(table, number, stage, draw, seed)
     return Firm(company, (asset,), tuple(entries), stage, request)
 

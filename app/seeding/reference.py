@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.kernel.quantities import kn_m2_from_kg_m2
 from app.kernel.terms import (
+    PIPELINE_LADDER,
     CarrierType,
     CleanroomGrade,
     Confidence,
@@ -364,12 +365,14 @@ class RequestRow(SourcedRow):
     """空间需求 of a made-up firm: its asset, the stage it is for, and its form as it would send it.
 
     ``stage_on`` is the day on which the asset enters the stage; without it, it is there already.
+    ``then`` are the days on which it is expected to enter the stages after that, one by one.
     """
 
     code: Code
     modality: Modality
     stage: PipelineStage
     stage_on: date | None = None
+    then: Mapping[PipelineStage, date] = {}
     form: Mapping[str, Any]
     expect: ExpectedRow
 
@@ -377,4 +380,8 @@ class RequestRow(SourcedRow):
     def _stage_is_reached(self) -> Self:
         if self.stage_on is None and self.stage is not PipelineStage.DISCOVERY:
             raise ValueError(f"request {self.code} does not say when its stage begins")
+        follow = PIPELINE_LADDER[PIPELINE_LADDER.index(self.stage) + 1 :]
+        days = [self.stage_on or date.min, *self.then.values()]
+        if tuple(self.then) != follow[: len(self.then)] or days != sorted(set(days)):
+            raise ValueError(f"request {self.code} leaves out a stage, or goes back in time")
         return self

@@ -37,14 +37,16 @@ def _filed(
     reference: Reference, firm: Firm, request: RequestRow, names: PlaceNames
 ) -> SpaceRequest:
     about = {"company_id": firm.company.id, "pipeline_asset_id": firm.assets[0].id}
-    body = SpaceRequestIn.model_validate({**about, **request.form})
+    # Left out, the stage is the next one with a date.
+    stage = {"stage": request.stage} if request.stage_on is None else {}
+    body = SpaceRequestIn.model_validate({**about, **stage, **request.form})
     needs = derive_needs(
         Ask(
             stated=body.stated(),
             today=AS_OF,
             modality=request.modality,
             stage=request.stage,
-            stage_on=firm.entries[-1].entered_on,
+            stage_on=next(one.entered_on for one in firm.entries if one.stage == request.stage),
             programmes=body.programmes,
             soft=frozenset(body.soft),
             hard=frozenset(body.hard),

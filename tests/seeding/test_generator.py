@@ -272,17 +272,17 @@ def test_firms_ask_for_the_stage_their_product_is_about_to_enter(
 ) -> None:
     filed = {row.id: row for row in cast("list[SpaceRequest]", dataset.tables["space_requests"])}
     assets = {row.id: row for row in cast("list[PipelineAsset]", dataset.tables["pipeline_assets"])}
-    last: dict[object, StageEntry] = {}
+    entered: dict[object, dict[str, StageEntry]] = defaultdict(dict)
     for entry in cast("list[StageEntry]", dataset.tables["pipeline_stage_entries"]):
-        last[entry.pipeline_asset_id] = entry
+        entered[entry.pipeline_asset_id][entry.stage] = entry
 
     assert len(filed) == len(reference.requests)
     for row in reference.requests:
         request = filed[reference_id("space_requests", row.code)]
-        asset, entry = assets[request.pipeline_asset_id], last[request.pipeline_asset_id]
-        assert asset.company_id == request.company_id
-        assert (asset.modality, entry.stage) == (row.modality.value, row.stage.value)
-        assert entry.expected == (row.stage_on is not None)
+        asset, entries = assets[request.pipeline_asset_id], entered[request.pipeline_asset_id]
+        assert (asset.company_id, asset.modality) == (request.company_id, row.modality.value)
+        assert entries[row.stage.value].expected == (row.stage_on is not None)
+        assert all(entries[stage.value].entered_on == day for stage, day in row.then.items())
 
 
 def test_plants_are_let_by_runs_of_whole_floors(dataset: Dataset) -> None:

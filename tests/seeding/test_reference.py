@@ -76,6 +76,7 @@ def test_gene_island_lies_in_the_medical_zone_and_not_in_medicine_valley(
         # An expectation that says nothing could not fail.
         ("requests.toml", 'kinds = ["unit"]', "", "what fits has kinds"),
         ("requests.toml", "stage_on = 2028-03-01", "", "does not say when its stage begins"),
+        ("requests.toml", "then = { phase_2 = 2029-11-01, ", "then = { ", "leaves out a stage"),
         # Swapped edges of a span.
         ("unit_types.toml", "low = 2.0, high = 4.0", "low = 4.0, high = 2.0", "more than high"),
     ],
