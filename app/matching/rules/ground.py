@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import shapely
@@ -23,8 +24,12 @@ from app.matching.segment import ParkInfo, Rows, Segment
 
 _UNKNOWN_DISTANCE = Width.LARGE.unknown
 _GEOD = Geod(ellps="WGS84")
-#: A degree of latitude, and of longitude at the equator, is nowhere shorter than this.
-_METRES_A_DEGREE = 110_500.0
+#: The radii of curvature of WGS 84 lie between these: along the meridian at the equator, at a pole.
+_LEAST_RADIUS_M, _GREATEST_RADIUS_M = 6_335_439.0, 6_399_594.0
+#: More than rounding can make of a squared chord.
+_SLACK = 1e-13
+#: Unit vectors of each building, worked out once for a segment.
+_DIRECTIONS: WeakKeyDictionary[Segment, NDArray[np.float64]] = WeakKeyDictionary()
 #: PostGIS rounds distances to this many parts of a metre, and so do we.
 _NANOMETRES = 1e8
 
@@ -217,17 +222,33 @@ def metres_to(centres: NDArray[np.float64], point: Mapping[str, float]) -> NDArr
     return found
 
 
-def _maybe_near(centres: NDArray[np.float64], point: Mapping[str, float]) -> NDArray[np.bool_]:
-    """A box around all that can be near enough; geodesics are dear."""
-    reach = point["within_m"] / _METRES_A_DEGREE
-    near: NDArray[np.bool_] = np.abs(centres[:, 1] - point["lat"]) <= reach
-    polewards = min(abs(point["lat"]) + reach, 90.0)
-    shrinks = math.cos(math.radians(polewards))
-    # A way along a great circle comes nearer to the pole than its ends: one part in a hundred.
-    if reach * 1.01 < 180 * shrinks:
-        apart = np.abs((centres[:, 0] - point["lon"] + 180) % 360 - 180)
-        near &= apart * shrinks <= reach * 1.01
-    return near
+def is_near(
+    centres: NDArray[np.float64], directions: NDArray[np.float64], point: Mapping[str, float]
+) -> NDArray[np.bool_]:
+    """Which centres are near enough; ``directions`` are those of the centres.
+
+    Geodesics are dear, so they are measured only where the sphere leaves it open: every way on the
+    ellipsoid is between ``_LEAST_RADIUS_M`` and ``_GREATEST_RADIUS_M`` times as long as the same
+    way, by latitude and longitude, on a sphere of radius 1; so is then the shortest.
+    """
+    within = point["within_m"]
+    one = directions_of(np.array([[point["lon"], point["lat"]]]))[0]
+    squared = 2 - 2 * (directions @ one)
+    truths: NDArray[np.bool_] = squared <= _squared_chord(within / _GREATEST_RADIUS_M) - _SLACK
+    is_open = ~truths & (squared <= _squared_chord(within / _LEAST_RADIUS_M) + _SLACK)
+    if is_open.any():
+        truths[is_open] = metres_to(centres[is_open], point) <= within
+    return truths
+
+
+def _squared_chord(angle: float) -> float:
+    return float((2 * math.sin(min(angle, math.pi) / 2)) ** 2)
+
+
+def directions_of(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit vectors of longitudes and latitudes, shape ``(n, 3)``."""
+    lon, lat = np.radians(centres).T
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
 
 
 def near_rule() -> Constraint:
@@ -237,9 +258,10 @@ def near_rule() -> Constraint:
 
     def form(segment: Segment, need: Any) -> Ground:
         centres = segment.buildings.centre
-        truths = _maybe_near(centres, need)
-        truths[truths] = metres_to(centres[truths], need) <= need["within_m"]
-        return Ground(truths)
+        directions = _DIRECTIONS.get(segment)
+        if directions is None:
+            directions = _DIRECTIONS[segment] = directions_of(centres)
+        return Ground(is_near(centres, directions, need))
 
     def have(segment: Segment, row: int, need: Any) -> Any:
         place = segment.building_of(row)
