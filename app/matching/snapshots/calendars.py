@@ -82,6 +82,18 @@ def promised_steps(owner: Wide, taken: Taken, amount: Wide) -> Steps:
     return _changes(at, day, used)
 
 
+def steps_since(steps: Steps, day: int) -> Steps:
+    """The same from a day on: of what was before, only what still holds then is kept."""
+    at, days, levels = steps
+    kept = np.ones(len(at), dtype=np.bool_)
+    kept[:-1] = (at[1:] != at[:-1]) | (days[1:] > day)
+    at, days, levels = at[kept], days[kept], levels[kept]
+    # What begins with nothing need not be said.
+    first = np.append(True, at[1:] != at[:-1])[: len(at)]
+    said = ~first | (levels != 0)
+    return at[said], days[said], levels[said]
+
+
 def row_ranges(sorted_fids: Wide, wanted: Wide) -> tuple[Wide, Wide]:
     """For each number wanted, its first row and the one behind its last."""
     low = np.searchsorted(sorted_fids, wanted, "left")

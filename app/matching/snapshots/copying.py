@@ -17,7 +17,7 @@ from psycopg import ClientCursor, Connection, errors
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-Columns = dict[str, NDArray[np.integer]]
+Columns = dict[str, NDArray[Any]]
 
 _WORD = 8
 #: Before the first row: signature, flags, and the length of an extension that is not there.
@@ -28,16 +28,29 @@ _TRAILER = 2
 _COUNT, _LENGTH = 2, 4
 #: Rows are turned into columns in pieces that stay in the processor's cache.
 _PIECE_BYTES = 1 << 20
-_ENTIRE = 64
+#: Of a UUID, two numbers are made.
+_UUID = 16
+_UUID_PARTS = np.dtype([("high", ">u8"), ("low", ">u8")])
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A whole number in SQL, never null, and how many bytes hold it: 1, 2, 4 or 8."""
+    """A whole number in SQL and how many bytes hold it: 1, 2, 4 or 8; or a UUID: 16.
+
+    Attributes:
+        name: of the column that is made of it.
+        sql: of its value.
+        width: bytes.
+        unknown: what stands for NULL; without it the value is never null. Other values are not
+            negative then.
+        words: the value is a word, or true or false, and its number is by this list.
+    """
 
     name: str
     sql: str
     width: int
+    unknown: int | None = None
+    words: tuple[tuple[str, int], ...] = ()
 
 
 def read_columns(
@@ -57,11 +70,11 @@ def read_columns(
     chosen = ", ".join(_word_sql(word) for word in words)
     statement = f"COPY (SELECT {chosen} {source}) TO STDOUT (FORMAT BINARY)"
     query = ClientCursor(connection).mogrify(statement, parameters).encode()
-    pieces: dict[str, list[NDArray[np.integer]]] = {field.name: [] for field in fields}
+    pieces: dict[str, list[NDArray[Any]]] = {field.name: [] for field in fields}
     for piece in _pieces(connection, query):
         rows = np.frombuffer(piece, dtype=row)
         for name, parts in pieces.items():
-            parts.append(rows[name].astype(rows.dtype[name].newbyteorder("=")))
+            parts.append(rows[name].astype(row[name].newbyteorder("=")))
     return {name: np.concatenate(parts) for name, parts in pieces.items()}
 
 
@@ -72,7 +85,7 @@ def _words(fields: Sequence[Field]) -> list[list[Field]]:
     for field in sorted(fields, key=lambda field: -field.width):
         if left < field.width:
             words.append([])
-            left = _WORD
+            left = max(_WORD, field.width)
         words[-1].append(field)
         left -= field.width
     return words
@@ -80,29 +93,48 @@ def _words(fields: Sequence[Field]) -> list[list[Field]]:
 
 def _row(words: Sequence[Sequence[Field]]) -> np.dtype[np.void]:
     names, formats, offsets = [], [], []
-    for place, word in enumerate(words):
-        offset = _COUNT + place * (_LENGTH + _WORD) + _LENGTH
+    offset = _COUNT
+    for word in words:
+        offset += _LENGTH
+        begins = offset
         for field in word:
             names.append(field.name)
-            formats.append(f">i{field.width}")
+            formats.append(_UUID_PARTS if field.width == _UUID else f">i{field.width}")
             offsets.append(offset)
             offset += field.width
-    size = _COUNT + len(words) * (_LENGTH + _WORD)
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+        offset = begins + max(_WORD, offset - begins)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": offset})
 
 
 def _word_sql(word: Sequence[Field]) -> str:
     """The first field in the highest bytes, as they are sent."""
+    if word[0].width == _UUID:
+        return word[0].sql
     placed = []
-    shift = _ENTIRE
+    shift = _WORD * 8
     for field in word:
-        bits = field.width * 8
-        shift -= bits
-        if bits == _ENTIRE:
-            return f"({field.sql})::int8"
-        kept = f"(({field.sql})::int8 & {(1 << bits) - 1})"
-        placed.append(f"{kept} << {shift}" if shift else kept)
-    return " | ".join(f"({one})" for one in placed)
+        shift -= field.width * 8
+        placed.append(f"({_placed(field, shift)})")
+    return " | ".join(placed)
+
+
+def _placed(field: Field, shift: int) -> str:
+    """SQL of a field at its place in a word of 64 bits; constants are placed here already."""
+    if field.words:
+        cases = " ".join(
+            f"WHEN {word} THEN {_bits(cell, field, shift)}" for word, cell in field.words
+        )
+        return f"CASE {field.sql} {cases} ELSE {_bits(field.unknown or 0, field, shift)} END"
+    value = f"({field.sql})::int8"
+    if field.unknown is not None:
+        return f"coalesce({value} << {shift}, {_bits(field.unknown, field, shift)})"
+    return f"({value} & {(1 << field.width * 8) - 1}) << {shift}" if field.width < _WORD else value
+
+
+def _bits(cell: int, field: Field, shift: int) -> str:
+    """A constant at its place, as a signed number of 64 bits."""
+    bits = (cell & (1 << field.width * 8) - 1) << shift
+    return f"'{bits - (1 << 64) if bits >> 63 else bits}'::int8"
 
 
 def _pieces(connection: Connection[Any], query: bytes) -> Iterator[bytearray]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -25,11 +25,12 @@ from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Engine
 
 from app.demand.rules import BuildingRules
+from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError
 from app.matching.segment import Snapshot, Version, Wide
 from app.matching.snapshots.changes import read_changes
 from app.matching.snapshots.layers import Layer, Layers, folded, laid
-from app.matching.snapshots.load import NEVER_US, Connection, load, read_version
+from app.matching.snapshots.load import NEVER_US, Connection, Loaded, load, read_version
 from app.matching.snapshots.store import Kept, Store, database_identity
 
 logger = structlog.get_logger(__name__)
@@ -57,6 +58,8 @@ _NEWER_UNITS = 2_000
 _RESTS = 10
 #: Connections that read everything together.
 _READERS = 2
+#: Clocks may differ, and a segment may be days old.
+_PAST_DAYS = 92
 _RETRY_SECONDS = (0.05, 2.0)
 _FIRST_SECONDS = 60.0
 _LINKED = """
@@ -267,7 +270,7 @@ class Follower:
         if not changes.building_ids <= ids:
             return True  # one is gone, and nobody remembers its number
         with READ_SECONDS.labels("changes").time():
-            loaded = load([connection], version.taken_at, ids, rules=self._rules)
+            loaded = self._load([connection], version, ids)
         REREAD.inc(len(ids))
         self._layers = laid(self._layers, loaded, self._begun)
         return False
@@ -362,13 +365,19 @@ class Follower:
     def _read_everything(self) -> Kept:
         with READ_SECONDS.labels("everything").time(), self._readers(_READERS) as readers:
             version = read_version(readers[0])
-            return Kept(load(readers, version.taken_at, rules=self._rules), version)
+            return Kept(self._load(readers, version), version)
 
     def _read_some(self, fids: Wide) -> Kept:
         with READ_SECONDS.labels("fold").time(), self._readers(1) as (reader,):
             version = read_version(reader)
             ids = _linked(reader, frozenset(), fids)
-            return Kept(load([reader], version.taken_at, ids, rules=self._rules), version)
+            return Kept(self._load([reader], version, ids), version)
+
+    def _load(
+        self, readers: list[Connection], version: Version, ids: frozenset[UUID] | None = None
+    ) -> Loaded:
+        since = calendars_since(version)
+        return load(readers, version.taken_at, ids, rules=self._rules, since=since)
 
     @contextmanager
     def _readers(self, count: int) -> Iterator[list[Connection]]:
@@ -381,6 +390,11 @@ class Follower:
             for reader in readers[1:]:
                 reader.execute(f"SET TRANSACTION SNAPSHOT '{seen}'")
             yield readers
+
+
+def calendars_since(version: Version) -> date:
+    """The first day that calendars of a snapshot tell of: nobody asks about days that are gone."""
+    return civil_day(version.taken_at) - timedelta(days=_PAST_DAYS)
 
 
 def _follows(later: Version, earlier: Version) -> bool:

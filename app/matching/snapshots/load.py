@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -34,6 +34,7 @@ from app.matching.snapshots.calendars import (
     promised_steps,
     row_on,
     row_ranges,
+    steps_since,
 )
 from app.matching.snapshots.copying import Columns, Field, read_columns
 from app.matching.snapshots.distances import nearest
@@ -79,7 +80,7 @@ def load_segment(
     """
     with connection_of(session) as connection:
         taken = read_version(connection, as_of)
-        return load([connection], taken.taken_at, buildings, version, rules).segment
+        return load([connection], taken.taken_at, buildings, version, rules=rules).segment
 
 
 def load_buildings(
@@ -100,7 +101,7 @@ def load_snapshot(
     with connection_of(session) as connection:
         instant = version.taken_at if as_of is None and version is not None else as_of
         taken = read_version(connection, instant)
-        loaded = load([connection], taken.taken_at, None, version, rules)
+        loaded = load([connection], taken.taken_at, None, version, rules=rules)
         return Snapshot((loaded.segment,), version or taken)
 
 
@@ -153,28 +154,39 @@ def _ordinal(day: str) -> str:
     return f"({day} - DATE '0001-01-01' + 1)"
 
 
-def _microseconds(instant: str) -> str:
-    """SQL of microseconds since 1970; ``NEVER_US`` where there is no such instant."""
-    return f"CASE WHEN isfinite({instant}) THEN (extract(epoch FROM {instant}) * 1000000)::int8 ELSE {NEVER_US} END"  # noqa: E501
+def _turns(begins: str, ends: str) -> str:
+    """SQL of when a row will be believed, or believed no more: microseconds since 1970.
+
+    Negative where it is not believed yet; ``NEVER_US`` where it will be for ever.
+    """
+    return (
+        f"CASE WHEN {begins} <= %(as_of)s THEN CASE WHEN isfinite({ends})"
+        f" THEN (extract(epoch FROM {ends}) * 1000000)::int8 ELSE {NEVER_US} END"
+        f" ELSE -(extract(epoch FROM {begins}) * 1000000)::int8 END"
+    )
 
 
-def _cell(column: Column, sql: str) -> str:
-    """SQL of a column's cell, from SQL of its value."""
+def _cell(column: Column, sql: str) -> Field:
+    """The field of a column's cell, from SQL of its value."""
     width = column.width
+    size, unknown = np.dtype(width.value).itemsize, width.unknown
     if column.kind is Kind.RANK:
-        known = " ".join(
-            f"WHEN '{word}' THEN {place}" for place, word in enumerate(column.order, start=1)
-        )
-        return f"CASE WHEN {sql} IS NULL THEN {width.unknown} ELSE CASE {sql} {known} END END"
+        words = tuple((f"'{word}'", place) for place, word in enumerate(column.order, start=1))
+        return Field(column.name, sql, size, unknown, words)
     if column.kind is Kind.FLAG:
-        return f"coalesce(({sql})::int4, {width.unknown})"
+        return Field(column.name, sql, size, unknown, (("true", 1), ("false", 0)))
     scaled = sql if column.grain == 1 else f"({sql}) * {column.grain}"
-    return f"least(coalesce(({scaled})::int8, {width.unknown}), {width.most})"
+    return Field(
+        column.name,
+        f"least(coalesce(({scaled})::int8, {width.unknown}), {width.most})",
+        size,
+    )
 
 
 #: A unit's own value of each column that is read; "its floor's" and "its building's" come later.
 _VALUES = {
-    "min_part": "u.min_part",
+    # What is let by the m² has as much of it.
+    "leasable_area_m2": "CASE u.capacity_measure WHEN 'place' THEN u.leasable_area_m2 END",
     "keeps_lettable_remainder": "u.remainder_rule = 'lettable'",
     "power_density_w_m2": "coalesce(u.power_density_w_m2,"
     " round(u.power_kva * 1000 / u.leasable_area_m2, 1))",
@@ -192,21 +204,14 @@ _OF_FLOORS = ("floor_load_kn_m2", "clear_height_m")
 _OF_BUILDINGS = (
     *("freight_lift_t", "hoist_opening", "steam", "gas", "purified_water", "dual_power_feed"),
 )
-_BYTES = {Width.SMALL: 1, Width.MIDDLE: 2, Width.LARGE: 4}
 
 
 def _cells(names: Collection[str], alias: str, values: Mapping[str, str]) -> list[Field]:
-    return [
-        Field(
-            name,
-            _cell(COLUMNS[name], values.get(name, f"{alias}.{name}")),
-            _BYTES[COLUMNS[name].width],
-        )
-        for name in names
-    ]
+    return [_cell(COLUMNS[name], values.get(name, f"{alias}.{name}")) for name in names]
 
 
 _UNIT_FIELDS = (
+    Field("id", "u.id", 16),
     Field("fid", "u.fid", 8),
     Field("floor_fid", "f.fid", 8),
     Field("usable_from", _ordinal("lower(u.usable)"), 4),
@@ -214,22 +219,17 @@ _UNIT_FIELDS = (
     # Facts that never change hold from day 0 on.
     Field(
         "valid_from",
-        f"CASE WHEN isfinite(lower(u.valid)) THEN {_ordinal('lower(u.valid)')} ELSE 0 END",
+        "CASE WHEN lower_inf(u.valid) OR NOT isfinite(lower(u.valid)) THEN 0"
+        f" ELSE {_ordinal('lower(u.valid)')} END",
         4,
     ),
     Field(
         "valid_until",
-        f"CASE WHEN isfinite(upper(u.valid)) THEN {_ordinal('upper(u.valid)')} ELSE {NEVER} END",
+        f"CASE WHEN upper_inf(u.valid) OR NOT isfinite(upper(u.valid)) THEN {NEVER}"
+        f" ELSE {_ordinal('upper(u.valid)')} END",
         4,
     ),
-    Field("believed", "(u.known_from <= %(as_of)s)::int4", 1),
-    Field(
-        "turns_us",
-        _microseconds(
-            "(CASE WHEN u.known_from > %(as_of)s THEN u.known_from ELSE u.known_until END)"
-        ),
-        8,
-    ),
+    Field("turns_us", _turns("u.known_from", "u.known_until"), 8),
     *_cells([name for name in COLUMNS if name not in _WORKED_OUT], "u", _VALUES),
 )
 _UNITS = """
@@ -284,22 +284,15 @@ GROUP BY k.code"""
 _FACILITIES = "SELECT facility_type, ST_X(geom), ST_Y(geom) FROM shared_facilities"
 
 _CLAIM_FIELDS = (
-    Field("fid", "u.fid", 8),
+    Field("unit", "c.unit_id", 16),
     Field("first", _ordinal("lower(c.period)"), 4),
     Field("until", f"coalesce({_ordinal('upper(c.period)')}, {NEVER})", 4),
     Field("quantity", f"least((c.quantity * {QUANTITY_GRAIN})::int8, {Width.LARGE.most})", 4),
-    Field("believed", "(lower(c.live) <= %(as_of)s)::int4", 1),
-    Field(
-        "turns_us",
-        _microseconds(
-            "(CASE WHEN lower(c.live) > %(as_of)s THEN lower(c.live) ELSE upper(c.live) END)"
-        ),
-        8,
-    ),
+    Field("turns_us", _turns("lower(c.live)", "upper(c.live)"), 8),
 )
+# Units are told by their ids and found here: joining a million of them takes the server longer.
 _CLAIMS = """
-FROM {claims} c JOIN units u ON u.id = c.unit_id
-WHERE (upper_inf(c.live) OR upper(c.live) > %(as_of)s)"""
+FROM {claims} c WHERE (upper_inf(c.live) OR upper(c.live) > %(as_of)s)"""
 #: Claims as a snapshot saw them.
 _SEEN_CLAIMS = """(
     SELECT unit_id, period, quantity,
@@ -308,10 +301,9 @@ _SEEN_CLAIMS = """(
     FROM claims WHERE pg_visible_in_snapshot(made_xid, %(version)s::pg_snapshot)
 )"""
 
-_WALL_FIELDS = (Field("one", "u.fid", 8), Field("other", "n.fid", 8))
-_WALLS = """
-FROM unit_walls w JOIN units u ON u.id = w.unit_id JOIN units n ON n.id = w.neighbour_id
-WHERE true"""
+_WALL_FIELDS = (Field("one", "w.unit_id", 16), Field("other", "w.neighbour_id", 16))
+_WALLS = "FROM unit_walls w WHERE true"
+_IN_BUILDINGS = " AND {} IN (SELECT id FROM units WHERE building_id = ANY (%(buildings)s))"
 _LINK_FIELDS = (
     Field("one", "a.fid", 8),
     Field("other", "b.fid", 8),
@@ -343,13 +335,17 @@ def load(
     as_of: datetime,
     buildings: Collection[UUID] | None = None,
     version: Version | None = None,
+    *,
     rules: BuildingRules | None = None,
+    since: date | None = None,
 ) -> Loaded:
     """A segment over connections that all see the same; see ``load_segment``.
 
-    Each connection has a transaction open; statements are shared out among them.
+    Each connection has a transaction open; statements are shared out among them. Of calendars only
+    the days from ``since`` on are asked about, so that what was before may be left out.
     """
-    return _put_together(_read(connections, as_of, buildings, version), rules or building_rules())
+    read = _read(connections, as_of, buildings, version)
+    return _put_together(read, rules or building_rules(), 0 if since is None else since.toordinal())
 
 
 def _read(
@@ -369,12 +365,15 @@ def _read(
             return ""
         return "".join(f" AND {column} = ANY (%(buildings)s)" for column in columns)
 
+    def of_units(column: str) -> str:
+        return "" if buildings is None else _IN_BUILDINGS.format(column)
+
     claims = _CLAIMS.format(claims="claims" if version is None else _SEEN_CLAIMS)
     # The longest first.
     copies = {
         "units": (_UNIT_FIELDS, _UNITS + within("u.building_id")),
-        "claims": (_CLAIM_FIELDS, claims + within("u.building_id")),
-        "walls": (_WALL_FIELDS, _WALLS + within("u.building_id")),
+        "claims": (_CLAIM_FIELDS, claims + of_units("c.unit_id")),
+        "walls": (_WALL_FIELDS, _WALLS + of_units("w.unit_id")),
         "floors": (_FLOOR_FIELDS, _FLOORS + within("f.building_id")),
         "buildings": (_BUILDING_FIELDS, _BUILDINGS + within("b.id")),
         "links": (_LINK_FIELDS, _LINKS + within("a.id", "b.id")),
@@ -403,10 +402,33 @@ def _read(
         return _Read(**dict(zip(names, pool.map(run, names), strict=True)))
 
 
+class _Ids:
+    """Finds units by their ids."""
+
+    def __init__(self, ids: NDArray[Any], fids: Wide) -> None:
+        order = np.argsort(ids["high"])
+        self._high, self._low = ids["high"][order], ids["low"][order]
+        self._fids = fids[order]
+
+    def fids(self, wanted: NDArray[Any]) -> Wide:
+        """The number of each; -1 where there is none."""
+        if not len(self._fids):
+            return np.full(len(wanted), -1)
+        at = np.minimum(np.searchsorted(self._high, wanted["high"]), len(self._fids) - 1)
+        alike = self._high[at] == wanted["high"]
+        # Halves of ids may be alike by chance, and others made them so on purpose.
+        for place in np.flatnonzero(alike & (self._low[at] != wanted["low"])):
+            end = np.searchsorted(self._high, wanted["high"][place], "right")
+            some = np.flatnonzero(self._low[at[place] : end] == wanted["low"][place])
+            alike[place] = len(some) > 0
+            at[place] += some[0] if len(some) else 0
+        return np.where(alike, self._fids[at], -1)
+
+
 # ---- what is made of it ------------------------------------------------------------------------
 
 
-def _put_together(read: _Read, rules: BuildingRules) -> Loaded:
+def _put_together(read: _Read, rules: BuildingRules, since: int) -> Loaded:
     buildings = _sorted(read.buildings, "fid")
     floors = _sorted(read.floors, "fid")
     floors["building"] = _places(buildings["fid"], floors["building_fid"])
@@ -417,7 +439,7 @@ def _put_together(read: _Read, rules: BuildingRules) -> Loaded:
     units = _only(units, units["floor"] >= 0)
     turns = np.full(len(buildings["fid"]), NEVER_US)
     _turn(turns, floors["building"][units["floor"]], units["turns_us"])
-    units = _only(units, units["believed"] > 0)
+    units = _only(units, units["turns_us"] > 0)
     order = np.lexsort((units["valid_from"], units["fid"]))
     units = {name: column[order] for name, column in units.items()}
     building = floors["building"][units["floor"]].astype(np.int64)
@@ -430,12 +452,14 @@ def _put_together(read: _Read, rules: BuildingRules) -> Loaded:
             )
         )
     )
+    ids = _Ids(units["id"], rows.fid)
     claims = read.claims
-    claimed = row_on(rows, claims["fid"].astype(np.int64), claims["first"].astype(np.int64))
+    claims["fid"] = ids.fids(claims["unit"])
+    claimed = row_on(rows, claims["fid"], claims["first"].astype(np.int64))
     known = claimed >= 0
     claims, claimed = _only(claims, known), claimed[known]
     _turn(turns, building[claimed], claims["turns_us"])
-    believed = claims["believed"] > 0
+    believed = claims["turns_us"] > 0
     claims, claimed = _only(claims, believed), claimed[believed]
     taken = Taken(*(claims[name].astype(np.int64) for name in Taken._fields))
 
@@ -449,9 +473,9 @@ def _put_together(read: _Read, rules: BuildingRules) -> Loaded:
             buildings=raw_buildings,
             floors=floors,
             units=units,
-            steps=free_steps(rows, taken),
-            power=_power(units, taken, claimed, building),
-            walls=_walls(rows, read.walls),
+            steps=steps_since(free_steps(rows, taken), since),
+            power=steps_since(_power(units, taken, claimed, building), since),
+            walls=_walls(rows, ids.fids(read.walls["one"]), ids.fids(read.walls["other"])),
             links=_links(buildings["fid"], read.links),
         )
     )
@@ -481,7 +505,7 @@ def _places(sorted_fids: NDArray[np.integer], wanted: NDArray[np.integer]) -> Wi
 
 def _turn(turns: Wide, building: NDArray[np.integer], turns_us: NDArray[np.integer]) -> None:
     some = np.flatnonzero(turns_us != NEVER_US)
-    np.minimum.at(turns, building[some], turns_us[some])
+    np.minimum.at(turns, building[some], np.abs(turns_us[some]))
 
 
 def _fill_up(
@@ -489,6 +513,9 @@ def _fill_up(
 ) -> None:
     """What a unit does not say of itself, its floor or building says; and the storey rule."""
     floor = units["floor"]
+    area = units["leasable_area_m2"]
+    by_area = area == Width.LARGE.unknown
+    area[by_area] = units["capacity"][by_area]
     for names, source, place in (
         (_OF_FLOORS, floors, floor),
         (_OF_BUILDINGS, buildings, building),
@@ -545,9 +572,9 @@ def _power(units: Columns, taken: Taken, claimed: Wide, building: Wide) -> Steps
     )
 
 
-def _walls(rows: Rows, walls: Columns) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _walls(rows: Rows, ones: Wide, others: Wide) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Pairs of rows; a unit of several rows has its walls in each."""
-    ends = [row_ranges(rows.fid, walls[name].astype(np.int64)) for name in ("one", "other")]
+    ends = [row_ranges(rows.fid, fids) for fids in (ones, others)]
     counts = [high - low for low, high in ends]
     pair = np.repeat(np.arange(len(counts[0])), counts[0] * counts[1])
     within = np.arange(len(pair)) - np.searchsorted(pair, pair)

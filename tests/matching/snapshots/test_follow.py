@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from app.matching.segment import Snapshot
 from app.matching.snapshots.changes import forget_changes_before
-from app.matching.snapshots.follow import Follower
-from app.matching.snapshots.load import load_snapshot
+from app.matching.snapshots.follow import Follower, calendars_since
+from app.matching.snapshots.load import connection_of, load, read_version
 from app.models.space import Building, Unit
 from tests.factories import geometry, make_building, make_claim, make_floor, make_parcel, make_unit
 from tests.matching.snapshots.same import told
@@ -53,8 +53,11 @@ def committed(session: Session) -> int:
 
 
 def fresh(engine: Engine) -> Snapshot:
-    with Session(engine) as session:
-        return load_snapshot(session, rules=RULES)
+    with Session(engine) as session, connection_of(session) as connection:
+        version = read_version(connection)
+        since = calendars_since(version)
+        loaded = load([connection], version.taken_at, rules=RULES, since=since)
+        return Snapshot((loaded.segment,), version)
 
 
 def seen(follower: Follower, number: int) -> Snapshot:

@@ -15,7 +15,13 @@ from app.matching.columns import BY_WIDTH, COLUMNS, FACILITIES, NEVER, Kind, Wid
 from app.matching.rules.special import storey_class
 from app.matching.segment import Segment
 from app.matching.snapshots import candidates
-from app.matching.snapshots.load import load_buildings, load_segment, load_snapshot
+from app.matching.snapshots.load import (
+    connection_of,
+    load,
+    load_buildings,
+    load_segment,
+    load_snapshot,
+)
 from tests.matching.snapshots.worlds import DAY, RULES, make_world
 
 STARTS = (DAY, DAY + timedelta(days=100), DAY + timedelta(days=150), DAY + timedelta(days=300))
@@ -226,6 +232,30 @@ def test_a_calendar_that_believes_what_has_lapsed_would_be_found(session: Sessio
     earlier = load_segment(session, as_of=as_of - timedelta(hours=3), rules=RULES)
 
     assert calendar_faults(earlier, expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_days_that_are_gone_may_be_left_out_and_no_others(session: Session, seed: int) -> None:
+    make_world(session, seed)
+    as_of = now(session)
+    since = DAY + timedelta(days=100)
+
+    whole = load_segment(session, as_of=as_of, rules=RULES)
+    with connection_of(session) as connection:
+        short = load([connection], as_of, rules=RULES, since=since).segment
+
+    assert len(short.step_day) < len(whole.step_day)
+    for row in range(len(whole)):
+        for need in (1, 3000, int(whole.column("capacity")[row])):
+            mine, theirs = (
+                [
+                    (max(begin, since.toordinal()), end)
+                    for begin, end in free_ranges(one, row, need)
+                    if end > since.toordinal()
+                ]
+                for one in (short, whole)
+            )
+            assert mine == theirs
 
 
 def test_power_promised_is_what_the_statement_says(session: Session) -> None:
