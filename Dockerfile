@@ -15,7 +15,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     SPACE_RELAY_HOME=/var/lib/space-relay \
-    SPACE_RELAY_LOG_JSON=true
+    SPACE_RELAY_LOG_JSON=true \
+    NUMBA_CACHE_DIR=/var/lib/space-relay/kernels
 RUN useradd --system --uid 10001 --no-create-home space-relay \
     && install -d -o space-relay -g space-relay /var/lib/space-relay
 WORKDIR /srv/space-relay

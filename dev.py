@@ -207,6 +207,7 @@ def set_up(*, tests: bool = False) -> None:
         ensure_system_packages(tests=tests)
         ensure_venv()
         ensure_python_packages()
+        ensure_kernels()
         # The console's build joins here: Node comes with the Python packages above, and
         # its output is stamped like theirs.
 
@@ -371,6 +372,22 @@ def ensure_python_packages() -> None:
 
     again = f"{PYTHON} -m pip install --require-hashes -r {LOCK.name}"
     once("python-packages", packages_hash(), install)
+
+
+def ensure_kernels() -> None:
+    """The search kernels, compiled: else the first firm that asks would wait a minute for them."""
+    sources = sorted((ROOT / "app/matching").rglob("*.py"))
+
+    def compile_them() -> None:
+        say("compiling the search kernels (a minute)")
+        # The compiler looks at a kernel's own file only, not at those of what it calls.
+        for kept in (ROOT / "app/matching").rglob("*.nb[ic]"):
+            kept.unlink()
+        again = f"{PYTHON} -m app warm"
+        must(str(PYTHON), "-m", "app", "warm", remedy=again)
+
+    parts = [packages_hash().encode(), *(path.read_bytes() for path in sources)]
+    once("kernels", hashlib.sha256(b"\0".join(parts)).hexdigest(), compile_them)
 
 
 def packages_hash() -> str:

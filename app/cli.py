@@ -27,6 +27,7 @@ from app.database.session import transaction
 from app.kernel.clock import SystemClock
 from app.kernel.errors import SpaceRelayError
 from app.main import create_app
+from app.matching.warm import warm_up
 from app.security.actors import Role, Scope
 from app.security.credentials import (
     find_company,
@@ -167,6 +168,13 @@ def migrate() -> None:
     with opened_engine() as engine:
         migrate_to_head(engine)
     out.print("the schema is up to date")
+
+
+@app.command()
+def warm() -> None:
+    """Compile the search kernels, once for each release on each kind of machine."""
+    warm_up()
+    out.print("the search kernels are compiled")
 
 
 @app.command(name="seed")
