@@ -7,10 +7,15 @@ import structlog
 from sqlalchemy import Engine
 
 from app.database.session import session_factory, transaction
+from app.demand.rules import load_rules
 from app.jobs.queue import make_queue
 from app.kernel.clock import Clock, SystemClock
+from app.matching.answers.fit_out import load_fit_out
+from app.matching.answers.question import Tables
+from app.matching.answers.watching import watch
 from app.matching.snapshots.changes import forget_changes_before
 from app.security.idempotency import forget_before
+from app.settings import settings
 
 logger = structlog.get_logger(__name__)
 
@@ -43,5 +48,16 @@ def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procras
             forgotten = forget_changes_before(session, now() - CHANGES_RETENTION)
         logger.info("forgot changes of space", count=forgotten, scheduled=timestamp)
         return forgotten
+
+    @queue.periodic(cron="* * * * *")
+    @queue.task(name="watch_requests", queueing_lock="watch_requests")
+    def watch_requests(timestamp: int) -> int:
+        """Every minute: judge open requests on the space that changed, and tell what turned."""
+        data_dir = settings().data_dir
+        tables = Tables(load_rules(data_dir), load_fit_out(data_dir))
+        with sessions() as session, transaction(session):
+            told = watch(session, tables=tables, now=now())
+        logger.info("watched requests", events=told, scheduled=timestamp)
+        return told
 
     return queue

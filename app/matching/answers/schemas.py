@@ -5,20 +5,21 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from app.inventory.filters import Instant, Word
 from app.matching.engine.candidates import BundleShape, CandidateKind
 
 
-def _whole(value: Decimal | float) -> float:
+def _whole(value: Decimal | float) -> Any:
     """A number as JSON writes it: whole ones without decimals."""
     return int(value) if value == int(value) else float(value)
 
 
+_SHOWN = PlainSerializer(_whole, when_used="json"), WithJsonSchema({"type": "number"})
 # A decimal of at most six places is written as a JSON number with the very same digits.
-Exact = Annotated[Decimal, PlainSerializer(_whole, return_type=float, when_used="json")]
-Number = Annotated[float, PlainSerializer(_whole, return_type=float, when_used="json")]
+Exact = Annotated[Decimal, *_SHOWN]
+Number = Annotated[float, *_SHOWN]
 Zh = Annotated[str, Field(description="中文")]
 En = Annotated[str, Field(description="English")]
 Hundredths = Annotated[int, Field(ge=0, le=100)]
