@@ -59,6 +59,9 @@ class Width(Enum):
     MIDDLE = np.int16
     LARGE = np.int32
 
+    # One of its kind: matrices are looked up by it, hundreds of times a search.
+    __hash__ = object.__hash__
+
     @property
     def unknown(self) -> int:
         """The cell of what is not known."""

@@ -24,7 +24,7 @@ from app.matching.engine.parts import (
 )
 from app.matching.engine.program import SUM, Program, Tests
 from app.matching.forms import Own, Special
-from app.matching.segment import Cells, Large, Middle, Segment, Truths, Wide
+from app.matching.segment import Cells, Large, Middle, Rows, Segment, Truths, Wide
 
 Bytes = NDArray[np.uint8]
 Masks = NDArray[np.uint64]
@@ -41,7 +41,7 @@ UNIT_TYPE = _SMALL.index("unit_type")
 MEASURE = _SMALL.index("capacity_measure")
 KEEPS = _SMALL.index("keeps_lettable_remainder")
 _PER_M2_IN_A_TENTH_KVA = 100_000
-_UNKNOWN = np.array([width.unknown for width in (Width.SMALL, Width.MIDDLE, Width.LARGE)])
+UNKNOWN_OF_WIDTH = np.array([width.unknown for width in (Width.SMALL, Width.MIDDLE, Width.LARGE)])
 _NOBODY = np.zeros(0, dtype=np.int64)
 
 
@@ -172,7 +172,15 @@ class Asked(NamedTuple):
     building_crowd: Wide
 
 
-def checks_of(tests: Tests, picked: Truths) -> Checks:
+def _of_sums(tests: Tests) -> Rows:
+    """The tests of the rules that have a test on a sum."""
+    bits = set(tests.bit[tests.combining == SUM].tolist())
+    return np.array(
+        [at for at, bit in enumerate(tests.bit.tolist()) if bit in bits], dtype=np.int64
+    )
+
+
+def checks_of(tests: Tests, picked: Rows) -> Checks:
     """Some of the tests."""
     bit = tests.bit[picked]
     return Checks(
@@ -183,7 +191,7 @@ def checks_of(tests: Tests, picked: Truths) -> Checks:
         high=np.minimum(tests.high[picked], UNBOUNDED + 1),
         or_unknown=tests.or_unknown[picked],
         adds_up=tests.combining[picked] == SUM,
-        unknown=_UNKNOWN[tests.width[picked]],
+        unknown=UNKNOWN_OF_WIDTH[tests.width[picked]],
         bit=bit,
         mark=np.left_shift(np.uint64(1), bit.astype(np.uint64)),
     )
@@ -201,8 +209,8 @@ def asked_of(program: Program) -> Asked:
     if {Own.WHOLE_FLOOR, Own.WHOLE_BUILDING} & program.own.keys():
         floors, buildings = crowds(program)
     return Asked(
-        tests=checks_of(tests, np.ones(len(tests), dtype=np.bool_)),
-        sums=checks_of(tests, np.isin(tests.bit, tests.bit[tests.combining == SUM])),
+        tests=checks_of(tests, np.arange(len(tests))),
+        sums=checks_of(tests, _of_sums(tests)),
         want=program.wanted,
         start=program.start,
         latest=program.latest,

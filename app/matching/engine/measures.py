@@ -11,11 +11,20 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from app.matching.columns import COLUMNS, NEVER, RENT_DAYS_A_YEAR, Width
+from app.matching.columns import BY_WIDTH, COLUMNS, NEVER, RENT_DAYS_A_YEAR, Width
 from app.matching.engine.availability import term_end
 from app.matching.engine.candidates import Candidate
 from app.matching.engine.compiled import kernel
-from app.matching.engine.kernel import Asked, Units, asked_of, crowds, most_used, units_of
+from app.matching.engine.kernel import (
+    UNKNOWN_OF_WIDTH,
+    Asked,
+    Units,
+    asked_of,
+    cell_at,
+    crowds,
+    most_used,
+    units_of,
+)
 from app.matching.engine.program import Program, adds_up
 from app.matching.forms import Form, Ground, Interval, Intervals, Own, Special
 from app.matching.rules.constraint import Combining
@@ -33,6 +42,13 @@ HEADROOM = (
     ("min_clear_height_m", "clear_height_m"),
     ("min_power_density_w_m2", "power_density_w_m2"),
 )
+#: Of each column the place of its width, and its own among the columns of that width.
+_PLACES = {
+    name: (place, names.index(name))
+    for place, names in enumerate(BY_WIDTH.values())
+    for name in names
+}
+_ALWAYS = ("capacity", "leasable_area_m2", "rent_cny_per_m2_day", "physical_state")
 
 
 @dataclass(frozen=True)
@@ -179,11 +195,31 @@ class _Taken:
         whole: Truths = self.offers.quantities == self.capacity
         return whole
 
+    @cached_property
+    def _gathered(self) -> dict[str, Wide]:
+        """The cells of all columns that are read for certain, in one pass over the rows."""
+        program = self.program
+        wished = [
+            test.column
+            for _, form in program.wishes
+            if isinstance(form, Interval | Intervals)
+            for test in ((form,) if isinstance(form, Interval) else form.all_of)
+        ]
+        spare = [column for key, column in HEADROOM if key in program.demand.hard]
+        names = list(dict.fromkeys([*_ALWAYS, *spare, *wished]))
+        places = np.array([_PLACES[name] for name in names])
+        cells = np.empty((len(names), len(self.offers.rows)), dtype=np.int64)
+        _gather(self.offers.rows, places, units_of(program.segment), cells)
+        return dict(zip(names, cells, strict=True))
+
     def cells(self, column: str) -> Wide:
         """Each row's cell of a column; unknown ones as those of the widest columns."""
-        found = self.program.segment.column(column)[self.offers.rows].astype(np.int64)
-        if COLUMNS[column].width is not Width.LARGE:
-            found[found == COLUMNS[column].width.unknown] = _UNKNOWN_CELL
+        if column in self._gathered:
+            return self._gathered[column]
+        cells = np.empty((1, len(self.offers.rows)), dtype=np.int64)
+        place = np.array([_PLACES[column]])
+        _gather(self.offers.rows, place, units_of(self.program.segment), cells)
+        found: Wide = cells[0]
         return found
 
     def shares(self, column: str) -> Wide:
@@ -296,6 +332,17 @@ class _Taken:
             truths,
         )
         return truths
+
+
+@kernel
+def _gather(rows: Wide, places: Wide, units: Units, cells: Wide) -> None:
+    """The cells of some columns, one after the other; ``places`` are their widths and rows."""
+    for column in range(len(places)):
+        width, place = places[column]
+        unknown = UNKNOWN_OF_WIDTH[width]
+        for i in range(len(rows)):
+            cell = cell_at(width, place, rows[i], units)
+            cells[column, i] = _UNKNOWN_CELL if cell == unknown else cell
 
 
 def _lie_within(test: Interval, cells: Wide) -> Truths:

@@ -16,6 +16,7 @@ from app.matching.engine.compiled import kernel, step
 from app.matching.engine.kernel import (
     FIRST_FREE,
     UNIT_TYPE,
+    UNKNOWN_OF_WIDTH,
     Asked,
     Bytes,
     Checks,
@@ -23,6 +24,7 @@ from app.matching.engine.kernel import (
     Spans,
     Units,
     asked_of,
+    cell_at,
     days_refused,
     free_from,
     offered,
@@ -35,7 +37,7 @@ from app.matching.engine.kernel import (
 from app.matching.engine.parts import UNBOUNDED
 from app.matching.engine.program import PER_UNIT, SUM, Program
 from app.matching.forms import Own
-from app.matching.segment import Large, Rows, Truths, Wide
+from app.matching.segment import Large, Middle, Rows, Truths, Wide
 
 #: Rows that are gone through at a time: their marks stay in the nearest cache.
 _BLOCK = 2048
@@ -43,6 +45,8 @@ _BLOCK = 2048
 _SAMPLES, _SAMPLE = 16, 64
 _REFUSED = np.uint8(1)
 _EIGHT = 8
+#: Where fewer rows of a block than one in so many are left, they are looked at one by one.
+_SPARSE = 24
 _ALL_REFUSED = np.uint64(0x0101010101010101)
 
 
@@ -69,7 +73,7 @@ class _Sieve(NamedTuple):
     Attributes:
         checks: the tests; the first ``shared`` hold for members of bundles too.
         order: in which they are made.
-        passed: how many rows of a sample each lets through.
+        refused: how many rows of a sample each refuses, for each byte that it reads of a row.
         marks: which rows of a block are refused.
         through: those that are not.
     """
@@ -77,7 +81,7 @@ class _Sieve(NamedTuple):
     checks: Checks
     shared: int
     order: Wide
-    passed: Wide
+    refused: Wide
     marks: Bytes
     through: Rows
 
@@ -121,14 +125,15 @@ def _sieve_of(program: Program) -> _Sieve:
         high[tests.combining[order] == SUM] = UNBOUNDED
     latest = program.latest if Own.AVAILABILITY in program.own else NEVER
     nothing = np.zeros(0, dtype=np.int64)
+    width = np.append(2, tests.width[order])
     checks = Checks(
-        width=np.append(2, tests.width[order]),
+        width=width,
         row=np.append(FIRST_FREE, tests.row[order]),
         low=np.append(Width.LARGE.unknown + 1, tests.low[order]),
         high=np.append(latest, high),
         or_unknown=np.append(False, tests.or_unknown[order]),
         adds_up=np.zeros(0, dtype=np.bool_),
-        unknown=nothing,
+        unknown=UNKNOWN_OF_WIDTH[width],
         bit=nothing,
         mark=nothing.astype(np.uint64),
     )
@@ -136,7 +141,7 @@ def _sieve_of(program: Program) -> _Sieve:
         checks=checks,
         shared=1 + len(shared),
         order=np.arange(1 + len(order)),
-        passed=np.zeros(1 + len(order), dtype=np.int64),
+        refused=np.zeros(1 + len(order), dtype=np.int64),
         marks=np.empty(_BLOCK, dtype=np.uint8),
         through=np.empty(_BLOCK, dtype=np.int64),
     )
@@ -192,19 +197,20 @@ def _mark_closed(  # noqa: PLR0917  (as above)
 
 @kernel
 def _put_in_order(low: int, high: int, units: Units, sieve: _Sieve) -> None:
-    """The tests that refuse most of a sample first; members' tests before the others."""
+    """The tests that refuse most for the bytes they read first; members' before the others."""
     stride = max(_SAMPLE, (high - low) // _SAMPLES)
-    marks, passed, order = sieve.marks[:_SAMPLE], sieve.passed, sieve.order
+    marks, refused, order = sieve.marks[:_SAMPLE], sieve.refused, sieve.order
     for test in range(len(order)):
         for begun in range(low, high, stride):
             over = min(begun + _SAMPLE, high)
             marks[:] = 0
             refuse_rows(units, sieve.checks, test, begun, over, _REFUSED, marks)
             for i in range(over - begun):
-                passed[test] += 1 - marks[i]
+                refused[test] += marks[i]
         place = test
         least = sieve.shared if test >= sieve.shared else 0
-        while place > least and passed[order[place - 1]] > passed[test]:
+        refused[test] = (refused[test] << 2) >> sieve.checks.width[test]
+        while place > least and refused[order[place - 1]] < refused[test]:
             order[place] = order[place - 1]
             place -= 1
         order[place] = test
@@ -220,29 +226,63 @@ def _sift(  # noqa: PLR0917  (as above)
     words = (size + _EIGHT - 1) // _EIGHT
     marks = sieve.marks[:size]
     sieve.marks[size : words * _EIGHT] = _REFUSED
-    for era in range(len(live)):
-        if not live[era]:
-            for i in range(size):
-                marks[i] |= units.era[low + i] == era
-    for place in range(len(sieve.order)):
+    _mark_absent(units.era[low:high], live, marks)
+    place, left = 0, size
+    while place < len(sieve.order) and left * _SPARSE > size:
         if place == sieve.shared:
-            for i in range(len(eligible)):
-                eligible[i] = marks[i] == 0
+            _note(marks, eligible)
         refuse_rows(units, sieve.checks, sieve.order[place], low, high, _REFUSED, marks)
-        if _none_left(marks):
-            return 0
-    if len(sieve.order) == sieve.shared:
-        for i in range(len(eligible)):
-            eligible[i] = marks[i] == 0
-    return _compact(low, sieve.marks[: words * _EIGHT].view(np.uint64), sieve.marks, sieve.through)
+        left = size - _sum(marks)
+        place += 1
+    if place == sieve.shared:
+        _note(marks, eligible)
+    as_words = sieve.marks[: words * _EIGHT].view(np.uint64)
+    count = _compact(low, as_words, sieve.marks, sieve.through)
+    while place < len(sieve.order) and count:
+        count = _pick(units, sieve.checks, sieve.order[place], sieve.through, count)
+        place += 1
+        if place == sieve.shared and len(eligible):
+            for i in range(count):
+                eligible[sieve.through[i] - low] = True
+    return count
 
 
 @step
-def _none_left(marks: Bytes) -> bool:
+def _mark_absent(eras: Middle, live: Truths, marks: Bytes) -> None:
+    for era in range(len(live)):
+        if not live[era]:
+            for i in range(len(marks)):
+                marks[i] |= eras[i] == era
+
+
+@step
+def _note(marks: Bytes, eligible: Truths) -> None:
+    for i in range(len(eligible)):
+        eligible[i] = marks[i] == 0
+
+
+@step
+def _pick(units: Units, checks: Checks, test: int, through: Rows, count: int) -> int:
+    """Of some rows those that a test does not refuse, in their order: how many are left."""
+    width, column = checks.width[test], checks.row[test]
+    low, high = checks.low[test], checks.high[test]
+    kept = 0
+    for i in range(count):
+        cell = cell_at(width, column, through[i], units)
+        within = (low <= cell) & (cell <= high)
+        if cell == checks.unknown[test]:
+            within = checks.or_unknown[test]
+        through[kept] = through[i]
+        kept += within
+    return kept
+
+
+@step
+def _sum(marks: Bytes) -> int:
     refused = 0
     for i in range(len(marks)):
         refused += marks[i]
-    return refused == len(marks)
+    return refused
 
 
 @step
