@@ -171,7 +171,7 @@ class BandOut(Shown):
     high: Number
 
 
-class WorksOut(Shown):
+class FitOutItemOut(Shown):
     """One thing to build."""
 
     need: str = Field(description="the need it serves; physical_state: the shell itself")
@@ -186,7 +186,7 @@ class WorksOut(Shown):
 class FitOutOut(Shown):
     """What the space lacks and can be built: a planning assumption, not a quotation."""
 
-    works: list[WorksOut]
+    works: list[FitOutItemOut]
     months: BandOut = Field(description="works run side by side: those of the longest")
     cost_cny: BandOut = Field(description="all works together, 元")
     words_zh: Zh

@@ -11,13 +11,13 @@ from app.matching.answers.outlook import Outlook
 from app.matching.answers.schemas import (
     BandOut,
     ContributionOut,
+    FitOutItemOut,
     FitOutOut,
     NoteOut,
     ReachOut,
     RelayOutlookOut,
     TotalsOut,
     VerdictOut,
-    WorksOut,
 )
 from app.matching.columns import COLUMNS, MONEY_GRAIN, NEVER, QUANTITY_GRAIN, Width
 from app.matching.engine.candidates import Candidate
@@ -112,7 +112,7 @@ def fit_out_shown(found: FitOut) -> FitOutOut:
     zh, en = found.words
     return FitOutOut(
         works=[
-            WorksOut(
+            FitOutItemOut(
                 need=one.item.need,
                 name_zh=one.item.name_zh,
                 name_en=one.item.name_en,
