@@ -32,9 +32,9 @@ class Rows(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """Quantities of units, by their numbers, that are taken from a day on until another."""
+    """Quantities that are taken from a day on until another, of units by their first rows."""
 
-    fid: Wide
+    unit: Wide
     first: Wide
     until: Wide
     quantity: Wide
@@ -48,9 +48,8 @@ def free_steps(rows: Rows, taken: Taken) -> Steps:
 
     Sorted by row and day. Nothing is free before the first; a row that is never free has none.
     """
-    low, high = row_ranges(rows.fid, taken.fid)
     # A unit of several rows is taken in each of them.
-    claim, row = _spread(low, high)
+    claim, row = _spread(taken.unit, unit_ends(rows.fid)[taken.unit])
     first = np.maximum(taken.first[claim], rows.usable_from[row])
     until = np.minimum(taken.until[claim], rows.usable_until[row])
     lasts = first < until
@@ -94,20 +93,24 @@ def steps_since(steps: Steps, day: int) -> Steps:
     return at[said], days[said], levels[said]
 
 
-def row_ranges(sorted_fids: Wide, wanted: Wide) -> tuple[Wide, Wide]:
-    """For each number wanted, its first row and the one behind its last."""
-    low = np.searchsorted(sorted_fids, wanted, "left")
-    return low, np.searchsorted(sorted_fids, wanted, "right")
+def first_rows(fid: Wide) -> Wide:
+    """The first row of each unit."""
+    return np.flatnonzero(np.append(True, fid[1:] != fid[:-1])[: len(fid)])
 
 
-def row_on(rows: Rows, fid: Wide, day: Wide) -> Wide:
-    """The row of a unit whose facts hold on a day, or will next; -1 where there is no such unit."""
-    low, high = row_ranges(rows.fid, fid)
-    found = low.copy()
-    for place in np.flatnonzero(high - low > 1):
-        later = rows.valid_until[low[place] : high[place]] > day[place]
-        found[place] = low[place] + (int(np.argmax(later)) if later.any() else len(later) - 1)
-    found[low == high] = -1
+def unit_ends(fid: Wide) -> Wide:
+    """For each row, the one behind the last of its unit."""
+    ends = np.append(first_rows(fid)[1:], len(fid))
+    return np.repeat(ends, np.diff(ends, prepend=0))[: len(fid)]
+
+
+def row_on(rows: Rows, unit: Wide, day: Wide) -> Wide:
+    """The row of a unit, told by its first, whose facts hold on a day, or will next."""
+    ends = unit_ends(rows.fid)[unit]
+    found = unit.copy()
+    for place in np.flatnonzero(ends - unit > 1):
+        later = rows.valid_until[unit[place] : ends[place]] > day[place]
+        found[place] += int(np.argmax(later)) if later.any() else len(later) - 1
     return found
 
 
@@ -125,10 +128,12 @@ def eras(rows: Rows) -> tuple[Wide, Wide]:
 
 def _other_sizes(rows: Rows) -> tuple[Wide, Wide, Wide, Wide]:
     """Where a unit is of another size: its row, on which days, and by how much more."""
-    low, high = row_ranges(rows.fid, rows.fid)
-    several = np.flatnonzero(high - low > 1)
-    place, other = _spread(low[several], high[several])
-    row = several[place]
+    first = first_rows(rows.fid)
+    ends = unit_ends(rows.fid)[first]
+    several = np.flatnonzero(ends - first > 1)
+    unit, row = _spread(first[several], ends[several])
+    pair, other = _spread(first[several][unit], ends[several][unit])
+    row = row[pair]
     differs = rows.capacity[other] != rows.capacity[row]
     row, other = row[differs], other[differs]
     more = rows.capacity[other] - rows.capacity[row]

@@ -9,11 +9,13 @@ than the server does, so messages are taken from libpq directly.
 import select
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import ClientCursor, Connection, errors
+from psycopg import ClientCursor, Connection, Cursor, errors
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
@@ -53,29 +55,57 @@ class Field:
     words: tuple[tuple[str, int], ...] = ()
 
 
+class Layout:
+    """Fields in words: what is selected, and where each number then stands in a row."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.names = [field.name for field in fields]
+        words = _words(fields)
+        self.chosen = ", ".join(_word_sql(word) for word in words)
+        self.copied = _row(words, _COUNT, _LENGTH)
+        self.plain = _row(words, 0, 0)
+        self.pack = Struct(
+            ">" + "".join("16s" if word[0].width == _UUID else "q" for word in words)
+        ).pack
+
+
 def read_columns(
-    connection: Connection[Any],
-    fields: Sequence[Field],
-    source: str,
-    parameters: Mapping[str, Any],
+    connection: Connection[Any], layout: Layout, source: str, parameters: Mapping[str, Any]
 ) -> Columns:
-    """The fields of all rows of ``source`` (``FROM …``), one array each.
+    """The fields of all rows of ``source`` (``FROM …``), one array each; for very many rows.
 
     Raises:
         psycopg.Error: the database refused or could not go on.
         ValueError: no transaction is open on the connection.
     """
-    words = _words(fields)
-    row = _row(words)
-    chosen = ", ".join(_word_sql(word) for word in words)
-    statement = f"COPY (SELECT {chosen} {source}) TO STDOUT (FORMAT BINARY)"
+    statement = f"COPY (SELECT {layout.chosen} {source}) TO STDOUT (FORMAT BINARY)"
     query = ClientCursor(connection).mogrify(statement, parameters).encode()
-    pieces: dict[str, list[NDArray[Any]]] = {field.name: [] for field in fields}
-    for piece in _pieces(connection, query):
-        rows = np.frombuffer(piece, dtype=row)
-        for name, parts in pieces.items():
-            parts.append(rows[name].astype(row[name].newbyteorder("=")))
-    return {name: np.concatenate(parts) for name, parts in pieces.items()}
+    pieces = [
+        _columns(layout, np.frombuffer(piece, dtype=layout.copied))
+        for piece in _pieces(connection, query)
+    ]
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in layout.names}
+
+
+def ask_few(
+    connection: Connection[Any], layout: Layout, source: str, parameters: Mapping[str, Any]
+) -> Cursor[Any]:
+    """Ask for the fields of a few rows; prepared, because planning takes longer than reading."""
+    statement: Any = f"SELECT {layout.chosen} {source}"
+    return connection.cursor(binary=True).execute(statement, parameters, prepare=True)
+
+
+def read_few(cursor: Cursor[Any], layout: Layout) -> Columns:
+    """The answer to ``ask_few``, one array for each field."""
+    packed = b"".join(
+        layout.pack(*(one.bytes if isinstance(one, UUID) else one for one in row))
+        for row in cursor.fetchall()
+    )
+    return _columns(layout, np.frombuffer(packed, dtype=layout.plain))
+
+
+def _columns(layout: Layout, rows: NDArray[np.void]) -> Columns:
+    return {name: rows[name].astype(rows.dtype[name].newbyteorder("=")) for name in layout.names}
 
 
 def _words(fields: Sequence[Field]) -> list[list[Field]]:
@@ -91,11 +121,12 @@ def _words(fields: Sequence[Field]) -> list[list[Field]]:
     return words
 
 
-def _row(words: Sequence[Sequence[Field]]) -> np.dtype[np.void]:
+def _row(words: Sequence[Sequence[Field]], before: int, before_each: int) -> np.dtype[np.void]:
+    """The type of a row, with so many bytes before it, and before each word."""
     names, formats, offsets = [], [], []
-    offset = _COUNT
+    offset = before
     for word in words:
-        offset += _LENGTH
+        offset += before_each
         begins = offset
         for field in word:
             names.append(field.name)

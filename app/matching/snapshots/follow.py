@@ -49,7 +49,7 @@ CHANNEL = "space_changed"
 #: Without a wake-up the log is looked at this often.
 IDLE_SECONDS = 1.0
 #: The newest layer takes in what changes until it has so many units.
-_NEWEST_UNITS = 400
+_NEWEST_UNITS = 256
 #: More layers than these over the large one are folded into one.
 _LAYERS = 4
 #: Everything is read anew when so much of it lies in newer layers, but not all the time.
@@ -206,8 +206,10 @@ class Follower:
         options = dict(self._engine.dialect.create_connect_args(self._engine.url)[1])
         options |= {"connect_timeout": 5, "application_name": "space-relay-snapshot"}
         connection = psycopg.connect(**options, autocommit=True)
+        # A few buildings are read in no time; planning how would take longer.
         connection.execute(
             "SELECT set_config(name, value, false) FROM (VALUES ('timezone', 'UTC'),"
+            " ('plan_cache_mode', 'force_generic_plan'),"
             " ('jit', 'off'), ('statement_timeout', '0')) AS s (name, value)"
         )
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

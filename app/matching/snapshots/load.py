@@ -30,17 +30,27 @@ from app.matching.snapshots.calendars import (
     Steps,
     Taken,
     eras,
+    first_rows,
     free_steps,
     promised_steps,
     row_on,
-    row_ranges,
     steps_since,
+    unit_ends,
 )
-from app.matching.snapshots.copying import Columns, Field, read_columns
+from app.matching.snapshots.copying import (
+    Columns,
+    Field,
+    Layout,
+    ask_few,
+    read_columns,
+    read_few,
+)
 from app.matching.snapshots.distances import nearest
 from app.settings import settings
 
 Connection = psycopg.Connection[Any]
+
+_ODD, _ODDER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 #: The instant that never comes, in microseconds since 1970.
 NEVER_US = int(np.iinfo(np.int64).max)
@@ -210,55 +220,61 @@ def _cells(names: Collection[str], alias: str, values: Mapping[str, str]) -> lis
     return [_cell(COLUMNS[name], values.get(name, f"{alias}.{name}")) for name in names]
 
 
-_UNIT_FIELDS = (
-    Field("id", "u.id", 16),
-    Field("fid", "u.fid", 8),
-    Field("floor_fid", "f.fid", 8),
-    Field("usable_from", _ordinal("lower(u.usable)"), 4),
-    Field("usable_until", f"coalesce({_ordinal('upper(u.usable)')}, {NEVER})", 4),
-    # Facts that never change hold from day 0 on.
-    Field(
-        "valid_from",
-        "CASE WHEN lower_inf(u.valid) OR NOT isfinite(lower(u.valid)) THEN 0"
-        f" ELSE {_ordinal('lower(u.valid)')} END",
-        4,
-    ),
-    Field(
-        "valid_until",
-        f"CASE WHEN upper_inf(u.valid) OR NOT isfinite(upper(u.valid)) THEN {NEVER}"
-        f" ELSE {_ordinal('upper(u.valid)')} END",
-        4,
-    ),
-    Field("turns_us", _turns("u.known_from", "u.known_until"), 8),
-    *_cells([name for name in COLUMNS if name not in _WORKED_OUT], "u", _VALUES),
+_UNIT_LAYOUT = Layout(
+    (
+        Field("id", "u.id", 16),
+        Field("fid", "u.fid", 8),
+        Field("floor_fid", "f.fid", 8),
+        Field("usable_from", _ordinal("lower(u.usable)"), 4),
+        Field("usable_until", f"coalesce({_ordinal('upper(u.usable)')}, {NEVER})", 4),
+        # Facts that never change hold from day 0 on.
+        Field(
+            "valid_from",
+            "CASE WHEN lower_inf(u.valid) OR NOT isfinite(lower(u.valid)) THEN 0"
+            f" ELSE {_ordinal('lower(u.valid)')} END",
+            4,
+        ),
+        Field(
+            "valid_until",
+            f"CASE WHEN upper_inf(u.valid) OR NOT isfinite(upper(u.valid)) THEN {NEVER}"
+            f" ELSE {_ordinal('upper(u.valid)')} END",
+            4,
+        ),
+        Field("turns_us", _turns("u.known_from", "u.known_until"), 8),
+        *_cells([name for name in COLUMNS if name not in _WORKED_OUT], "u", _VALUES),
+    )
 )
 _UNITS = """
 FROM unit_terms u JOIN floors f ON f.id = u.floor_id
 WHERE (u.known_until IS NULL OR u.known_until > %(as_of)s)"""
 
-_FLOOR_FIELDS = (
-    Field("fid", "f.fid", 8),
-    Field("building_fid", "b.fid", 8),
-    Field("level_index", "f.level_index", 2),
-    *_cells(_OF_FLOORS, "f", {}),
+_FLOOR_LAYOUT = Layout(
+    (
+        Field("fid", "f.fid", 8),
+        Field("building_fid", "b.fid", 8),
+        Field("level_index", "f.level_index", 2),
+        *_cells(_OF_FLOORS, "f", {}),
+    )
 )
 _FLOORS = "FROM floors f JOIN buildings b ON b.id = f.building_id WHERE true"
 
-_BUILDING_FIELDS = (
-    Field("fid", "b.fid", 8),
-    Field(
-        "height",
-        f"coalesce((b.height_m * {_HEIGHT_GRAIN})::int8, {Width.LARGE.unknown})",
-        4,
-    ),
-    Field("floors_above", "b.floors_above", 2),
-    Field(
-        "power_kva",
-        f"least(coalesce((b.power_capacity_kva * {POWER_GRAIN})::int8, {Width.LARGE.unknown}),"
-        f" {Width.LARGE.most})",
-        4,
-    ),
-    *_cells(_OF_BUILDINGS, "b", {}),
+_BUILDING_LAYOUT = Layout(
+    (
+        Field("fid", "b.fid", 8),
+        Field(
+            "height",
+            f"coalesce((b.height_m * {_HEIGHT_GRAIN})::int8, {Width.LARGE.unknown})",
+            4,
+        ),
+        Field("floors_above", "b.floors_above", 2),
+        Field(
+            "power_kva",
+            f"least(coalesce((b.power_capacity_kva * {POWER_GRAIN})::int8, {Width.LARGE.unknown}),"
+            f" {Width.LARGE.most})",
+            4,
+        ),
+        *_cells(_OF_BUILDINGS, "b", {}),
+    )
 )
 _BUILDINGS = "FROM buildings b WHERE true"
 #: What of buildings is no whole number.
@@ -283,12 +299,14 @@ FROM around JOIN zones z ON z.id = around.zone_id JOIN parks k ON k.id = around.
 GROUP BY k.code"""
 _FACILITIES = "SELECT facility_type, ST_X(geom), ST_Y(geom) FROM shared_facilities"
 
-_CLAIM_FIELDS = (
-    Field("unit", "c.unit_id", 16),
-    Field("first", _ordinal("lower(c.period)"), 4),
-    Field("until", f"coalesce({_ordinal('upper(c.period)')}, {NEVER})", 4),
-    Field("quantity", f"least((c.quantity * {QUANTITY_GRAIN})::int8, {Width.LARGE.most})", 4),
-    Field("turns_us", _turns("lower(c.live)", "upper(c.live)"), 8),
+_CLAIM_LAYOUT = Layout(
+    (
+        Field("unit", "c.unit_id", 16),
+        Field("first", _ordinal("lower(c.period)"), 4),
+        Field("until", f"coalesce({_ordinal('upper(c.period)')}, {NEVER})", 4),
+        Field("quantity", f"least((c.quantity * {QUANTITY_GRAIN})::int8, {Width.LARGE.most})", 4),
+        Field("turns_us", _turns("lower(c.live)", "upper(c.live)"), 8),
+    )
 )
 # Units are told by their ids and found here: joining a million of them takes the server longer.
 _CLAIMS = """
@@ -301,14 +319,16 @@ _SEEN_CLAIMS = """(
     FROM claims WHERE pg_visible_in_snapshot(made_xid, %(version)s::pg_snapshot)
 )"""
 
-_WALL_FIELDS = (Field("one", "w.unit_id", 16), Field("other", "w.neighbour_id", 16))
+_WALL_LAYOUT = Layout((Field("one", "w.unit_id", 16), Field("other", "w.neighbour_id", 16)))
 _WALLS = "FROM unit_walls w WHERE true"
 _IN_BUILDINGS = " AND {} IN (SELECT id FROM units WHERE building_id = ANY (%(buildings)s))"
-_LINK_FIELDS = (
-    Field("one", "a.fid", 8),
-    Field("other", "b.fid", 8),
-    Field("level_of_one", "l.level_a", 2),
-    Field("level_of_other", "l.level_b", 2),
+_LINK_LAYOUT = Layout(
+    (
+        Field("one", "a.fid", 8),
+        Field("other", "b.fid", 8),
+        Field("level_of_one", "l.level_a", 2),
+        Field("level_of_other", "l.level_b", 2),
+    )
 )
 _LINKS = """
 FROM building_links l JOIN buildings a ON a.id = l.building_a_id
@@ -371,26 +391,60 @@ def _read(
     claims = _CLAIMS.format(claims="claims" if version is None else _SEEN_CLAIMS)
     # The longest first.
     copies = {
-        "units": (_UNIT_FIELDS, _UNITS + within("u.building_id")),
-        "claims": (_CLAIM_FIELDS, claims + of_units("c.unit_id")),
-        "walls": (_WALL_FIELDS, _WALLS + of_units("w.unit_id")),
-        "floors": (_FLOOR_FIELDS, _FLOORS + within("f.building_id")),
-        "buildings": (_BUILDING_FIELDS, _BUILDINGS + within("b.id")),
-        "links": (_LINK_FIELDS, _LINKS + within("a.id", "b.id")),
+        "units": (_UNIT_LAYOUT, _UNITS + within("u.building_id")),
+        "claims": (_CLAIM_LAYOUT, claims + of_units("c.unit_id")),
+        "walls": (_WALL_LAYOUT, _WALLS + of_units("w.unit_id")),
+        "floors": (_FLOOR_LAYOUT, _FLOORS + within("f.building_id")),
+        "buildings": (_BUILDING_LAYOUT, _BUILDINGS + within("b.id")),
+        "links": (_LINK_LAYOUT, _LINKS + within("a.id", "b.id")),
     }
     queries = {
         "places": _PLACES + within("b.id"),
         "parks": _PARKS,
         "facilities": _FACILITIES,
     }
+    if buildings is None:
+        return _read_all(connections, copies, queries, parameters)
+    return _read_some(connections[0], copies, queries, parameters)
+
+
+_Copies = Mapping[str, tuple[Layout, str]]
+
+
+def _read_some(
+    connection: Connection,
+    copies: _Copies,
+    queries: Mapping[str, str],
+    parameters: Mapping[str, Any],
+) -> _Read:
+    """All questions at once, and then all answers: a few buildings cost one way there and back."""
+    with connection.pipeline():
+        asked = {
+            name: ask_few(connection, layout, source, parameters)
+            for name, (layout, source) in copies.items()
+        }
+        told = {name: connection.execute(query, parameters) for name, query in queries.items()}
+        answers: dict[str, Any] = {
+            name: read_few(cursor, copies[name][0]) for name, cursor in asked.items()
+        }
+        answers |= {name: cursor.fetchall() for name, cursor in told.items()}
+    return _Read(**answers)
+
+
+def _read_all(
+    connections: Sequence[Connection],
+    copies: _Copies,
+    queries: Mapping[str, str],
+    parameters: Mapping[str, Any],
+) -> _Read:
+    """Statement by statement, shared out among the connections."""
     free = list(connections)
 
     def run(name: str) -> Any:
         connection = free.pop()
         try:
             if name in copies:
-                fields, source = copies[name]
-                return read_columns(connection, fields, source, parameters)
+                return read_columns(connection, *copies[name], parameters)
             return connection.execute(queries[name], parameters).fetchall()
         finally:
             free.append(connection)
@@ -403,26 +457,35 @@ def _read(
 
 
 class _Ids:
-    """Finds units by their ids."""
+    """Finds units by their ids, millions at a time: a table of places by a hash of the id."""
 
-    def __init__(self, ids: NDArray[Any], fids: Wide) -> None:
-        order = np.argsort(ids["high"])
-        self._high, self._low = ids["high"][order], ids["low"][order]
-        self._fids = fids[order]
+    def __init__(self, ids: NDArray[Any], places: Wide) -> None:
+        self._bits = np.uint64(64 - max(len(ids), 1).bit_length() - 1)
+        hashes = self._hash(ids)
+        order = np.argsort(hashes)
+        self._ids, self._places = ids[order], places[order]
+        counts = np.bincount(hashes, minlength=1 << 64 - int(self._bits))
+        self._starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
 
-    def fids(self, wanted: NDArray[Any]) -> Wide:
-        """The number of each; -1 where there is none."""
-        if not len(self._fids):
-            return np.full(len(wanted), -1)
-        at = np.minimum(np.searchsorted(self._high, wanted["high"]), len(self._fids) - 1)
-        alike = self._high[at] == wanted["high"]
-        # Halves of ids may be alike by chance, and others made them so on purpose.
-        for place in np.flatnonzero(alike & (self._low[at] != wanted["low"])):
-            end = np.searchsorted(self._high, wanted["high"][place], "right")
-            some = np.flatnonzero(self._low[at[place] : end] == wanted["low"][place])
-            alike[place] = len(some) > 0
-            at[place] += some[0] if len(some) else 0
-        return np.where(alike, self._fids[at], -1)
+    def find(self, wanted: NDArray[Any]) -> Wide:
+        """The place of each; -1 where there is none."""
+        found = np.full(len(wanted), -1)
+        hashes = self._hash(wanted)
+        at, end = self._starts[hashes], self._starts[hashes + 1]
+        left = np.flatnonzero(at < end)
+        while len(left):
+            same = self._ids[at[left]] == wanted[left]
+            found[left[same]] = self._places[at[left[same]]]
+            left = left[~same]
+            at[left] += 1
+            left = left[at[left] < end[left]]
+        return found
+
+    def _hash(self, ids: NDArray[Any]) -> Wide:
+        # Ids of any kind are spread evenly: also those that begin with the time.
+        mixed = ids["high"] * _ODD ^ ids["low"] * _ODDER
+        hashes: Wide = (mixed * _ODD >> self._bits).astype(np.int64)
+        return hashes
 
 
 # ---- what is made of it ------------------------------------------------------------------------
@@ -440,8 +503,7 @@ def _put_together(read: _Read, rules: BuildingRules, since: int) -> Loaded:
     turns = np.full(len(buildings["fid"]), NEVER_US)
     _turn(turns, floors["building"][units["floor"]], units["turns_us"])
     units = _only(units, units["turns_us"] > 0)
-    order = np.lexsort((units["valid_from"], units["fid"]))
-    units = {name: column[order] for name, column in units.items()}
+    units = _ordered(units)
     building = floors["building"][units["floor"]].astype(np.int64)
     rows = Rows(
         *(
@@ -452,15 +514,13 @@ def _put_together(read: _Read, rules: BuildingRules, since: int) -> Loaded:
             )
         )
     )
-    ids = _Ids(units["id"], rows.fid)
+    first = first_rows(rows.fid)
+    ids = _Ids(units["id"][first], first)
     claims = read.claims
-    claims["fid"] = ids.fids(claims["unit"])
-    claimed = row_on(rows, claims["fid"], claims["first"].astype(np.int64))
-    known = claimed >= 0
-    claims, claimed = _only(claims, known), claimed[known]
-    _turn(turns, building[claimed], claims["turns_us"])
-    believed = claims["turns_us"] > 0
-    claims, claimed = _only(claims, believed), claimed[believed]
+    claims["unit"] = ids.find(claims["unit"])
+    claims = _only(claims, claims["unit"] >= 0)
+    _turn(turns, building[claims["unit"]], claims["turns_us"])
+    claims = _only(claims, claims["turns_us"] > 0)
     taken = Taken(*(claims[name].astype(np.int64) for name in Taken._fields))
 
     _fill_up(units, floors, buildings, building, rules)
@@ -474,8 +534,10 @@ def _put_together(read: _Read, rules: BuildingRules, since: int) -> Loaded:
             floors=floors,
             units=units,
             steps=steps_since(free_steps(rows, taken), since),
-            power=steps_since(_power(units, taken, claimed, building), since),
-            walls=_walls(rows, ids.fids(read.walls["one"]), ids.fids(read.walls["other"])),
+            power=steps_since(
+                _power(units, taken, row_on(rows, taken.unit, taken.first), building), since
+            ),
+            walls=_walls(rows, *(ids.find(read.walls[name]) for name in ("one", "other"))),
             links=_links(buildings["fid"], read.links),
         )
     )
@@ -486,6 +548,16 @@ def _put_together(read: _Read, rules: BuildingRules, since: int) -> Loaded:
 def _sorted(columns: Columns, by: str) -> Columns:
     order = np.argsort(columns[by])
     return {name: column[order] for name, column in columns.items()}
+
+
+def _ordered(units: Columns) -> Columns:
+    """By number and the first day of their facts."""
+    fid, first = units["fid"], units["valid_from"]
+    follows = (fid[1:] > fid[:-1]) | (fid[1:] == fid[:-1]) & (first[1:] > first[:-1])
+    if follows.all():
+        return units
+    order = np.lexsort((first, fid))
+    return {name: column[order] for name, column in units.items()}
 
 
 def _only(columns: Columns, wanted: NDArray[np.bool_]) -> Columns:
@@ -574,7 +646,9 @@ def _power(units: Columns, taken: Taken, claimed: Wide, building: Wide) -> Steps
 
 def _walls(rows: Rows, ones: Wide, others: Wide) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Pairs of rows; a unit of several rows has its walls in each."""
-    ends = [row_ranges(rows.fid, fids) for fids in (ones, others)]
+    known = (ones >= 0) & (others >= 0)
+    behind = unit_ends(rows.fid)
+    ends = [(units, behind[units]) for units in (ones[known], others[known])]
     counts = [high - low for low, high in ends]
     pair = np.repeat(np.arange(len(counts[0])), counts[0] * counts[1])
     within = np.arange(len(pair)) - np.searchsorted(pair, pair)

@@ -203,7 +203,7 @@ def test_a_lost_connection_loses_nothing(own_engine: Engine, empty_unit: Unit) -
             )
         number = let(own_engine, empty_unit)
 
-        assert ended == 1
+        assert ended >= 1  # those that read the first may not be gone yet
         assert told(seen(follower, number)) == told(fresh(own_engine))
 
 
