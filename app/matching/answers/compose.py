@@ -35,12 +35,12 @@ from app.matching.answers.schemas import (
 )
 from app.matching.answers.shown import Shown, read_shown, unit_shown
 from app.matching.columns import NEVER
-from app.matching.engine.candidates import CandidateKind
+from app.matching.engine.candidates import Candidate, CandidateKind
 from app.matching.engine.judge import candidate_of, judge, judge_wishes
 from app.matching.engine.masks import distinct, violations
 from app.matching.engine.measures import Relay
 from app.matching.engine.program import Program
-from app.matching.engine.scoring import contributions, exact
+from app.matching.engine.scoring import Contribution, contributions_of, exact
 from app.matching.engine.search import Answer, Found, search
 from app.matching.engine.whynot.amounts import Change, find_amounts
 from app.matching.engine.whynot.funnel import Blocker, blockers, nearest_misses
@@ -115,7 +115,7 @@ def compose(session: Session, question: Question, snapshot: Snapshot, tables: Ta
             evaluated_units=sum(present_units(program) for program in answer.programs),
             feasible_units=sum(fits.values()) - fits[CandidateKind.BUNDLE],
             feasible=FeasibleOut(**{kind.value: count for kind, count in fits.items()}),
-            items=[said.match(rank, one) for rank, one in enumerate(answer.found, start=1)],
+            items=said.matches(),
             blocked_by=[said.blocker(one) for one in found],
             relaxations=ways,
             relaxations_found=how_many,
@@ -180,12 +180,25 @@ class _Said:
             self._session, fids, self._demand.window.start, self._snapshot.version.taken_at
         )
 
-    def match(self, rank: int, found: Found) -> MatchOut:
+    def matches(self) -> list[MatchOut]:
+        """What was found, best first."""
+        added: dict[tuple[int, Candidate], tuple[Contribution, ...]] = {}
+        for at, program in enumerate(self._answer.programs):
+            # Measured together, which takes little longer than one alone.
+            here = [one.candidate for one in self._answer.found if one.segment == at]
+            relay = None if self._relay is None else self._relay[at]
+            parts = contributions_of(program, here, relay)
+            added |= {(at, one): part for one, part in zip(here, parts, strict=True)}
+        return [
+            self._match(rank, one, added[one.segment, one.candidate])
+            for rank, one in enumerate(self._answer.found, start=1)
+        ]
+
+    def _match(self, rank: int, found: Found, added: Sequence[Contribution]) -> MatchOut:
         program, candidate = self._answer.programs[found.segment], found.candidate
         segment, growth = program.segment, self._demand.growth
         wishes = judge_wishes(program, candidate)
         missed = [one for one in wishes if not one.fits]
-        relay = None if self._relay is None else self._relay[found.segment]
         works = words.works_for(self._tables.fit_out, segment, candidate, missed, self._demand.soft)
         return MatchOut.model_construct(
             rank=rank,
@@ -199,9 +212,7 @@ class _Said:
             first_day=date.fromordinal(candidate.first_day),
             free_until=words.day_shown(candidate.until),
             score=exact(found.score),
-            contributions=[
-                words.contribution(one) for one in contributions(program, candidate, relay)
-            ],
+            contributions=[words.contribution(one) for one in added],
             margins=[words.verdict(one, self._demand.hard) for one in judge(program, candidate)],
             wishes=[words.verdict(one, self._demand.soft) for one in wishes],
             fit_out=words.fit_out_shown(works),

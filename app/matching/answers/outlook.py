@@ -19,7 +19,7 @@ from app.demand.rules import Rules
 from app.kernel.period import months_after
 from app.kernel.terms import Modality, PipelineStage, UnitType
 from app.matching.answers.kept import Kept
-from app.matching.columns import QUANTITY_GRAIN, Width
+from app.matching.columns import QUANTITY_GRAIN, Width, rank_of
 from app.matching.engine.candidates import Candidate
 from app.matching.engine.measures import Relay
 from app.matching.rules.demand import Growth
@@ -193,9 +193,13 @@ def outlook_of(
     buildings = np.unique(segment.floors.building[floors])
     low, high = segment.rows_of(growth.unit_type)
     includes_own = low <= candidate.rows[0] < high
-    kind_floor = segment.floor[low:high]
-    on_floor = low + np.flatnonzero(np.isin(kind_floor, floors))
-    inside = low + np.flatnonzero(np.isin(segment.floors.building[kind_floor], buildings))
+    on_floor = _rows_on(segment, growth.unit_type, floors, floors + 1)
+    inside = _rows_on(
+        segment,
+        growth.unit_type,
+        np.searchsorted(segment.floors.building, buildings),
+        np.searchsorted(segment.floors.building, buildings, side="right"),
+    )
     codes = {segment.parks[place].code for place in segment.buildings.park[buildings]}
     areas = {
         **(
@@ -219,6 +223,18 @@ _WHERE = {
     "same_building": ("同楼", "in the same building"),
     "same_park": ("同园区", "in the same park"),
 }
+
+
+def _rows_on(
+    segment: Segment, unit_type: UnitType, low: NDArray[np.integer], high: NDArray[np.integer]
+) -> Rows:
+    """Rows of a kind on floors ``low[i]`` to ``high[i]``; of a kind, rows go floor by floor."""
+    rank = rank_of("unit_type", unit_type.value)
+    first, last = segment.groups.of_kind[rank], segment.groups.of_kind[rank + 1]
+    floor_of_group = segment.groups.floor[first:last]
+    begins = segment.groups.start[first + np.searchsorted(floor_of_group, low)]
+    ends = segment.groups.start[first + np.searchsorted(floor_of_group, high)]
+    return np.concatenate([np.arange(*span) for span in zip(begins, ends, strict=True)])
 
 
 def _area(segment: Segment, rows: Rows, growth: Growth) -> float:

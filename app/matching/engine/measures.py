@@ -135,6 +135,19 @@ class Measures:
     def __len__(self) -> int:
         return len(self.first_day)
 
+    def one(self, place: int) -> "Measures":
+        """Those of one candidate."""
+        only = slice(place, place + 1)
+        return Measures(
+            area=self.area[only],
+            rent=self.rent[only],
+            first_day=self.first_day[only],
+            state=self.state[only],
+            spare={key: cells[only] for key, cells in self.spare.items()},
+            met=tuple(truths[only] for truths in self.met),
+            relay=self.relay[only],
+        )
+
 
 def measure(program: Program, offers: Offers, relay: Relay | None = None) -> Measures:
     """What the score reads of candidates.

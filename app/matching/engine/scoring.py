@@ -6,7 +6,7 @@ contributions sum to the score exactly. Bounds are declared, never taken from th
 a candidate's score does not change because another appears.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -123,17 +123,29 @@ def contributions(
     program: Program, candidate: Candidate, relay: Relay | None = None
 ) -> tuple[Contribution, ...]:
     """What each criterion adds to a candidate's score; the points sum to it exactly."""
+    (found,) = contributions_of(program, [candidate], relay)
+    return found
+
+
+def contributions_of(
+    program: Program, candidates: Sequence[Candidate], relay: Relay | None = None
+) -> list[tuple[Contribution, ...]]:
+    """The same for several candidates, measured together."""
+    if not candidates:
+        return []
     weights = weights_of(program.demand)
-    measured = measure(program, Offers.of([candidate]), relay)
-    return tuple(
-        Contribution(
-            criterion,
-            weights[criterion.key],
-            int(criterion.values(program, measured)[0]),
-            criterion.says(program, measured),
+    measured = measure(program, Offers.of(candidates), relay)
+    values = [criterion.values(program, measured).tolist() for criterion in CRITERIA]
+    alone = [measured.one(place) for place in range(len(candidates))]
+    return [
+        tuple(
+            Contribution(
+                criterion, weights[criterion.key], of_all[place], criterion.says(program, one)
+            )
+            for criterion, of_all in zip(CRITERIA, values, strict=True)
         )
-        for criterion in CRITERIA
-    )
+        for place, one in enumerate(alone)
+    ]
 
 
 def _share(part: Wide, whole: int) -> Points:
