@@ -5,18 +5,15 @@ passed it would never see it. What a snapshot did not see is exact: transactions
 then, and all that came later.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.matching.segment import Version
-from app.matching.snapshots.load import connection_of
+from app.matching.snapshots.load import Connection, Cursor, connection_of
 
 # Rows of a database that was restored elsewhere may be of transactions that are still to come: what
 # is visible but not yet given out is of another life.
@@ -54,24 +51,28 @@ class Changes:
     building_ids: frozenset[UUID]
 
 
-def read_changes(connection: psycopg.Connection[Any], since: Version) -> Changes:
-    """What the connection's transaction sees and a snapshot did not."""
-    rows: Sequence[tuple[UUID | None]] = connection.execute(
+def ask_changes(connection: Connection, since: Version) -> Cursor:
+    """Ask what the connection's transaction sees and a snapshot did not."""
+    return connection.execute(
         _SINCE,
         {
             "xmin": str(since.xmin),
             "xmax": str(since.xmax),
             "in_flight": [str(one) for one in sorted(since.in_flight)],
         },
-    ).fetchall()
-    ids = frozenset(row[0] for row in rows)
+    )
+
+
+def told_changes(cursor: Cursor) -> Changes:
+    """The answer."""
+    ids: frozenset[UUID | None] = frozenset(row[0] for row in cursor.fetchall())
     return Changes(None in ids, frozenset(one for one in ids if one is not None))
 
 
 def changes_since(session: Session, version: Version) -> Changes:
     """What the session sees and a snapshot did not."""
     with connection_of(session) as connection:
-        return read_changes(connection, version)
+        return told_changes(ask_changes(connection, version))
 
 
 def turned_between(session: Session, after: datetime, until: datetime) -> frozenset[UUID]:

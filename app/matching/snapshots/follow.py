@@ -28,9 +28,17 @@ from app.demand.rules import BuildingRules
 from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError
 from app.matching.segment import Snapshot, Version, Wide
-from app.matching.snapshots.changes import read_changes
-from app.matching.snapshots.layers import Layer, Layers, folded, laid
-from app.matching.snapshots.load import NEVER_US, Connection, Loaded, load, read_version
+from app.matching.snapshots.changes import ask_changes, told_changes
+from app.matching.snapshots.layers import Layer, Layers, folded, laid, to_fold
+from app.matching.snapshots.load import (
+    NEVER_US,
+    Connection,
+    Loaded,
+    ask_version,
+    load,
+    read_version,
+    told_version,
+)
 from app.matching.snapshots.store import Kept, Store, database_identity
 
 logger = structlog.get_logger(__name__)
@@ -62,6 +70,7 @@ _READERS = 2
 _PAST_DAYS = 92
 _RETRY_SECONDS = (0.05, 2.0)
 _FIRST_SECONDS = 60.0
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LINKED = """
 WITH RECURSIVE touched AS (
     SELECT id FROM buildings WHERE id = ANY (%(ids)s) OR fid = ANY (%(fids)s)
@@ -74,9 +83,9 @@ SELECT id FROM touched"""
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What another thread reads meanwhile; ``fold``: only what lies over the large layer."""
+    """What another thread reads meanwhile: everything, or one layer in the place of ``parts``."""
 
-    fold: bool
+    parts: Layers
     reading: int
     begun: float
     result: "Future[Kept]"
@@ -241,41 +250,56 @@ class Follower:
             self._begun += 1
         known_true = time.monotonic()
         self._notified = False
-        with connection.transaction():
-            version = read_version(connection)
-            everything = self._catch_up(connection, version)
-        if everything:
+        if self._version is None or self._catch_up(connection, self._version, known_true):
             logger.info("reads all space anew", since=str(self._version))
             after = None if self._version is None else self._version.taken_at
             self._take(self._kept_or_read(after))
             self._notified = True
-            return
-        self._version = version
-        self._show(version, known_true)
-        self._start_job()
+        else:
+            self._start_job()
 
-    def _catch_up(self, connection: Connection, version: Version) -> bool:
-        """Read anew what changed since; or say that everything must be."""
-        if self._version is None or not _follows(version, self._version):
-            return True
-        changes = read_changes(connection, self._version)
-        if changes.everything:
-            return True
+    def _catch_up(self, connection: Connection, since: Version, known_true: float) -> bool:
+        """Read anew what changed since, and show it; or say that everything must be read.
+
+        What fails leaves the transaction to the connection, which is given up then.
+        """
+        # All that can be is asked at once: with many at work, each way there and back waits.
+        with connection.pipeline():
+            connection.execute(_BEGIN)
+            asked = ask_version(connection), ask_changes(connection, since)
+            version, changes = told_version(asked[0]), told_changes(asked[1])
+        everything = changes.everything or not _follows(version, since)
+        if not everything:
+            everything = not self._take_in(connection, version, changes.building_ids)
+        if not everything:
+            self._version = version
+            self._show(version, known_true)
+        connection.execute("COMMIT")
+        return everything
+
+    def _take_in(self, connection: Connection, version: Version, changed: frozenset[UUID]) -> bool:
+        """Lay over the rest what changed or turned; or say that it cannot be found."""
         now_us = _microseconds(version.taken_at)
         turned = np.concatenate([layer.turned(now_us) for layer in self._layers])
-        if not changes.building_ids and not len(turned):
-            return False
-        newest = self._layers[-1]
-        if len(self._layers) > 1 and len(newest.segment) <= _NEWEST_UNITS:
-            turned = np.concatenate([turned, newest.live_fids])
-        ids = _linked(connection, changes.building_ids, turned)
-        if not changes.building_ids <= ids:
-            return True  # one is gone, and nobody remembers its number
+        if not changed and not len(turned):
+            return True
+        ids = self._touched(connection, changed, turned)
+        if not changed <= ids:
+            return False  # one is gone, and nobody remembers its number
         with READ_SECONDS.labels("changes").time():
             loaded = self._load([connection], version, ids)
         REREAD.inc(len(ids))
         self._layers = laid(self._layers, loaded, self._begun)
-        return False
+        return True
+
+    def _touched(
+        self, connection: Connection, changed: frozenset[UUID], turned: Wide
+    ) -> frozenset[UUID]:
+        """Buildings to read: with those of the newest layer, as long as it is small."""
+        newest = self._layers[-1]
+        if len(self._layers) > 1 and len(newest.segment) <= _NEWEST_UNITS:
+            turned = np.concatenate([turned, newest.live_fids])
+        return _linked(connection, changed, turned)
 
     def _show(self, version: Version, known_true: float) -> None:
         with self._changed:
@@ -318,19 +342,20 @@ class Follower:
         most = max(_NEWER_UNITS, _NEWER_SHARE * len(self._layers[0].segment))
         if self._newer_units() > most:
             after = self._base_taken_at
-            self._submit(lambda: self._kept_or_read(after), fold=False)
+            self._submit(lambda: self._kept_or_read(after))
         elif len(self._layers) > _LAYERS + 1:
-            fids = np.concatenate([layer.live_fids for layer in self._layers[1:]])
-            self._submit(lambda: self._read_some(fids), fold=True)
+            parts = to_fold(self._layers)
+            fids = np.concatenate([layer.live_fids for layer in parts])
+            self._submit(lambda: self._read_some(fids), parts)
 
-    def _submit(self, work: Callable[[], Kept], *, fold: bool) -> None:
+    def _submit(self, work: Callable[[], Kept], parts: Layers = ()) -> None:
         def run() -> Kept:
             try:
                 return work()
             finally:
                 self._poke()
 
-        self._job = _Job(fold, self._begun, time.monotonic(), self._helper.submit(run))
+        self._job = _Job(parts, self._begun, time.monotonic(), self._helper.submit(run))
 
     def _finish_job(self) -> None:
         job = self._job
@@ -338,8 +363,8 @@ class Follower:
             return
         self._job = None
         kept = job.result.result()
-        if job.fold:
-            self._layers = folded(self._layers, kept.loaded, job.reading)
+        if job.parts:
+            self._layers = folded(self._layers, job.parts, kept.loaded, job.reading)
             return
         self._take(kept)
         now = time.monotonic()

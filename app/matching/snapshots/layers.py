@@ -44,6 +44,8 @@ class Layer:
 
 Layers = tuple[Layer, ...]
 
+_MUCH_LARGER = 2
+
 
 def laid(layers: Sequence[Layer], loaded: Loaded, reading: int) -> Layers:
     """The layers with a newer one on top; but for the large one, they stay while they live."""
@@ -53,11 +55,27 @@ def laid(layers: Sequence[Layer], loaded: Loaded, reading: int) -> Layers:
     return (*kept, Layer(loaded.segment, loaded.turns_us, reading))
 
 
-def folded(layers: Sequence[Layer], loaded: Loaded, reading: int) -> Layers:
-    """One layer, read after ``reading``, in the place of those laid over the large one by then."""
-    newer = [layer for layer in layers[1:] if layer.reading > reading]
+def to_fold(layers: Sequence[Layer]) -> Layers:
+    """The newest layers, and older ones as long as they are not much larger than those together.
+
+    So a building is read again for a layer of twice the size, and not each time.
+    """
+    chosen = 1
+    while chosen < len(layers) - 1:
+        newer = sum(len(layer.segment) for layer in layers[-chosen:])
+        if len(layers[-chosen - 1].segment) > _MUCH_LARGER * newer:
+            break
+        chosen += 1
+    return tuple(layers[-chosen:])
+
+
+def folded(layers: Sequence[Layer], parts: Layers, loaded: Loaded, reading: int) -> Layers:
+    """One layer, read after ``reading``, in the place of some that were the newest then."""
+    fids = loaded.segment.buildings.fid
+    older = [layer.under(fids) for layer in layers if layer.reading < parts[0].reading]
+    newer = [layer for layer in layers if layer.reading > reading]
     since = [layer.segment.buildings.fid for layer in newer]
     middle = Layer(loaded.segment, loaded.turns_us, reading)
     if since:
         middle = middle.under(np.concatenate(since))
-    return (layers[0].under(loaded.segment.buildings.fid), middle, *newer)
+    return (*older, middle, *newer)

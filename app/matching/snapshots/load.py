@@ -49,11 +49,14 @@ from app.matching.snapshots.distances import nearest
 from app.settings import settings
 
 Connection = psycopg.Connection[Any]
+Cursor = psycopg.Cursor[Any]
 
 _ODD, _ODDER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 #: The instant that never comes, in microseconds since 1970.
 NEVER_US = int(np.iinfo(np.int64).max)
+#: More are read as if they were all: planning does not matter then.
+_FEW_BUILDINGS = 64
 #: Height of a building: hundredths of metres.
 _HEIGHT_GRAIN = 100
 
@@ -123,9 +126,18 @@ def building_rules() -> BuildingRules:
 
 def read_version(connection: Connection, as_of: datetime | None = None) -> Version:
     """Which transactions a transaction sees, and the instant asked about or, after that, now."""
-    cursor = connection.execute(
+    return told_version(ask_version(connection, as_of))
+
+
+def ask_version(connection: Connection, as_of: datetime | None = None) -> Cursor:
+    """The question alone, for those who have more to ask."""
+    return connection.execute(
         "SELECT pg_current_snapshot()::text, coalesce(%s::timestamptz, clock_timestamp())", [as_of]
     )
+
+
+def told_version(cursor: Cursor) -> Version:
+    """The answer."""
     said, instant = cursor.fetchall()[0]
     return parse_version(said, instant)
 
@@ -391,7 +403,7 @@ def _read(
     claims = _CLAIMS.format(claims="claims" if version is None else _SEEN_CLAIMS)
     # The longest first.
     copies = {
-        "units": (_UNIT_LAYOUT, _UNITS + within("u.building_id")),
+        "units": (_UNIT_LAYOUT, _UNITS + within("u.building_id", "f.building_id")),
         "claims": (_CLAIM_LAYOUT, claims + of_units("c.unit_id")),
         "walls": (_WALL_LAYOUT, _WALLS + of_units("w.unit_id")),
         "floors": (_FLOOR_LAYOUT, _FLOORS + within("f.building_id")),
@@ -403,7 +415,7 @@ def _read(
         "parks": _PARKS,
         "facilities": _FACILITIES,
     }
-    if buildings is None:
+    if buildings is None or len(buildings) > _FEW_BUILDINGS:
         return _read_all(connections, copies, queries, parameters)
     return _read_some(connections[0], copies, queries, parameters)
 
