@@ -289,6 +289,145 @@ def test_needs_no_column_answers_are_said_to_be_unchecked(
     assert answer["unchecked"][0]["words_zh"] == "洁净面积不低于：400 m²"
 
 
+def test_units_that_hang_together_are_offered_as_one(client: TestClient, session: Session) -> None:
+    firm = firm_headers(session, make_company(session))
+    floor = make_floor(session)
+    units = [make_unit(session, floor=floor, slot=slot, slots=3, **FIT) for slot in range(3)]
+    # The third falls free in June 2027, and then there are bundles that there were not before.
+    make_claim(session, units[2], date(2026, 1, 1), date(2027, 6, 1))
+    body = CAR_T | {"min_area_m2": 3900, "max_area_m2": 4100, "target_area_m2": 4000}
+
+    answer = ask(client, firm, body)
+
+    assert answer["feasible"] == {"unit": 0, "part": 0, "places": 0, "bundle": 2}
+    assert answer["feasible_units"] == 0
+    first, second = answer["items"]
+    assert (first["kind"], first["shape"]) == ("bundle", "floor")
+    assert [one["code"] for one in first["units"]] == [unit.code for unit in units[:2]]
+    assert [one["code"] for one in second["units"]] == [unit.code for unit in units[1:]]
+    assert (first["first_day"], second["first_day"]) == ("2027-01-01", "2027-06-01")
+    assert first["totals"]["area_m2"] == 4000
+    assert first["totals"]["rent_cny_per_year"] == 4000 * 3 * 365
+    margins = {one["constraint"]: one for one in first["margins"]}
+    assert margins["min_area_m2"]["have"] == 4000
+    assert ask(client, firm, body, kinds=["unit", "part"])["items"] == []
+
+
+def test_a_part_of_a_divisible_unit_is_offered_with_its_share(
+    client: TestClient, session: Session
+) -> None:
+    firm = firm_headers(session, make_company(session))
+    make_unit(
+        session,
+        area_m2="9000.00",
+        divisible=True,
+        min_part=Decimal(500),
+        power_kva=Decimal(900),
+        **FIT,
+    )
+
+    (item,) = ask(client, firm, CAR_T)["items"]
+
+    assert item["kind"] == "part"
+    assert item["units"][0]["quantity"] == item["totals"]["area_m2"] == 3000
+    assert item["units"][0]["capacity"] == 9000
+    assert item["totals"]["power_kva"] == 300
+
+
+def test_fit_out_says_what_is_missing_and_never_that_it_is_certain(
+    client: TestClient, session: Session
+) -> None:
+    firm = firm_headers(session, make_company(session))
+    make_unit(session, physical_state="fitted", purified_water=False, **FIT)
+    make_unit(session, **(FIT | {"cleanroom_grade": None}))
+    make_unit(session, **(FIT | {"cleanroom_grade": None, "floor_load_kn_m2": Decimal("3.5")}))
+
+    answer = ask(client, firm, CAR_T, include_refused=2)
+
+    found = answer["items"][0]["fit_out"]
+    assert "purified_water" in [one["need"] for one in found["works"]]
+    assert "physical_state" not in [one["need"] for one in found["works"]]
+    assert found["confidence"] == "assumption"
+    assert found["source"]
+    assert "规划假设，非报价" in found["words_zh"]
+    built_up, too_weak = answer["refused"]
+    # A cleanroom can be built; a floor cannot be made to carry more.
+    assert [one["need"] for one in built_up["fit_out"]["works"]] == [
+        "physical_state",
+        "cleanroom_grade",
+    ]
+    assert too_weak["fit_out"] is None
+
+
+def test_the_outlook_follows_the_pipeline(client: TestClient, session: Session) -> None:
+    company = make_company(session)
+    firm = firm_headers(session, company)
+    small, floor = make_unit(session, **FIT), make_floor(session)
+    roomy = make_unit(session, floor=floor, slot=0, slots=3, **FIT)
+    for slot in (1, 2):
+        make_unit(
+            session, floor=floor, slot=slot, slots=3, unit_type="production", area_m2="6000.00"
+        )
+    asset = at_fixed_day(client).post(
+        f"/api/v1/companies/{company.id}/pipeline-assets",
+        headers=firm,
+        json={
+            "name": "接力一号",
+            "modality": "car_t",
+            "stages": [
+                {"stage": "ind", "entered_on": "2026-03-01"},
+                {"stage": "phase_1", "entered_on": "2028-01-01", "expected": True},
+                {"stage": "phase_3", "entered_on": "2031-08-15", "expected": True},
+            ],
+        },
+    )
+    assert asset.status_code == 201, asset.text
+    body = {"pipeline_asset_id": asset.json()["id"], "from": "2027-01-01"}
+
+    answer = ask(client, firm, body)
+
+    best, other = answer["items"]
+    assert [best["units"][0]["code"], other["units"][0]["code"]] == [roomy.code, small.code]
+    outlook = best["relay_outlook"]
+    assert (outlook["unit_type"], outlook["area_m2"]) == ("production", 10_000)
+    assert outlook["from_day"] == "2030-01-01"
+    assert {one["where"]: one["area_m2"] for one in outlook["reaches"]} == {
+        "same_floor": 12_000,
+        "same_building": 12_000,
+        "same_park": 12_000,
+    }
+    assert not any(one["enough"] for one in other["relay_outlook"]["reaches"])
+    assert [
+        one["value"]
+        for item in answer["items"]
+        for one in item["contributions"]
+        if one["criterion"] == "relay"
+    ] == [1, 0]
+    assert ask(client, firm, CAR_T)["items"][0]["relay_outlook"] is None
+
+
+def test_what_is_let_is_told_by_days_to_firms_and_by_name_to_staff_of_the_park(
+    client: TestClient, session: Session
+) -> None:
+    company, tenant = make_company(session), make_company(session)
+    firm, unit = firm_headers(session, company), make_unit(session, **FIT)
+    make_claim(session, unit, date(2026, 1, 1), date(2027, 9, 1), company_id=tenant.id)
+    session.commit()
+    made = at_fixed_day(client).post(REQUESTS, headers=firm, json=CAR_T).json()
+    path = f"{REQUESTS}/{made['id']}/matches"
+
+    blind = client.post(path, headers=firm)
+    waiting = blind.json()["waiting"]
+
+    assert (waiting["units"], waiting["never"]) == (1, 0)
+    assert waiting["by_day"] == [{"first_day": "2027-09-01", "units": 1}]
+    assert waiting["soonest"][0]["commitments"] is None
+    assert waiting["soonest"][0]["spells"][0]["until"] == "2027-09-01"
+    assert tenant.name_zh not in blind.text
+    elsewhere = staff_headers(session, park_ids=[make_unit(session).park_id])
+    assert tenant.name_zh not in client.post(path, headers=elsewhere).text
+
+
 @pytest.fixture
 def firm_and_unit(session: Session) -> tuple[dict[str, str], str]:
     """A firm's headers, and the id of the one unit there is; both outlast a refused write."""
