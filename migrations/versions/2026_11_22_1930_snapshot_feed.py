@@ -17,22 +17,19 @@ depends_on = None
 
 NOTING = [
     # One row for a building and transaction, however often it is written: a hundred claims in one
-    # building are one entry. NOTIFY only wakes those who follow; the log is the truth.
+    # building are one entry. Nobody is notified: commits that notify wait for each other's flush,
+    # and eight writers commit 40 % less; who follows looks often instead.
     """
 CREATE FUNCTION note_space_change(building uuid) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO space_changes (building_id) VALUES (building)
     ON CONFLICT (xid, building_id) DO NOTHING;
-    PERFORM pg_notify('space_changed', '');
 END $$""",
     """
 CREATE FUNCTION note_space_changes(buildings uuid[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO space_changes (building_id) SELECT DISTINCT unnest(buildings)
     ON CONFLICT (xid, building_id) DO NOTHING;
-    IF FOUND THEN
-        PERFORM pg_notify('space_changed', '');
-    END IF;
 END $$""",
     # For what lies in a building.
     """

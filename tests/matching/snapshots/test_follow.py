@@ -166,7 +166,7 @@ def test_what_is_rolled_back_leaves_nothing(own_engine: Engine, empty_unit: Unit
 def test_what_lapses_is_free_again_though_nobody_writes(
     own_engine: Engine, empty_unit: Unit
 ) -> None:
-    with following(own_engine, idle_seconds=30.0) as follower:
+    with following(own_engine, fresh_seconds=30.0) as follower:
         follower.current()
         with Session(own_engine) as session:
             now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()

@@ -253,6 +253,7 @@ def test_a_snapshot_that_fell_behind_is_not_ready(
     client = make_client(own_engine, snapshot_age_max_seconds=0.05)
     with Session(own_engine) as session:
         client.app.state.snapshots.current(session)  # type: ignore[attr-defined]
+    client.app.state.snapshots.close()  # type: ignore[attr-defined]
     time.sleep(0.3)
 
     answer = client.get("/readyz")
