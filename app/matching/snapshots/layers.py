@@ -1,4 +1,4 @@
-"""Segments laid over each other: a large one, and newer ones with what changed since. Pure.
+"""Segments laid over each other: a large one, and newer ones with what changed since.
 
 A building is live in the newest layer that holds it; the older ones' copies are stale. Layers are
 immutable; each step makes new ones that share their arrays.
