@@ -8,14 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from app.database.engine import make_engine
 from app.demand.rules import Rules, load_rules
 from app.matching.rules.compile import compile_demand
 from app.matching.rules.demand import Demand
 from app.matching.segment import Snapshot
-from app.matching.snapshots.load import load_snapshot
+from app.matching.snapshots.follow import Follower
 from benchmarks.matching.instances import TODAY, Instance, hard, typical
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -38,9 +37,17 @@ class Park:
 
     @cached_property
     def snapshot(self) -> Snapshot:
-        """All space, read once."""
-        with Session(self.engine) as session:
-            return load_snapshot(session)
+        """All space, as the service reads it."""
+        return self.read()
+
+    def read(self) -> Snapshot:
+        """All space, read anew."""
+        follower = Follower(self.engine, self.rules.building)
+        follower.start()
+        try:
+            return follower.current()
+        finally:
+            follower.stop()
 
     @cached_property
     def rules(self) -> Rules:

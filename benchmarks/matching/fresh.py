@@ -14,12 +14,9 @@ import threading
 import time
 from pathlib import Path
 
-from sqlalchemy.orm import Session
-
 from app.demand.rules import load_rules
 from app.matching.segment import Version
 from app.matching.snapshots.follow import Follower
-from app.matching.snapshots.load import load_snapshot
 from benchmarks.matching.common import ROOT, Park, line, milliseconds
 
 WRITERS = 8
@@ -32,8 +29,7 @@ STARTS = 3
 def measure(park: Park) -> None:
     """Load, size, start, visibility."""
     print("\nsnapshot")
-    with Session(park.engine) as session:
-        loads = [milliseconds(lambda: load_snapshot(session)) for _ in range(3)]
+    loads = [milliseconds(park.read) for _ in range(3)]
     segment = park.snapshot.segments[0]
     per_million = segment.nbytes / len(segment)
     print(f"  {len(segment):,} units, {per_million:.1f} MB for each 1,000,000   target 100")

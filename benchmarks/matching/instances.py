@@ -11,8 +11,8 @@ feeds). They are forms as firms send them, so that every way to ask is measured 
              ``_KINDS``. Areas from half a unit to three, a third of them more than one unit holds.
              The lease begins on a day within two years, and three to twelve months after it at the
              latest. Loads, heights, power, lifts and rents are what at least a part of the kind's
-             units has; the point lies in the parks, and the distance is two fifths to all of the
-             way across them.
+             units has; the point lies in the parks, and the distance is a twentieth to a third of
+             the way across them.
 
 ``hard``     200 requests for parks of which 95 % are let (``--let 95``). Of every ten, three ask
              for more area than any unit of the kind has, so that only bundles can serve them: two
@@ -142,7 +142,7 @@ def _typical(drawn: random.Random, points: _Points, count: int) -> Iterator[dict
             level=drawn.choice((0, 1, 1, 1)),
             rents=kind.rents_cny_per_m2_day,
             near=points.one(drawn),
-            within_m=points.across_m * drawn.uniform(0.4, 1.0),
+            within_m=points.across_m * drawn.uniform(0.05, 0.3),
         )
 
 

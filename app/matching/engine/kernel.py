@@ -57,7 +57,13 @@ class Spans(NamedTuple):
 
 
 class Units(NamedTuple):
-    """The arrays of a segment that kernels read; see ``segment.Segment``."""
+    """The arrays of a segment that kernels read; see ``segment.Segment``.
+
+    Attributes:
+        power_peak: of each step of ``power_used``, the most of its building from then on.
+        power_place: the step in force in each unit's building when the unit first falls free; the
+            place before the building's first where none is.
+    """
 
     small: Cells
     middle: Cells
@@ -72,9 +78,12 @@ class Units(NamedTuple):
     power_at: Large
     power_day: Large
     power_used: Large
+    power_peak: Large
+    power_place: Large
 
 
 _SPANS: WeakKeyDictionary[Segment, Spans] = WeakKeyDictionary()
+_POWER: WeakKeyDictionary[Segment, tuple[Large, Large]] = WeakKeyDictionary()
 #: For the eras that were asked for last: units on each floor and in each building.
 _CROWDS: WeakKeyDictionary[Segment, tuple[Truths, Wide, Wide]] = WeakKeyDictionary()
 
@@ -101,9 +110,53 @@ def _spans(segment: Segment) -> Spans:
     )
 
 
+def _power_of(segment: Segment) -> tuple[Large, Large]:
+    """Peaks and places of power, worked out once for a segment; see ``Units``."""
+    found = _POWER.get(segment)
+    if found is None:
+        b = segment.buildings
+        peak = b.power_used.copy()
+        place = np.empty(len(segment), dtype=np.int32)
+        first_free = segment.cells[Width.LARGE][FIRST_FREE]
+        building = segment.floors.building[segment.floor]
+        _note_peaks(b.power_at, peak)
+        _note_places(b.power_at, b.power_day, building, first_free, place)
+        found = _POWER[segment] = (peak, place)
+    return found
+
+
+@kernel
+def _note_peaks(power_at: Large, peak: Large) -> None:
+    for building in range(len(power_at) - 1):
+        for place in range(power_at[building + 1] - 2, power_at[building] - 1, -1):
+            peak[place] = max(peak[place], peak[place + 1])
+
+
+@kernel
+def _note_places(
+    power_at: Large, power_day: Large, building: Large, days: Large, place: Large
+) -> None:
+    for row in range(len(place)):
+        low, high = power_at[building[row]], power_at[building[row] + 1]
+        place[row] = step_on(days[row], low, high, power_day)
+
+
+@step
+def step_on(day: int, low: int, high: int, days: Large) -> int:
+    """The last of the steps ``low`` to ``high`` that is not after a day; ``low - 1`` if none is."""
+    while low < high:
+        middle = (low + high) // 2
+        if days[middle] <= day:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1
+
+
 def units_of(segment: Segment) -> Units:
     """The arrays of a segment."""
     b = segment.buildings
+    peak, place = _power_of(segment)
     return Units(
         small=segment.cells[Width.SMALL],
         middle=segment.cells[Width.MIDDLE],
@@ -118,6 +171,8 @@ def units_of(segment: Segment) -> Units:
         power_at=b.power_at,
         power_day=b.power_day,
         power_used=b.power_used,
+        power_peak=peak,
+        power_place=place,
     )
 
 
@@ -404,9 +459,24 @@ def bears(row: int, quantity: int, first_day: int, units: Units, asked: Asked) -
     if min(fed, area) == UNKNOWN:
         return False
     first = asked.latest if first_day == NEVER else first_day
+    taken = share(area, quantity, units.large[CAPACITY, row])
+    low, high = units.power_at[building], units.power_at[building + 1]
+    place = step_on(first, low, high, units.power_day)
+    now = units.power_used[place] if place >= low else 0
+    if not is_enough(fed - now, taken, asked):
+        return False
+    ever = units.power_peak[max(place, low)] if low < high else 0
+    if is_enough(fed - max(now, ever), taken, asked):
+        return True
     used = most_used(building, first, term_end(first, asked.ends), units)
-    need = power_needed(share(area, quantity, units.large[CAPACITY, row]), asked)
-    return bool(need <= fed - used)
+    return bool(is_enough(fed - used, taken, asked))
+
+
+@step
+def is_enough(left: int, area: int, asked: Asked) -> bool:
+    """Whether so many tenths of kVA bear the need of an area; without the division."""
+    by_area = asked.power_per_m2 * area <= left * _PER_M2_IN_A_TENTH_KVA
+    return bool(by_area & (asked.power <= left))
 
 
 @step

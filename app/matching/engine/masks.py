@@ -24,10 +24,11 @@ from app.matching.engine.kernel import (
     asked_of,
     days_refused,
     free_from,
+    is_enough,
     offered,
-    power_needed,
     refuse_rows,
     spans_of,
+    step_on,
     sums_refused,
     terms_refused,
     units_of,
@@ -67,6 +68,7 @@ def violations(program: Program, rows: range | None = None) -> Masks:
         np.empty(_BLOCK, dtype=np.bool_),
         np.full(buildings, -NEVER, dtype=np.int64),
         np.full(buildings, -NEVER, dtype=np.int64),
+        np.empty(buildings, dtype=np.int64),
     )
     _bound_power(units, asked.start, scratch)
     _violations(picked.start, units, spans_of(segment), asked, scratch, masks)
@@ -100,12 +102,14 @@ class _Scratch(NamedTuple):
             calendar has several steps, or its building's power depends on the days.
         least, most: of each building, what is left of its power on the days when least and when
             most of it is, tenths of kVA; empty where no rule asks.
+        place: the step of each building's power on the first day asked for.
     """
 
     planes: Bytes
     unsure: Truths
     least: Wide
     most: Wide
+    place: Wide
 
 
 @kernel
@@ -116,7 +120,7 @@ def _violations(  # noqa: PLR0917  (a kernel's arguments are arrays)
     for test in range(len(asked.sums.bit)):
         by_quantity |= asked.sums.mark[test]
     by_day = asked.availability | asked.power_left
-    span = 0
+    span = power_span = 0
     for begun in range(0, len(masks), _BLOCK):
         low = first + begun
         block = masks[begun : min(begun + _BLOCK, len(masks))]
@@ -124,7 +128,9 @@ def _violations(  # noqa: PLR0917  (a kernel's arguments are arrays)
         _eras(low, units, asked, block)
         _intervals(low, units, asked, scratch.planes, block)
         _calendars(low, units, asked, scratch.unsure, block)
-        _own_rules(low, units, asked, scratch, block)
+        _own_rules(low, units, asked, block)
+        if asked.power_left:
+            power_span = _power_of(power_span, low, units, spans, asked, scratch, block)
         for i in range(len(block)):
             row = low + i
             if not scratch.unsure[i] or block[i] & _ABSENT:
@@ -198,20 +204,55 @@ def _calendars(low: int, units: Units, asked: Asked, unsure: Truths, block: Mask
 
 
 @kernel
-def _own_rules(low: int, units: Units, asked: Asked, scratch: _Scratch, block: Masks) -> None:
-    """The rules with a kernel of their own on a block of whole units."""
+def _own_rules(low: int, units: Units, asked: Asked, block: Masks) -> None:
+    """The year's rent and whole floors and buildings, on a block of whole units."""
     if asked.rent_a_year or asked.whole_floor or asked.whole_building:
         for i in range(len(block)):
             quantity = units.large[CAPACITY, low + i]
             block[i] |= terms_refused(low + i, quantity, units, asked)
-    if asked.power_left:
-        for i in range(len(block)):
-            building, area = units.floor_building[units.floor[low + i]], units.large[AREA, low + i]
-            need = power_needed(area, asked)
-            if area == UNKNOWN or need > scratch.most[building]:
+
+
+@kernel
+def _power_of(  # noqa: PLR0917  (a kernel's arguments are arrays)
+    span: int, low: int, units: Units, spans: Spans, asked: Asked, scratch: _Scratch, block: Masks
+) -> int:
+    """Power left for a block of whole units; the span in which the next block begins.
+
+    Units of one step begin on the day that they fall free, or the first that is asked for: the
+    building's step on that day is known, and mostly says what every day after it says.
+    """
+    high = low + len(block)
+    row = low
+    while row < high:
+        while spans.start[span + 1] <= row:
+            span += 1
+        behind = min(high, spans.start[span + 1])
+        building = spans.building[span]
+        fed = int(units.power_kva[building])
+        begins, ends = units.power_at[building], units.power_at[building + 1]
+        least, most = scratch.least[building], scratch.most[building]
+        for i in range(row - low, behind - low):
+            area = units.large[AREA, low + i]
+            if area == UNKNOWN or not is_enough(most, area, asked):
                 block[i] |= asked.power_left
-            elif need > scratch.least[building]:
+                continue
+            if is_enough(least, area, asked) or scratch.unsure[i]:
+                continue
+            first, place = units.large[FIRST_FREE, low + i], units.power_place[low + i]
+            if first <= asked.start:
+                place = scratch.place[building]
+            now = fed - (units.power_used[place] if place >= begins else 0)
+            later = fed - (units.power_peak[max(place, begins)] if begins < ends else 0)
+            steady = units.step_at[low + i + 1] - units.step_at[low + i] == 1
+            steady &= units.large[MIN_PART, low + i] == UNKNOWN
+            if not steady or first == NEVER:
                 scratch.unsure[i] = True
+            elif not is_enough(now, area, asked):
+                block[i] |= asked.power_left
+            elif not is_enough(min(now, later), area, asked):
+                scratch.unsure[i] = True
+        row = behind
+    return span
 
 
 @kernel
@@ -222,16 +263,13 @@ def _bound_power(units: Units, start: int, scratch: _Scratch) -> None:
         if fed == UNKNOWN:
             continue
         low, high = units.power_at[building], units.power_at[building + 1]
+        place = step_on(start, low, high, units.power_day)
+        scratch.place[building] = place
         # Nothing is promised before the first step.
-        least = most = fed
-        seen = low == high or units.power_day[low] > start
-        for place in range(low, high):
-            if place + 1 < high and units.power_day[place + 1] <= start:
-                continue
-            left = fed - units.power_used[place]
-            least = min(least, left) if seen else left
-            most = max(most, left) if seen else left
-            seen = True
+        least = most = fed - (units.power_used[place] if place >= low else 0)
+        for later in range(place + 1, high):
+            left = fed - units.power_used[later]
+            least, most = min(least, left), max(most, left)
         scratch.least[building], scratch.most[building] = least, most
 
 
