@@ -160,6 +160,10 @@ def test_a_receipt_replays_to_the_byte_after_holds_leases_and_splits(
     receipts = [kept(client, firm, **asked), kept(client, staff_request(client, session), **asked)]
 
     version = write_much(client, session, staff, space)
+    # From a snapshot in layers: what was read at first, and the buildings that changed since.
+    receipts.append(kept(client, firm, **asked, min_version=version))
+    session.execute(text("UPDATE units SET rent_cny_per_m2_day = 1.1"))
+    session.commit()
 
     for receipt in receipts:
         told = client.post(f"{RECEIPTS}/{receipt['id']}/replay", headers=staff)
