@@ -147,3 +147,15 @@ def test_a_set_that_opens_bundles_alone_has_no_amounts() -> None:
                 told = find_amounts(refusals, one)
                 assert told.opens == 0
                 assert all(change.give is None for change in told.changes)
+
+
+def test_no_set_takes_in_another() -> None:
+    pairs = 0
+    for seed in SEEDS:
+        _, refusals = made(seed)
+        masks = [one.mask for one in find_ways_out(refusals, at_least=1, named=50).cheapest]
+        for one, other in combinations(masks, 2):
+            pairs += 1
+            assert one & other not in {one, other}
+        # Of units alone some would: what opens them may take in what opens a bundle.
+    assert pairs > 0

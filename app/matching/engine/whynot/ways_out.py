@@ -74,17 +74,23 @@ def find_ways_out(
         costs: by key, what a firm minds; others cost what the table declares.
         tries: how many sets are tried on bundles.
     """
-    found = find_relaxations(histogram, at_least=at_least, named=named, costs=costs)
+    found = find_relaxations(histogram, at_least=at_least, named=named + tries, costs=costs)
     if histogram.feasible >= at_least:
         return WaysOut((), 0, at_least, TOGETHER)
     now = bundles_within(histogram, 0)
     alone, complete_to = _of_bundles_alone(histogram, found, costs or {}, now, tries)
+
+    def is_smallest(mask: int) -> bool:
+        # What opens a bundle with less is the smaller set, though no unit opens with it.
+        return not any(one.mask & ~mask == 0 for one in alone)
+
+    of_units = [one for one in found.cheapest if is_smallest(one.mask)][:named]
     counted = [
-        replace(one, bundles=len(bundles_within(histogram, one.mask) - now))
-        for one in found.cheapest
+        replace(one, bundles=len(bundles_within(histogram, one.mask) - now)) for one in of_units
     ]
     cheapest = sorted([*counted, *alone], key=_least_given_up)[:named]
-    return WaysOut(tuple(cheapest), found.count + len(alone), found.at_least, complete_to)
+    count = sum(is_smallest(int(mask)) for mask in found.sets) + len(alone)
+    return WaysOut(tuple(cheapest), count, found.at_least, complete_to)
 
 
 def _least_given_up(one: Relaxation) -> tuple[int, int, int, int, int]:
