@@ -206,8 +206,8 @@ def make_client(tmp_path: Path) -> Iterator[Callable[[Session | Engine], TestCli
 
     def make(database: Session | Engine, **settings: object) -> TestClient:
         engine = database if isinstance(database, Engine) else database.get_bind().engine
-        settings = {"log_level": "ERROR", "snapshot_dir": tmp_path / "snapshots", **settings}
-        app = create_app(engine, Settings(**settings))  # type: ignore[arg-type]
+        usual: dict[str, Any] = {"log_level": "ERROR", "snapshot_dir": tmp_path / "snapshots"}
+        app = create_app(engine, Settings(**(usual | settings)))
         if not settings:
             app = _warm(app)
             lent.append(app)
@@ -232,9 +232,13 @@ _idle: list[FastAPI] = []
 
 def _warm(fresh: FastAPI) -> FastAPI:
     """An application that served another test, with all that ``fresh`` knows; or ``fresh``."""
-    if not _idle or _idle[-1].state.settings != fresh.state.settings:
+    if not _idle:
         return fresh
     app = _idle.pop()
+    # Only the folder for snapshots differs, and the state that is handed over knows it.
+    same = {"snapshot_dir": fresh.state.settings.snapshot_dir}
+    if app.state.settings.model_copy(update=same) != fresh.state.settings:
+        return fresh
     app.state = fresh.state
     app.dependency_overrides = {}
     return app
