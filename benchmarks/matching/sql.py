@@ -161,8 +161,8 @@ def _score(demand: Demand) -> str:
             spare.append(_share(f"{_cell(f'c.{column}', grain)} - {need}", str(need)))
     headroom = f"(({' + '.join(spare)}) / {len(spare)})" if spare else "1000"
     return (
-        f"30 * {wishes} + 20 * {area} + 20 * {rent} + 15 * {start} + 5 * {_READINESS}"
-        f" + 5 * {headroom} + 5 * 1000"
+        f"30 * {wishes} + 20 * {area} + 20 * {rent} + 10 * {start} + 5 * {_READINESS}"
+        f" + 5 * {headroom} + 5 * 1000 + 5 * 1000"
     )
 
 

@@ -35,6 +35,9 @@ Relay = NDArray[np.int16]
 #: Thousandths: the value of what could not be better.
 FULL = 1000
 UNKNOWN = -1
+#: Thousandths for how closely the units of an offer hang together: one unit or a part of it, units
+#: of one floor, floors of one building, and buildings that a passage joins (planning assumption).
+COMPACT = (FULL, 900, 700, 400)
 _UNKNOWN_CELL = Width.LARGE.unknown
 #: Needs whose spare counts as headroom, with their columns.
 HEADROOM = (
@@ -122,6 +125,7 @@ class Measures:
         spare: the cells of the columns that ``HEADROOM`` asks for, by the need's key.
         met: whether each wish is met, in the order of ``Program.wishes``.
         relay: thousandths: room to grow where it is, the best of its buildings.
+        compact: thousandths: how closely its units hang together.
     """
 
     area: Wide
@@ -131,6 +135,7 @@ class Measures:
     spare: dict[str, Wide]
     met: tuple[Truths, ...]
     relay: Wide
+    compact: Wide
 
     def __len__(self) -> int:
         return len(self.first_day)
@@ -146,6 +151,7 @@ class Measures:
             spare={key: cells[only] for key, cells in self.spare.items()},
             met=tuple(truths[only] for truths in self.met),
             relay=self.relay[only],
+            compact=self.compact[only],
         )
 
 
@@ -170,7 +176,20 @@ def measure(program: Program, offers: Offers, relay: Relay | None = None) -> Mea
         },
         met=tuple(taken.holds(form, one.combining) for one, form in program.wishes),
         relay=_relay(program, taken, relay),
+        compact=_compact(offers, taken),
     )
+
+
+def _compact(offers: Offers, taken: "_Taken") -> Wide:
+    """How closely each candidate's units hang together: ``COMPACT``."""
+    floor = taken.program.segment.floor[offers.rows].astype(np.int64)
+    building = taken.buildings.astype(np.int64)
+    found = np.full(len(offers), COMPACT[0], dtype=np.int64)
+    if offers.at is not None:
+        found[np.diff(offers.at) > 1] = COMPACT[1]
+        found[offers.least(floor) != offers.most(floor)] = COMPACT[2]
+        found[offers.least(building) != offers.most(building)] = COMPACT[3]
+    return found
 
 
 def _known(cells: Wide) -> Wide:

@@ -20,6 +20,7 @@ from app.kernel.terms import PhysicalState
 from app.matching.columns import COLUMNS, NEVER
 from app.matching.engine.candidates import Candidate
 from app.matching.engine.measures import (
+    COMPACT,
     FULL,
     HEADROOM,
     UNKNOWN,
@@ -48,6 +49,20 @@ _RENT = COLUMNS["rent_cny_per_m2_day"]
 _STATES = COLUMNS["physical_state"].order
 #: By rank; the last entry, where ``UNKNOWN`` points, is that of no known state.
 _READINESS = np.array([0, *(READINESS[named(PhysicalState, one)] for one in _STATES), 0])
+
+
+_COMPACT_WORDS: Mapping[int, Words] = dict(
+    zip(
+        COMPACT,
+        (
+            ("单一房源", "one unit"),
+            ("同层相邻", "units side by side on one floor"),
+            ("同楼上下相连", "floors of one building, one above the other"),
+            ("分处连廊相通的两栋楼", "in two buildings that a passage joins"),
+        ),
+        strict=True,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +312,14 @@ def _headroom_said(program: Program, measured: Measures) -> Words:
     return "；".join(zh for zh, _ in said), "; ".join(en for _, en in said)
 
 
+def _compact(_program: Program, measured: Measures) -> Points:
+    return measured.compact
+
+
+def _compact_said(_program: Program, measured: Measures) -> Words:
+    return _COMPACT_WORDS[int(measured.compact[0])]
+
+
 def _relay(_program: Program, measured: Measures) -> Points:
     return measured.relay
 
@@ -317,8 +340,9 @@ CRITERIA: tuple[Criterion, ...] = (
     Criterion("wishes", "可选需求", "Wishes met", 30, _wishes, _wishes_said),
     Criterion("area_fit", "面积贴合", "Area fit", 20, _area_fit, _area_said),
     Criterion("rent", "租金", "Rent", 20, _rent, _rent_said),
-    Criterion("start", "起租时间", "Start", 15, _start, _start_said),
+    Criterion("start", "起租时间", "Start", 10, _start, _start_said),
     Criterion("readiness", "交付状态", "Readiness", 5, _readiness, _readiness_said),
     Criterion("headroom", "技术富余", "Headroom", 5, _headroom, _headroom_said),
     Criterion("relay", "接力前景", "Relay outlook", 5, _relay, _relay_said),
+    Criterion("compact", "空间紧凑", "Compactness", 5, _compact, _compact_said),
 )

@@ -17,10 +17,11 @@ DEFAULT = {
     "wishes": 30,
     "area_fit": 20,
     "rent": 20,
-    "start": 15,
+    "start": 10,
     "readiness": 5,
     "headroom": 5,
     "relay": 5,
+    "compact": 5,
 }
 _READY = {"planned": 0, "under_construction": 300, "shell": 700, "fitted": 1000}
 _HEADROOM = {
@@ -52,6 +53,7 @@ def values_of(program: Program, candidate: Candidate, relay: Any = None) -> dict
         "readiness": min(_READY.get(str(state), 0) for state in states),
         "headroom": _headroom(program, candidate),
         "relay": _relay(program, candidate, relay),
+        "compact": _compact(program, candidate),
     }
 
 
@@ -137,6 +139,15 @@ def _headroom(program: Program, candidate: Candidate) -> int:
             spare = Fraction(-1) if short else min(least) - need
             parts.append(_thousandths(spare, need or Fraction(1, grain)))
     return sum(parts) // len(parts) if parts else 1000
+
+
+def _compact(program: Program, candidate: Candidate) -> int:
+    if len(candidate.rows) == 1:
+        return 1000
+    segment = program.segment
+    if len({segment.building_of(row) for row in candidate.rows}) > 1:
+        return 400
+    return 900 if len({int(segment.floor[row]) for row in candidate.rows}) == 1 else 700
 
 
 def _relay(program: Program, candidate: Candidate, relay: Any) -> int:
