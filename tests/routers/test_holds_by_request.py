@@ -90,7 +90,7 @@ def test_a_stale_search_misleads_nobody(client: TestClient, session: Session) ->
     unit = make.make_unit(session, floor_load_kn_m2=Decimal("7.85"))
     firm = Firm(client, session, min_floor_load_kn_m2=7.5)
     found = client.post(f"{REQUESTS}/{firm.request_id}/matches", headers=firm.headers, json={})
-    assert [item["unit"]["id"] for item in found.json()["items"]] == [str(unit.id)]
+    assert [item["units"][0]["id"] for item in found.json()["items"]] == [str(unit.id)]
 
     session.execute(update(Unit).where(Unit.id == unit.id).values(floor_load_kn_m2=3.43))
     session.commit()
