@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -243,9 +244,13 @@ def serve(
             lock_timeout_ms=configured.lock_timeout_ms,
             application_name="space-relay-public",
         )
+        service = create_app(engine, configured, public_engine=public_engine)
+        # Meanwhile the rest can be asked for already.
+        service.state.snapshots.begin()
+        threading.Thread(target=warm_up, name="kernels", daemon=True).start()
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(engine, configured, public_engine=public_engine),
+                service,
                 host=host,
                 port=port,
                 access_log=False,

@@ -72,6 +72,10 @@ class Followed:
         self._follower: Follower | None = None
         self._closed = False
 
+    def begin(self) -> None:
+        """Begin to follow now, so that the first who asks need not wait for the first reading."""
+        self._started()
+
     def current(self, session: Session) -> Snapshot:  # noqa: ARG002
         """The newest there is; the first takes seconds."""
         return self._started().current()

@@ -33,8 +33,10 @@ from app.matching.engine.whynot.relaxations import (
 )
 from app.matching.rules.constraint import Combining
 
-#: Sets of needs that are tried on bundles, and how many needs are given up together for one.
-TRIES = 64
+#: Sets of needs that are tried on bundles: the more, the fewer units each try goes through; by the
+#: number of units and not by the clock, so that the same question has the same answer.
+TRIES_MOST, TRIES_LEAST, UNITS_TRIED = 64, 12, 4_000_000
+#: How many needs are given up together for a bundle.
 TOGETHER = 3
 #: A bundle of a histogram: its segment and its rows.
 Bundle = tuple[int, tuple[int, ...]]
@@ -63,7 +65,7 @@ def find_ways_out(
     at_least: int = 1,
     named: int = NAMED,
     costs: Mapping[str, int] | None = None,
-    tries: int = TRIES,
+    tries: int | None = None,
 ) -> WaysOut:
     """The smallest sets of needs that together leave so many units that fit, or open a bundle.
 
@@ -72,8 +74,10 @@ def find_ways_out(
         at_least: how many units are to fit, with those that fit as it is.
         named: how many sets to name; of these it is counted how many bundles they open.
         costs: by key, what a firm minds; others cost what the table declares.
-        tries: how many sets are tried on bundles.
+        tries: how many sets are tried on bundles; None for as many as the units allow.
     """
+    if tries is None:
+        tries = tries_for(histogram.units)
     found = find_relaxations(histogram, at_least=at_least, named=named + tries, costs=costs)
     if histogram.feasible >= at_least:
         return WaysOut((), 0, at_least, TOGETHER)
@@ -91,6 +95,15 @@ def find_ways_out(
     cheapest = sorted([*counted, *alone], key=_least_given_up)[:named]
     count = sum(is_smallest(int(mask)) for mask in found.sets) + len(alone)
     return WaysOut(tuple(cheapest), count, found.at_least, complete_to)
+
+
+def tries_for(units: int) -> int:
+    """How many sets are tried on bundles among so many units.
+
+    >>> tries_for(5_000), tries_for(100_000), tries_for(1_000_000)
+    (64, 40, 12)
+    """
+    return max(TRIES_LEAST, min(TRIES_MOST, UNITS_TRIED // max(units, 1)))
 
 
 def _least_given_up(one: Relaxation) -> tuple[int, int, int, int, int]:
