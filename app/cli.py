@@ -1,11 +1,13 @@
 """The ``space-relay`` command."""
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -262,10 +264,32 @@ def serve(
         err.print(f"serving on {base_url}  (docs: {base_url}/docs, Ctrl-C ends it)")
         # The server has ended well by the time it passes Ctrl-C on.
         try:
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt), _worker_beside(engine) if demo else nullcontext():
                 server.run()
         finally:
             public_engine.dispose()
+
+
+@contextmanager
+def _worker_beside(engine: Engine) -> Iterator[None]:
+    """Background jobs in a process of their own, which who tries it out would not start."""
+    url = engine.url.render_as_string(hide_password=False)
+    beside = subprocess.Popen(
+        [sys.executable, "-m", "app", "worker"],
+        env={**os.environ, "SPACE_RELAY_DATABASE_URL": url},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        beside.terminate()
+        try:
+            beside.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            beside.kill()
+            beside.wait()
 
 
 def prepare_demo(base_url: str) -> None:

@@ -109,9 +109,11 @@ FROM units u WHERE u.fid = ANY (CAST(:fids AS bigint[]))"""
 _SEEN = """(
     SELECT id, unit_id, commitment_id, company_id, kind, quantity, period,
         CASE WHEN closed_xid IS NULL
-            OR pg_visible_in_snapshot(closed_xid, CAST(:version AS pg_snapshot)) THEN live
+            OR pg_visible_in_snapshot(closed_xid, CAST(:version AS pg_snapshot))
+            OR closed_xid >= pg_snapshot_xmax(pg_current_snapshot()) THEN live
         ELSE tstzrange(lower(live), was_to_lapse_at) END AS live
     FROM claims WHERE pg_visible_in_snapshot(made_xid, CAST(:version AS pg_snapshot))
+        OR made_xid >= pg_snapshot_xmax(pg_current_snapshot())
 )"""
 
 #: What is taken of the units in the window, in parks that the caller may read.

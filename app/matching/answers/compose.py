@@ -264,6 +264,7 @@ class _Said:
             refusals,
             at_least=refusals.feasible + body.open_at_least,
             costs=body.relax_costs,
+            with_bundles=CandidateKind.BUNDLE in body.kinds,
         )
         return [self._way_out(refusals, one) for one in found.cheapest], found.count
 

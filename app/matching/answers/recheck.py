@@ -22,6 +22,7 @@ from app.matching.answers.question import names_for
 from app.matching.answers.schemas import VerdictOut
 from app.matching.answers.words import verdict
 from app.matching.columns import NEVER, QUANTITY_GRAIN, rank_of
+from app.matching.engine.bundles.together import hang_together
 from app.matching.engine.candidates import Candidate, CandidateKind
 from app.matching.engine.judge import Finding, judge
 from app.matching.engine.program import make_program
@@ -34,6 +35,8 @@ from app.models.company import SpaceRequest
 from app.models.space import Building, Unit
 from app.security.actors import Actor, Role
 
+#: What ``accepting`` says for units that lie apart; no rule of the table, which judges space.
+TOGETHER = "together"
 _PLACE = rank_of("capacity_measure", "place")
 
 
@@ -61,8 +64,10 @@ def by_request(rules: Rules) -> Check:
     ) -> None:
         _require_waivable(actor, order)
         demand, version = _demand(session, order, rules, civil_day(now))
-        findings = _judged(session, order, slices, demand)
+        findings, together = _judged(session, order, slices, demand)
         verdicts = [_said(one, order, demand) for one in findings]
+        if not together:
+            verdicts.append(_apart())
         missed = [one for one in verdicts if not one.fits and one.constraint not in order.accepting]
         if missed:
             raise RequestNotMetError(
@@ -82,7 +87,7 @@ def _require_waivable(actor: Actor, order: Order) -> None:
     unknown = [
         Fault(f"/accepting/{place}", "no such constraint", detail_zh="没有该约束")
         for place, key in enumerate(order.accepting)
-        if key not in BY_KEY
+        if key not in BY_KEY and key != TOGETHER
     ]
     if unknown:
         raise InvalidInputError(
@@ -90,7 +95,7 @@ def _require_waivable(actor: Actor, order: Order) -> None:
             unknown,
             detail_zh="accepting 所列不是约束；约束见 /api/v1/match-constraints",
         )
-    if any(BY_KEY[key].never_relax for key in order.accepting):
+    if any(BY_KEY[key].never_relax for key in order.accepting if key != TOGETHER):
         # Law and safety: whoever waives it answers for the park.
         actor.require_staff(Role.MANAGER)
 
@@ -111,7 +116,8 @@ def _demand(session: Session, order: Order, rules: Rules, today: date) -> tuple[
 
 def _judged(
     session: Session, order: Order, slices: Sequence[Slice], demand: Demand
-) -> tuple[Finding, ...]:
+) -> tuple[tuple[Finding, ...], bool]:
+    """Every rule on what is ordered, and whether it hangs together."""
     first = {part.unit.id: part for part in reversed(slices)}
     found = session.execute(
         select(Unit.id, Unit.fid, Unit.building_id).where(Unit.id.in_(first))
@@ -137,7 +143,28 @@ def _judged(
     )
     rows, quantities = zip(*taken, strict=True)
     kind = CandidateKind.BUNDLE if len(rows) > 1 else _kind(segment, *taken[0])
-    return judge(program, Candidate(kind, rows, quantities, start, until))
+    candidate = Candidate(kind, rows, quantities, start, until)
+    return judge(program, candidate), hang_together(segment, rows, start)
+
+
+def _apart() -> VerdictOut:
+    """The verdict on units that lie apart; one firm may still mean it."""
+    return VerdictOut(
+        constraint=TOGETHER,
+        name_zh="房源相连",
+        name_en="units that hang together",
+        fits=False,
+        need=None,
+        have=None,
+        margin=None,
+        unit=None,
+        never_relax=False,
+        words_zh="所订房源不相连：须同层有共用墙、整层上下相连，或所在楼宇有连廊；"
+        "确需分处的，请在 accepting 中列出 together",
+        words_en="the units do not hang together: they must share walls on a floor, be whole floors"
+        " one above the other, or lie in buildings that a passage joins; if that is meant, list"
+        " together in accepting",
+    )
 
 
 def _said(finding: Finding, order: Order, demand: Demand) -> VerdictOut:

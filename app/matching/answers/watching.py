@@ -9,7 +9,7 @@ they were and as they are.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -81,6 +81,9 @@ def watch(session: Session, *, tables: Tables, now: datetime) -> int:
     # One look at a time; whoever comes second finds nothing left to do.
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('match_watches'))"))
     before, after = _judged_up_to(session), _seen_now(session)
+    if before is not None and after.taken_at < before.taken_at:
+        # A transaction that began long ago writes only now: time does not run backwards for it.
+        after = replace(after, taken_at=before.taken_at)
     look = _Look(
         session,
         tables,

@@ -43,14 +43,16 @@ class Wanted(NamedTuple):
 def wanted(demand: Demand) -> Wanted:
     """What a demand would take of a divisible unit.
 
-    Only hard needs bound it; it aims at the target, else at the least area, else at the most.
-    Whoever must have a floor or a building to themselves takes no part of one.
+    Only hard needs bound it; it aims at the target, else at the middle of the bounds asked for, as
+    the score does. Whoever must have a floor or a building to themselves takes no part of one.
     """
     if {"whole_floor", "whole_building"} & demand.hard.keys():
         return Wanted()
     hard, asked = demand.hard, demand.asked
-    aims = (demand.target_area_m2, asked.get("min_area_m2"), asked.get("max_area_m2"))
-    aim = next((one for one in aims if one is not None), None)
+    bounds = [asked[key] for key in ("min_area_m2", "max_area_m2") if key in asked]
+    aim = demand.target_area_m2
+    if aim is None and bounds:
+        aim = sum(bounds) / len(bounds)
     low, high = hard.get("min_area_m2"), hard.get("max_area_m2")
     return Wanted(
         places=int(hard.get("places", 0)) * QUANTITY_GRAIN,

@@ -72,7 +72,7 @@ _READERS = 2
 #: Clocks may differ, and a segment may be days old.
 _PAST_DAYS = 92
 _RETRY_SECONDS = (0.05, 2.0)
-_FIRST_SECONDS = 60.0
+_FIRST_SECONDS = 15.0
 _SEEN = "SELECT pg_current_snapshot()::text"
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LINKED = """

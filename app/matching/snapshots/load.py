@@ -323,12 +323,15 @@ _CLAIM_LAYOUT = Layout(
 # Units are told by their ids and found here: joining a million of them takes the server longer.
 _CLAIMS = """
 FROM {claims} c WHERE (upper_inf(c.live) OR upper(c.live) > %(as_of)s)"""
-#: Claims as a snapshot saw them.
+#: Claims as a snapshot saw them. Transactions that are still to come are of another life: of a
+#: database that was restored here; what they made is simply there.
 _SEEN_CLAIMS = """(
     SELECT unit_id, period, quantity,
         CASE WHEN closed_xid IS NULL OR pg_visible_in_snapshot(closed_xid, %(version)s::pg_snapshot)
+            OR closed_xid >= pg_snapshot_xmax(pg_current_snapshot())
             THEN live ELSE tstzrange(lower(live), was_to_lapse_at) END AS live
     FROM claims WHERE pg_visible_in_snapshot(made_xid, %(version)s::pg_snapshot)
+        OR made_xid >= pg_snapshot_xmax(pg_current_snapshot())
 )"""
 
 _WALL_LAYOUT = Layout((Field("one", "w.unit_id", 16), Field("other", "w.neighbour_id", 16)))

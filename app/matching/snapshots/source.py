@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.demand.rules import BuildingRules
-from app.kernel.errors import BusyError
+from app.kernel.errors import BusyError, Fault, InvalidInputError
 from app.matching.segment import Snapshot
 from app.matching.snapshots.follow import Follower
 from app.matching.snapshots.load import load_snapshot
@@ -87,6 +87,18 @@ class Followed:
         if snapshot.version.sees(min_version):
             return snapshot
         if not follower.wait_for(min_version, _SEEN_WITHIN_SECONDS):
+            if min_version >= follower.current().version.xmax:
+                raise InvalidInputError(
+                    f"version {min_version} was never given out",
+                    [
+                        Fault(
+                            "/min_version",
+                            "take it from the header X-Space-Version of a write",
+                            detail_zh="应取自写入响应的 X-Space-Version 头",
+                        )
+                    ],
+                    detail_zh=f"从未产生过版本 {min_version}",
+                )
             raise BusyError(
                 f"version {min_version} is not seen yet; try again, or ask without it",
                 detail_zh=f"尚未读到版本 {min_version}，请重试或不指定版本",

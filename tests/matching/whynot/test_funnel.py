@@ -66,6 +66,7 @@ def wrong_misses() -> int:
             (place for place, keys in broken.items() if keys),
             key=lambda place: (
                 len(broken[place]),
+                bool(broken[place] & PLACE),
                 sum(cost[key] for key in broken[place]),
                 refusals.order(place),
             ),

@@ -57,13 +57,13 @@ def sets_of(refusals: Histogram) -> list[int]:
 
 def every_set_tried(refusals: Histogram, at_least: int) -> dict[int, int]:
     """Sets that open bundles and not enough units, none taking in another that opens either."""
-    now = bundles_within(refusals, 0)
+    now = bundles_within(refusals, 0).bundles
     opening = [int(mask) for mask in find_relaxations(refusals, at_least=at_least).sets]
     found: dict[int, int] = {}
     for mask in sets_of(refusals):
         if any(smaller & ~mask == 0 for smaller in [*opening, *found]):
             continue
-        bundles = len(bundles_within(refusals, mask) - now)
+        bundles = len(bundles_within(refusals, mask).bundles - now)
         if bundles:
             found[mask] = bundles
     return found
@@ -103,8 +103,8 @@ def wrong_bundles(seed: int) -> int:
     for one in find_ways_out(refusals, at_least=refusals.feasible + 1).cheapest:
         keys = {constraint.key for constraint in one.constraints}
         table = [rule for rule in CONSTRAINTS if rule.key not in keys]
-        found = bundles_within(refusals, one.mask)
-        wrong += len(found - bundles_within(refusals, 0)) != one.bundles
+        found = bundles_within(refusals, one.mask).bundles
+        wrong += len(found - bundles_within(refusals, 0).bundles) != one.bundles
         for at, rows in found:
             program = make_program(segments[at], refusals.programs[at].demand, table)
             fits = any(int(refusals.rows[at][row]) & ~one.mask == 0 for row in rows)

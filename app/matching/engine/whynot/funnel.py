@@ -13,7 +13,7 @@ from app.matching.rules.constraint import Constraint
 #: Where the space is wanted; the funnel begins with these.
 PLACE = frozenset({"zones", "parks", "near", "within"})
 #: What and where: the units of the kind asked for in the wished place.
-_FRAME = PLACE | {"unit_type"}
+FRAME = PLACE | {"unit_type"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def _is_place(histogram: Histogram, bit: int) -> bool:
 def blockers(histogram: Histogram) -> tuple[Blocker, ...]:
     """What each constraint refuses, in the funnel's order; those that refuse nothing left out."""
     bit_of = {one.key: bit for bit, one in enumerate(histogram.active)}
-    frame = sum(1 << bit for key, bit in bit_of.items() if key in _FRAME)
+    frame = sum(1 << bit for key, bit in bit_of.items() if key in FRAME)
     found = []
     before = histogram.units
     for constraint, left in funnel(histogram):
@@ -80,9 +80,10 @@ def blockers(histogram: Histogram) -> tuple[Blocker, ...]:
 
 
 def nearest_misses(histogram: Histogram, count: int) -> list[Place]:
-    """The refused units that come nearest: fewest broken constraints, then cheapest, then in order.
+    """The refused units that come nearest, at most ``count``.
 
-    At most ``count`` of them. What giving way costs is what the table declares.
+    Fewest broken constraints first, then those in the wished place, then the cheapest by what the
+    table declares, then in order.
     """
     wanted, ranks = _nearest_masks(histogram, count)
     found: list[tuple[int, tuple[int, str, int, int], Place]] = []
@@ -102,7 +103,10 @@ def _nearest_masks(histogram: Histogram, count: int) -> tuple[Masks, NDArray[np.
     bits = np.arange(len(prices), dtype=np.uint64)
     cost = ((masks[:, None] >> bits) & np.uint64(1)).astype(np.int64) @ prices
     broken = np.bitwise_count(masks).astype(np.int64)
-    _, rank = np.unique(broken * (prices.sum() + 1) + cost, return_inverse=True)
+    place = sum(1 << bit for bit, one in enumerate(histogram.active) if one.key in PLACE)
+    elsewhere = (masks & np.uint64(place) != 0).astype(np.int64)
+    most = prices.sum() + 1
+    _, rank = np.unique((2 * broken + elsewhere) * most + cost, return_inverse=True)
     order = np.argsort(rank, kind="stable")
     enough = int(np.searchsorted(np.cumsum(counts[order]), count))
     last = rank[order[min(enough, len(order) - 1)]] if len(order) else -1

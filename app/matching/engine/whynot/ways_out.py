@@ -36,6 +36,8 @@ from app.matching.rules.constraint import Combining
 #: Sets of needs that are tried on bundles: the more, the fewer units each try goes through; by the
 #: number of units and not by the clock, so that the same question has the same answer.
 TRIES_MOST, TRIES_LEAST, UNITS_TRIED = 64, 12, 4_000_000
+#: Bundles that are looked at in one try: more need not be counted to say that there are many.
+BUNDLES_TRIED = 1 << 14
 #: How many needs are given up together for a bundle.
 TOGETHER = 3
 #: A bundle of a histogram: its segment and its rows.
@@ -59,6 +61,14 @@ class WaysOut:
     complete_to: int
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Bundles, and whether they are all there are."""
+
+    bundles: frozenset[Bundle]
+    is_complete: bool
+
+
 def find_ways_out(
     histogram: Histogram,
     *,
@@ -66,6 +76,7 @@ def find_ways_out(
     named: int = NAMED,
     costs: Mapping[str, int] | None = None,
     tries: int | None = None,
+    with_bundles: bool = True,
 ) -> WaysOut:
     """The smallest sets of needs that together leave so many units that fit, or open a bundle.
 
@@ -75,6 +86,7 @@ def find_ways_out(
         named: how many sets to name; of these it is counted how many bundles they open.
         costs: by key, what a firm minds; others cost what the table declares.
         tries: how many sets are tried on bundles; None for as many as the units allow.
+        with_bundles: whether bundles are wanted at all.
     """
     if tries is None:
         tries = tries_for(histogram.units)
@@ -82,6 +94,9 @@ def find_ways_out(
     if histogram.feasible >= at_least:
         return WaysOut((), 0, at_least, TOGETHER)
     now = bundles_within(histogram, 0)
+    if not with_bundles or not now.is_complete:
+        # Where more bundles fit already than are looked at, none that is opened could be told.
+        return WaysOut(found.cheapest[:named], found.count, found.at_least, 0)
     alone, complete_to = _of_bundles_alone(histogram, found, costs or {}, now, tries)
 
     def is_smallest(mask: int) -> bool:
@@ -90,7 +105,8 @@ def find_ways_out(
 
     of_units = [one for one in found.cheapest if is_smallest(one.mask)][:named]
     counted = [
-        replace(one, bundles=len(bundles_within(histogram, one.mask) - now)) for one in of_units
+        replace(one, bundles=len(bundles_within(histogram, one.mask).bundles - now.bundles))
+        for one in of_units
     ]
     cheapest = sorted([*counted, *alone], key=_least_given_up)[:named]
     count = sum(is_smallest(int(mask)) for mask in found.sets) + len(alone)
@@ -114,7 +130,7 @@ def _of_bundles_alone(
     histogram: Histogram,
     found: Relaxations,
     costs: Mapping[str, int],
-    now: frozenset[Bundle],
+    now: Within,
     tries: int,
 ) -> tuple[list[Relaxation], int]:
     """Sets that open bundles and not enough units, and up to which size all sets were tried."""
@@ -129,7 +145,10 @@ def _of_bundles_alone(
             if tries == 0:
                 return alone, size - 1
             tries -= 1
-            bundles = len(bundles_within(histogram, mask) - now)
+            within = bundles_within(histogram, mask)
+            bundles = len(within.bundles - now.bundles)
+            if not bundles and not within.is_complete:
+                return alone, size - 1
             if bundles:
                 opening.append(mask)
                 alone.append(_relaxation(histogram, prices, mask, bundles))
@@ -184,26 +203,29 @@ def _each_unit(program: Program) -> int:
     )
 
 
-def bundles_within(histogram: Histogram, waived: int) -> frozenset[Bundle]:
+def bundles_within(histogram: Histogram, waived: int) -> Within:
     """The bundles that break nothing but what is waived, and of which no part would do."""
-    return frozenset(
-        (at, rows)
-        for at, (program, masks) in enumerate(zip(histogram.programs, histogram.rows, strict=True))
-        for rows in _bundles_of(program, masks, waived)
-    )
+    bundles: set[Bundle] = set()
+    is_complete = True
+    for at, (program, masks) in enumerate(zip(histogram.programs, histogram.rows, strict=True)):
+        rows, all_of_them = _bundles_of(program, masks, waived)
+        bundles.update((at, one) for one in rows)
+        is_complete &= all_of_them
+    return Within(frozenset(bundles), is_complete)
 
 
-def _bundles_of(program: Program, masks: Masks, waived: int) -> Iterator[tuple[int, ...]]:
+def _bundles_of(program: Program, masks: Masks, waived: int) -> tuple[list[tuple[int, ...]], bool]:
     first, behind = program.kind_rows
     of_kind = masks[first:behind]
     refused = np.uint64(_each_unit(program) & ~waived | ABSENT)
-    found = find_bundles(_waiving(program, waived), of_kind & refused == 0)
+    found = find_bundles(_waiving(program, waived), of_kind & refused == 0, BUNDLES_TRIED)
     fits = first + np.flatnonzero(of_kind & ~np.uint64(waived) == 0)
     # Where all score the same, what a part of does as well is dropped whatever it scores.
     stays = keep_undominated(
         program.segment, found, np.ones(len(found), np.int64), fits, np.ones(len(fits), np.int64)
     )
-    return (tuple(found.rows(bundle).tolist()) for bundle in np.flatnonzero(stays).tolist())
+    rows = [tuple(found.rows(bundle).tolist()) for bundle in np.flatnonzero(stays).tolist()]
+    return rows, found.is_complete
 
 
 def _waiving(program: Program, waived: int) -> Program:

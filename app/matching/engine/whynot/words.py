@@ -8,7 +8,7 @@ from app.demand.needs import listed, named
 from app.kernel.terms import CapacityMeasure
 from app.matching.columns import COLUMNS, QUANTITY_GRAIN
 from app.matching.engine.whynot.amounts import Amounts, Change
-from app.matching.engine.whynot.funnel import Blocker
+from app.matching.engine.whynot.funnel import FRAME, Blocker
 from app.matching.engine.whynot.relaxations import Relaxation
 from app.matching.engine.whynot.waiting import Waiting
 from app.matching.rules.constraint import Constraint, Words
@@ -36,17 +36,22 @@ def _counts(constraint: Constraint, need: Any) -> bool:
 
 def blocker_words(one: Blocker) -> Words:
     """How many units a constraint refuses, and what the funnel does at it."""
+    in_zh = f"（意向范围内同类空间中 {one.blocks_in_place} 个）"
+    in_en = f" ({one.blocks_in_place} of the kind asked for in the wished place)"
+    if one.constraint.key in FRAME:
+        # What says which place and kind are meant cannot refuse within them.
+        in_zh = in_en = ""
     zh = (
-        f"“{one.constraint.name_zh}”排除 {one.blocks} 个单元"
-        f"（意向范围内同类空间中 {one.blocks_in_place} 个），其中 {one.blocks_alone} 个仅因此项；"
-        f"筛选至此由 {one.before} 个减为 {one.left} 个"
+        f"“{one.constraint.name_zh}”排除 {one.blocks} 个单元{in_zh}，"
+        f"其中 {one.blocks_alone} 个仅因此项"
     )
     en = (
-        f"{one.constraint.name_en} rules out {counted(one.blocks)}"
-        f" ({one.blocks_in_place} of the kind asked for in the wished place),"
-        f" {one.blocks_alone} of them alone;"
-        f" the funnel goes from {one.before} to {one.left} here"
+        f"{one.constraint.name_en} rules out {counted(one.blocks)}{in_en},"
+        f" {one.blocks_alone} of them alone"
     )
+    if one.before:
+        zh += f"；筛选至此由 {one.before} 个减为 {one.left} 个"
+        en += f"; the funnel goes from {one.before} to {one.left} here"
     return zh, en
 
 
