@@ -406,3 +406,22 @@ def test_an_area_drawn_and_an_iso_class_are_needs_like_others(
         json=WISH | {"within": {"type": "Polygon", "coordinates": [square[:3]]}},
     )
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid-shape")
+
+
+def test_units_that_lie_apart_are_no_answer_to_a_request(
+    client: TestClient, session: Session
+) -> None:
+    one, other = make.make_unit(session), make.make_unit(session)
+    firm = Firm(client, session, min_area_m2=float(one.capacity) + 1)
+    refused = firm.hold(one, other)
+    assert refused.status_code == 409
+    assert refused.json()["not_met"] == ["together"]
+    assert "不相连" in refused.json()["detail_zh"]
+    assert firm.hold(one, other, accepting=["together"]).status_code == 201
+
+
+def test_units_side_by_side_are(client: TestClient, session: Session) -> None:
+    floor = make.make_floor(session)
+    one, other = (make.make_unit(session, floor=floor, slot=slot, slots=2) for slot in (0, 1))
+    firm = Firm(client, session, min_area_m2=float(one.capacity) + 1)
+    assert firm.hold(one, other).status_code == 201

@@ -1,7 +1,8 @@
 """What changed for open requests: told once, in both directions, with what turned."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from time import sleep
 from typing import Any
 
 import pytest
@@ -304,3 +305,47 @@ def test_the_same_state_is_never_told_twice(world: World) -> None:
             select(MatchEvent.kind).where(MatchEvent.request_id == request).order_by(MatchEvent.id)
         ).all()
     assert kinds == ["fits_no_more", "fits"] * 3
+
+
+def test_time_does_not_run_backwards_for_a_transaction_that_began_long_ago(world: World) -> None:
+    request = world.ask(min_area_m2=1500, max_area_m2=2500)
+    with Session(world.engine) as slow:
+        slow.execute(text("SELECT 1"))  # begun, and nothing written yet
+        with Session(world.engine) as session:
+            lapses = datetime.now(UTC) + timedelta(seconds=0.5)
+            live = Range(datetime(2026, 1, 1, tzinfo=UTC), lapses)
+            make_claim(
+                session,
+                world.units[0],
+                date(2026, 12, 1),
+                None,
+                kind=ClaimKind.HOLD.value,
+                live=live,
+            )
+            session.commit()
+        world.watch()
+        sleep(0.8)
+        world.watch()
+        told = len(world.events(request))
+        slow.execute(text("SELECT pg_current_xact_id()"))  # it writes only now
+        world.change(
+            "UPDATE units SET clear_height_m = clear_height_m + 0.01 WHERE id = :id",
+            id=world.units[2].id,
+        )
+        world.watch()
+        slow.commit()
+    world.watch()
+    assert len(world.events(request)) == told
+
+
+def test_who_wants_no_bundle_is_told_of_none(world: World) -> None:
+    request = world.ask(min_area_m2=3500, max_rent_cny_per_m2_day=0.1)
+
+    def bundles_opened(kinds: list[str]) -> int:
+        answer = world.client.post(
+            f"{REQUESTS}/{request}/matches", headers=world.firm, json={"kinds": kinds}
+        )
+        return sum(one["bundles_freed"] for one in answer.json()["relaxations"])
+
+    assert bundles_opened(["unit"]) == 0
+    assert bundles_opened(["unit", "bundle"]) > 0

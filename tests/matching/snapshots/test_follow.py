@@ -364,3 +364,27 @@ def test_eight_writers_race_and_nothing_is_lost(
 
     assert found == told(fresh(own_engine))
     assert found != before
+
+
+def test_an_old_transaction_keeps_nobody_waiting(own_engine: Engine, empty_unit: Unit) -> None:
+    with Session(own_engine) as old:
+        old.execute(text("SELECT pg_current_xact_id()"))
+        with following(own_engine) as follower:
+            assert follower.current(8).segments
+            assert follower.wait_for(let(own_engine, empty_unit), 5)
+        old.rollback()
+
+
+def test_a_log_that_does_not_say_where_it_begins_keeps_readers_busy(
+    own_engine: Engine, empty_unit: Unit
+) -> None:
+    # The control: without the row that the migration wrote, nothing can be shown.
+    with Session(own_engine) as session:
+        session.execute(text("DELETE FROM space_changes"))
+        session.commit()
+    with Session(own_engine) as old:
+        old.execute(text("SELECT pg_current_xact_id()"))
+        with following(own_engine) as follower:
+            follower.current(8)
+            assert not follower.wait_for(let(own_engine, empty_unit), 1)
+        old.rollback()
