@@ -41,7 +41,7 @@ from app.security.credentials import (
 )
 from app.security.demo import Demo, ensure_demo
 from app.seeding.bulk_plan import LET_PCT
-from app.seeding.service import SeedReport, generate_park, seed
+from app.seeding.service import ReferenceConflictError, SeedReport, generate_park, seed
 from app.settings import Settings, settings
 from app.worker import make_worker
 
@@ -296,8 +296,12 @@ def prepare_demo(base_url: str) -> None:
     """Migrate, load the reference data once, and say how to try it."""
     with opened_engine() as engine, Session(engine) as session:
         migrate_to_head(engine)
-        with progress_bars() as report, transaction(session):
-            seed(session, settings().data_dir, progress=report)
+        try:
+            with progress_bars() as report, transaction(session):
+                seed(session, settings().data_dir, progress=report)
+        except ReferenceConflictError as conflict:
+            # After an update: what is there is still good, and may have been worked with.
+            err.print(f"[yellow]{conflict}[/yellow]\n  python3 dev.py clean --data", soft_wrap=True)
         made = ensure_demo(session, settings().home, base_url, SystemClock())
     announce(made)
 
