@@ -380,7 +380,7 @@ def ensure_kernels() -> None:
 
     def compile_them() -> None:
         say("compiling the search kernels (a minute)")
-        # The compiler looks at a kernel's own file only, not at those of what it calls.
+        # Each version of the sources has a folder of its own; those of earlier ones are of no use.
         for kept in (ROOT / "app/matching").rglob("*.nb[ic]"):
             kept.unlink()
         again = f"{PYTHON} -m app warm"

@@ -121,7 +121,7 @@ def create_app(
     app.state.public_sessions = session_factory(public_engine or engine)
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
-    # Reads nothing until the first request that needs it.
+    # Reads nothing until somebody begins it or needs it.
     app.state.snapshots = Followed(
         engine,
         load_rules(settings.data_dir).building,

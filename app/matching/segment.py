@@ -183,6 +183,15 @@ class Segment:
         """The place of a unit's building."""
         return int(self.floors.building[self.floor[row]])
 
+    def place_of(self, row: int) -> tuple[str, int, int]:
+        """What units of one kind are sorted by, whichever segment they are in."""
+        floor = int(self.floor[row])
+        return (
+            self.buildings.code[int(self.floors.building[floor])],
+            int(self.floors.level_index[floor]),
+            int(self.fid[row]),
+        )
+
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""

@@ -37,14 +37,13 @@ from app.matching.answers.shown import Shown, read_shown, unit_shown
 from app.matching.columns import NEVER
 from app.matching.engine.candidates import Candidate, CandidateKind
 from app.matching.engine.judge import candidate_of, judge, judge_wishes
-from app.matching.engine.masks import distinct, violations
 from app.matching.engine.measures import Relay
 from app.matching.engine.program import Program
 from app.matching.engine.scoring import Contribution, contributions_of, exact
 from app.matching.engine.search import Answer, Found, search
 from app.matching.engine.whynot.amounts import Change, find_amounts
 from app.matching.engine.whynot.funnel import Blocker, blockers, nearest_misses
-from app.matching.engine.whynot.histogram import Distinct, Histogram, Place, merge
+from app.matching.engine.whynot.histogram import Histogram, Place, find_refusals
 from app.matching.engine.whynot.relaxations import Relaxation
 from app.matching.engine.whynot.ways_out import find_ways_out
 from app.matching.engine.whynot.words import (
@@ -95,7 +94,7 @@ def compose(session: Session, question: Question, snapshot: Snapshot, tables: Ta
         relay_values=relay,
     )
     short = len(answer.found) < body.k
-    refusals = _refusals(answer.programs) if short or body.include_refused else None
+    refusals = find_refusals(answer.programs) if short or body.include_refused else None
     found = blockers(refusals) if short and refusals else ()
     nearest = (
         nearest_misses(refusals, max(NEAR_MISSES * short, body.include_refused)) if refusals else []
@@ -126,11 +125,6 @@ def compose(session: Session, question: Question, snapshot: Snapshot, tables: Ta
             notes=_notes(demand, answer),
         ).model_dump(mode="json")
     )
-
-
-def _refusals(programs: Sequence[Program]) -> Histogram:
-    rows = [violations(program) for program in programs]
-    return merge(programs, rows, [Distinct(*distinct(masks)) for masks in rows])
 
 
 def _unchecked(question: Question) -> list[UncheckedOut]:

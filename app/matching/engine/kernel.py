@@ -489,10 +489,3 @@ def most_used(building: int, first: int, over: int, units: Units) -> int:
         if units.power_day[place] < over and not ended:
             most = max(most, units.power_used[place])
     return most
-
-
-@step
-def power_needed(area: int, asked: Asked) -> int:
-    """Tenths of kVA: tenths of W/m² times hundredths of m² are 10⁻⁵ of them."""
-    by_area = (asked.power_per_m2 * area + _PER_M2_IN_A_TENTH_KVA - 1) // _PER_M2_IN_A_TENTH_KVA
-    return max(asked.power, by_area)

@@ -210,14 +210,4 @@ def _unit(units: Fitting, kind: CandidateKind, place: int) -> Candidate:
 
 
 def _rank(segment: Segment, found: Found) -> tuple[int, Place]:
-    return -found.score, tuple(place_of(segment, row) for row in found.candidate.rows)
-
-
-def place_of(segment: Segment, row: int) -> tuple[str, int, int]:
-    """What units of one kind are sorted by, whichever segment they are in."""
-    floor = int(segment.floor[row])
-    return (
-        segment.buildings.code[int(segment.floors.building[floor])],
-        int(segment.floors.level_index[floor]),
-        int(segment.fid[row]),
-    )
+    return -found.score, tuple(segment.place_of(row) for row in found.candidate.rows)

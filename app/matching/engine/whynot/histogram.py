@@ -102,13 +102,7 @@ class Histogram:
 
 def row_order(segment: Segment, row: int) -> tuple[int, str, int, int]:
     """Kind of space, building code, level and number: the order that settles what is equal."""
-    floor = int(segment.floor[row])
-    return (
-        int(segment.column("unit_type")[row]),
-        segment.buildings.code[int(segment.floors.building[floor])],
-        int(segment.floors.level_index[floor]),
-        int(segment.fid[row]),
-    )
+    return (int(segment.column("unit_type")[row]), *segment.place_of(row))
 
 
 def find_refusals(programs: Sequence[Program]) -> Histogram:

@@ -93,10 +93,13 @@ def find_ways_out(
     found = find_relaxations(histogram, at_least=at_least, named=named + tries, costs=costs)
     if histogram.feasible >= at_least:
         return WaysOut((), 0, at_least, TOGETHER)
+    of_units_alone = WaysOut(found.cheapest[:named], found.count, found.at_least, 0)
+    if not with_bundles:
+        return of_units_alone
     now = bundles_within(histogram, 0)
-    if not with_bundles or not now.is_complete:
+    if not now.is_complete:
         # Where more bundles fit already than are looked at, none that is opened could be told.
-        return WaysOut(found.cheapest[:named], found.count, found.at_least, 0)
+        return of_units_alone
     alone, complete_to = _of_bundles_alone(histogram, found, costs or {}, now, tries)
 
     def is_smallest(mask: int) -> bool:
