@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,12 +24,10 @@ from app.matching.segment import ParkInfo, Rows, Segment
 
 _UNKNOWN_DISTANCE = Width.LARGE.unknown
 _GEOD = Geod(ellps="WGS84")
-#: The radii of curvature of WGS 84 lie between these: along the meridian at the equator, at a pole.
-_LEAST_RADIUS_M, _GREATEST_RADIUS_M = 6_335_439.0, 6_399_594.0
-#: More than rounding can make of a squared chord.
-_SLACK = 1e-13
-#: Unit vectors of each building, worked out once for a segment.
-_DIRECTIONS: WeakKeyDictionary[Segment, NDArray[np.float64]] = WeakKeyDictionary()
+#: Nothing on WGS 84 bends more than the meridian does at the equator, which has this radius.
+_LEAST_RADIUS_M = 6_335_439.0
+#: Farther than this the bend is not reckoned with, and more than rounding makes of a distance.
+_FAR_M, _SLACK_M = 1_000_000.0, 1e-4
 #: PostGIS rounds distances to this many parts of a metre, and so do we.
 _NANOMETRES = 1e8
 
@@ -75,7 +73,7 @@ def _park_of(segment: Segment, row: int) -> ParkInfo:
 
 def _by_park(segment: Segment, test: Callable[[ParkInfo], bool]) -> NDArray[np.bool_]:
     truths = np.array([test(park) for park in segment.parks], dtype=np.bool_)
-    found: NDArray[np.bool_] = truths[segment.buildings.park]
+    found: NDArray[np.bool_] = np.take(truths, segment.buildings.park)
     return found
 
 
@@ -87,7 +85,7 @@ def land_use_rule() -> Constraint:
             [bool(land_use_parts(code) & need.codes) for code in segment.land_use_codes],
             dtype=np.bool_,
         )
-        truths: NDArray[np.bool_] = allowed[segment.buildings.land_use]
+        truths: NDArray[np.bool_] = np.take(allowed, segment.buildings.land_use)
         if need.only_parks is not None:
             truths = truths & _by_park(
                 segment, lambda park: bool(park.park_codes & need.only_parks)
@@ -222,33 +220,65 @@ def metres_to(centres: NDArray[np.float64], point: Mapping[str, float]) -> NDArr
     return found
 
 
-def is_near(
-    centres: NDArray[np.float64], directions: NDArray[np.float64], point: Mapping[str, float]
-) -> NDArray[np.bool_]:
-    """Which centres are near enough; ``directions`` are those of the centres.
+class Places(NamedTuple):
+    """Where buildings are in space, from the southernmost to the northernmost.
 
-    Geodesics are dear, so they are measured only where the sphere leaves it open: every way on the
-    ellipsoid is between ``_LEAST_RADIUS_M`` and ``_GREATEST_RADIUS_M`` times as long as the same
-    way, by latitude and longitude, on a sphere of radius 1; so is then the shortest.
+    ``order`` has their places, and ``xyz`` metres from the middle of the earth, the last along its
+    axis; shape ``(3, n)``.
+    """
+
+    order: Rows
+    xyz: NDArray[np.float64]
+
+
+#: Of each segment, worked out once for it.
+_PLACES: WeakKeyDictionary[Segment, Places] = WeakKeyDictionary()
+
+
+def places_of(centres: NDArray[np.float64]) -> Places:
+    """Longitudes and latitudes, shape ``(n, 2)``, as places on the ellipsoid."""
+    xyz = _xyz(centres)
+    order = np.argsort(xyz[2], kind="stable")
+    return Places(order, np.ascontiguousarray(xyz[:, order]))
+
+
+def is_near(
+    centres: NDArray[np.float64], places: Places, point: Mapping[str, float]
+) -> NDArray[np.bool_]:
+    """Which centres are near enough; ``places`` are those of the centres.
+
+    Geodesics are dear, so they are measured only where the straight way through the earth leaves it
+    open, which is hardly ever. A geodesic is no shorter than the straight way between its ends; and
+    as it nowhere bends more than a circle of ``_LEAST_RADIUS_M``, its ends are no nearer to each
+    other than those of an equally long arc of that circle (Schur's comparison of curves).
     """
     within = point["within_m"]
-    one = directions_of(np.array([[point["lon"], point["lat"]]]))[0]
-    squared = 2 - 2 * (directions @ one)
-    truths: NDArray[np.bool_] = squared <= _squared_chord(within / _GREATEST_RADIUS_M) - _SLACK
-    is_open = ~truths & (squared <= _squared_chord(within / _LEAST_RADIUS_M) + _SLACK)
+    here = _xyz(np.array([[point["lon"], point["lat"]]]))[:, 0]
+    most = within + _SLACK_M
+    low, high = np.searchsorted(places.xyz[2], (here[2] - most, here[2] + most))
+    x, y, z = places.xyz[:, low:high] - here[:, None]
+    squared = x * x + y * y + z * z
+    arc = 2 * _LEAST_RADIUS_M * math.sin(min(within, _FAR_M) / (2 * _LEAST_RADIUS_M))
+    truths = np.zeros(len(centres), dtype=np.bool_)
+    truths[places.order[low:high]] = squared < max(0.0, arc - _SLACK_M) ** 2
+    is_open = (squared >= max(0.0, arc - _SLACK_M) ** 2) & (squared <= most * most)
     if is_open.any():
-        truths[is_open] = metres_to(centres[is_open], point) <= within
+        left = places.order[low:high][is_open]
+        truths[left] = metres_to(centres[left], point) <= within
     return truths
 
 
-def _squared_chord(angle: float) -> float:
-    return float((2 * math.sin(min(angle, math.pi) / 2)) ** 2)
-
-
-def directions_of(centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit vectors of longitudes and latitudes, shape ``(n, 3)``."""
+def _xyz(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Metres from the middle of the earth, shape ``(3, n)``."""
     lon, lat = np.radians(centres).T
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    across = _GEOD.a / np.sqrt(1 - _GEOD.es * np.sin(lat) ** 2)
+    return np.stack(
+        [
+            across * np.cos(lat) * np.cos(lon),
+            across * np.cos(lat) * np.sin(lon),
+            across * (1 - _GEOD.es) * np.sin(lat),
+        ]
+    )
 
 
 def near_rule() -> Constraint:
@@ -258,10 +288,10 @@ def near_rule() -> Constraint:
 
     def form(segment: Segment, need: Any) -> Ground:
         centres = segment.buildings.centre
-        directions = _DIRECTIONS.get(segment)
-        if directions is None:
-            directions = _DIRECTIONS[segment] = directions_of(centres)
-        return Ground(is_near(centres, directions, need))
+        places = _PLACES.get(segment)
+        if places is None:
+            places = _PLACES[segment] = places_of(centres)
+        return Ground(is_near(centres, places, need))
 
     def have(segment: Segment, row: int, need: Any) -> Any:
         place = segment.building_of(row)

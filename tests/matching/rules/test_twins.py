@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.matching.engine.judge import broken, candidate_of
 from app.matching.engine.program import make_program
 from app.matching.rules.constraint import Constraint
-from app.matching.rules.ground import directions_of, is_near, metres_to
+from app.matching.rules.ground import is_near, metres_to, places_of
 from app.matching.rules.table import BY_KEY, CONSTRAINTS
 from tests.matching.rules.worlds import (
     BOUNDS,
@@ -178,7 +178,7 @@ def test_near_is_exact_at_the_boundary_and_the_box_leaves_nothing_out() -> None:
 
 @pytest.mark.parametrize("lat", [-89.9, -60.0, 0.0, 31.2, 75.0, 89.9])
 @pytest.mark.parametrize("lon", [-180.0, -179.99, 0.0, 121.5, 180.0])
-def test_the_sphere_around_a_point_decides_as_geodesics_do_anywhere(lat: float, lon: float) -> None:
+def test_the_way_through_the_earth_decides_as_geodesics_do_anywhere(lat: float, lon: float) -> None:
     rng = np.random.default_rng(3)
     reach = 2.5 / max(0.01, np.cos(np.radians(lat)))
     centres = np.column_stack(
@@ -188,10 +188,8 @@ def test_the_sphere_around_a_point_decides_as_geodesics_do_anywhere(lat: float, 
         ]
     )
     metres = metres_to(centres, {"lon": lon, "lat": lat})
-    for within in (1.0, 50_000.0, 200_000.0):
-        near = is_near(
-            centres, directions_of(centres), {"lon": lon, "lat": lat, "within_m": within}
-        )
+    for within in (0.0, 1.0, 50_000.0, 200_000.0, 2e7, *metres[:20]):
+        near = is_near(centres, places_of(centres), {"lon": lon, "lat": lat, "within_m": within})
         assert np.array_equal(near, metres <= within)
     assert (metres <= 200_000).any()
 
