@@ -32,6 +32,9 @@ Rows = NDArray[np.int64]
 #: Units of one group whose walls are known to each other; those beyond take part in no bundle
 #: except that of the whole floor.
 GROUP_MOST = 32
+#: Most groups are no larger: what is beyond is kept apart.
+_NEAR_MOST = np.uint32(8)
+_NEAR_BITS = np.uint32(0xFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Buildings:
         stale: whether a newer segment holds the building.
     """
 
-    fid: Wide
+    fid: Large
     code: tuple[str, ...]
     park: Large
     land_use: Large
@@ -109,7 +112,7 @@ class Buildings:
 class Floors:
     """One entry for each floor, sorted by building, then from the lowest up."""
 
-    fid: Wide
+    fid: Large
     building: Large
     level_index: Middle
 
@@ -136,12 +139,15 @@ class Segment:
         cells: by width, a matrix of shape ``(n_columns, n_units)`` in the order of ``BY_WIDTH``.
         fid: the database's number of each unit.
         floor: each unit's place in ``floors``.
-        neighbours: bit *j* is set where the unit shares a wall with the *j*-th of its group.
+        neighbours: bit *j* is set where the unit shares a wall with the *j*-th of its group, of the
+            first eight; ``far_row`` are the rows, ascending, that share one with any behind them,
+            and ``far_bits`` those bits. ``neighbours_of`` has both.
         era: each unit's place in ``era_from`` and ``era_until``: first days (inclusive, exclusive)
             for which the row is the unit. Outside them the row is not there.
         step_at, step_day, step_free: unit *u* has ``step_free[i]`` hundredths of its measure free
             from ``step_day[i]`` on, until the next, for *i* from ``step_at[u]`` to
-            ``step_at[u + 1]``; nothing is free before the first. The last goes on for ever.
+            ``step_at[u + 1]``; nothing is free before the first. The last goes on for ever. Most
+            units have none: all of such a unit is free from ``first_free`` on, for ever.
     """
 
     parks: tuple[ParkInfo, ...]
@@ -152,7 +158,9 @@ class Segment:
     cells: Mapping[Width, Cells]
     fid: Large
     floor: Large
-    neighbours: NDArray[np.uint32]
+    neighbours: NDArray[np.uint8]
+    far_row: Large
+    far_bits: NDArray[np.uint32]
     era: Middle
     era_from: Large
     era_until: Large
@@ -178,6 +186,24 @@ class Segment:
     def value(self, name: str, row: int) -> object:
         """One value as a person knows it; None where unknown."""
         return COLUMNS[name].value(int(self.column(name)[row]))
+
+    def calendar(self, row: int) -> list[tuple[int, int]]:
+        """From which days on how much of a unit is free, until the next; nothing before."""
+        low, high = int(self.step_at[row]), int(self.step_at[row + 1])
+        if low < high:
+            days, free = self.step_day[low:high].tolist(), self.step_free[low:high].tolist()
+            return list(zip(days, free, strict=True))
+        first = int(self.column("first_free")[row])
+        return [] if first == NEVER else [(first, int(self.column("capacity")[row]))]
+
+    def neighbours_of(self, rows: Rows) -> NDArray[np.uint32]:
+        """Of each row, a bit for each unit of its group with which it shares a wall."""
+        bits = self.neighbours[rows].astype(np.uint32)
+        if len(self.far_row):
+            place = np.minimum(np.searchsorted(self.far_row, rows), len(self.far_row) - 1)
+            far = self.far_row[place] == rows
+            bits[far] |= self.far_bits[place[far]]
+        return bits
 
     def building_of(self, row: int) -> int:
         """The place of a unit's building."""
@@ -209,7 +235,7 @@ class Segment:
 
 
 _ARRAYS = (
-    *("fid", "floor", "neighbours", "era", "era_from", "era_until"),
+    *("fid", "floor", "neighbours", "far_row", "far_bits", "era", "era_from", "era_until"),
     *("step_at", "step_day", "step_free"),
 )
 
@@ -270,9 +296,7 @@ def assemble(raw: Raw) -> Segment:
 
     kinds = raw.units["unit_type"].astype(np.int64)
     unit_floor = floor_at[raw.units["floor"].astype(np.int64)]
-    fid = raw.units["fid"].astype(np.int64)
-    if len(fid) and fid.max() > np.iinfo(np.int32).max:
-        raise ValueError("unit numbers beyond 32 bits")
+    fid = _numbers(raw.units["fid"])
     # One key for what sorts most: kind and floor; numbers and eras settle the rest.
     order = np.lexsort(
         (raw.units["applies_from"], fid, kinds * (len(floor_order) + 1) + unit_floor)
@@ -286,13 +310,16 @@ def assemble(raw: Raw) -> Segment:
     kind_of_row = cells[Width.SMALL][BY_WIDTH[Width.SMALL].index("unit_type")].astype(np.int64)
     groups = _groups(kind_of_row, floor)
     _set_first_free(cells, steps)
+    steps = _unlike_first_free(cells, steps)
+    neighbours = _neighbours(raw.walls, unit_at, groups, len(order))
+    far_row = np.flatnonzero(neighbours >> _NEAR_MOST)
     era, era_from, era_until = _eras(raw.units, order)
     links = raw.links.copy()
     if len(links):
         links[:, :2] = building_at[links[:, :2].astype(np.int64)]
     b = raw.buildings
     buildings = Buildings(
-        fid=_frozen(b["fid"][building_order], np.int64),
+        fid=_frozen(_numbers(b["fid"])[building_order], np.int32),
         code=tuple(str(building_codes[place]) for place in building_order),
         park=_frozen(b["park"][building_order], np.int32),
         land_use=_frozen(b["land_use"][building_order], np.int32),
@@ -312,7 +339,7 @@ def assemble(raw: Raw) -> Segment:
         land_use_codes=raw.land_use_codes,
         buildings=buildings,
         floors=Floors(
-            fid=_frozen(raw.floors["fid"][floor_order], np.int64),
+            fid=_frozen(_numbers(raw.floors["fid"])[floor_order], np.int32),
             building=_frozen(floor_building[floor_order], np.int32),
             level_index=_frozen(floor_level[floor_order], np.int16),
         ),
@@ -320,7 +347,9 @@ def assemble(raw: Raw) -> Segment:
         cells={width: _frozen(matrix, width.value) for width, matrix in cells.items()},
         fid=_frozen(fid[order], np.int32),
         floor=_frozen(floor, np.int32),
-        neighbours=_neighbours(raw.walls, unit_at, groups, len(order)),
+        neighbours=_frozen(neighbours & _NEAR_BITS, np.uint8),
+        far_row=_frozen(far_row, np.int32),
+        far_bits=_frozen(neighbours[far_row] & ~_NEAR_BITS, np.uint32),
         era=era,
         era_from=era_from,
         era_until=era_until,
@@ -390,6 +419,34 @@ def _set_first_free(cells: Mapping[Width, Cells], steps: tuple[Large, Large, Lar
     np.minimum.at(large[names.index("first_free")], owner[open_to_all], days[open_to_all])
 
 
+def _unlike_first_free(
+    cells: Mapping[Width, Cells], steps: tuple[Large, Large, Large]
+) -> tuple[Large, Large, Large]:
+    """The steps of units that are not simply free as a whole from their first free day on."""
+    large, names = cells[Width.LARGE], BY_WIDTH[Width.LARGE]
+    step_at, days, free = steps
+    counts = np.diff(step_at)
+    single = np.flatnonzero(counts == 1)
+    at = step_at[single]
+    plain = (free[at] == large[names.index("capacity"), single]) & (
+        days[at] == large[names.index("first_free"), single]
+    )
+    kept = np.ones(len(days), dtype=np.bool_)
+    kept[at[plain]] = False
+    counts[single[plain]] = 0
+    starts = np.zeros(len(step_at), dtype=np.int64)
+    np.cumsum(counts, out=starts[1:])
+    return _frozen(starts, np.int32), _frozen(days[kept], np.int32), _frozen(free[kept], np.int32)
+
+
+def _numbers(fids: NDArray[np.generic]) -> Wide:
+    """The database's numbers, which must not exceed 32 bits."""
+    wide = fids.astype(np.int64)
+    if len(wide) and wide.max() > np.iinfo(np.int32).max:
+        raise ValueError("numbers beyond 32 bits")
+    return wide
+
+
 def _eras(units: Mapping[str, NDArray[np.generic]], order: Rows) -> tuple[Middle, Large, Large]:
     low = units["applies_from"][order].astype(np.int64)
     high = units["applies_until"][order].astype(np.int64)
@@ -417,7 +474,7 @@ def _neighbours(
             near &= left - groups.start[group_of[left]] < GROUP_MOST
             bits = np.left_shift(np.uint32(1), place[near].astype(np.uint32))
             np.bitwise_or.at(shared, left[near], bits)
-    return _frozen(shared, np.uint32)
+    return shared
 
 
 def _frozen(array: NDArray[np.generic], dtype: type[np.generic]) -> NDArray:  # type: ignore[type-arg]

@@ -23,7 +23,7 @@ from app.matching.columns import QUANTITY_GRAIN, Width, rank_of
 from app.matching.engine.candidates import Candidate
 from app.matching.engine.measures import Relay
 from app.matching.rules.demand import Growth
-from app.matching.segment import Rows, Segment, Snapshot
+from app.matching.segment import Large, Rows, Segment, Snapshot
 
 #: Hundredths of m² by place.
 Areas = NDArray[np.int64]
@@ -100,19 +100,27 @@ def _free_of_rows(segment: Segment, rows: Rows, day: int) -> Areas:
     """Hundredths of m² that are free in each row on a day; rows that are not the unit have none."""
     if not len(rows):
         return np.zeros(0, dtype=np.int64)
+    capacity = segment.column("capacity")[rows].astype(np.int64)
+    free = np.where(segment.column("first_free")[rows] <= day, capacity, 0)
     begins, ends = segment.step_at[rows], segment.step_at[rows + 1]
+    stepped = np.flatnonzero(begins < ends)
+    if len(stepped):
+        free[stepped] = _stepped(segment, begins[stepped], ends[stepped], day)
+    era = segment.era[rows]
+    in_force = (segment.era_from[era] <= day) & (day < segment.era_until[era])
+    area = segment.column("leasable_area_m2")[rows].astype(np.int64)
+    counts = in_force & (area != _UNKNOWN) & (capacity > 0)
+    return np.where(counts, area * free // np.maximum(capacity, 1), 0).astype(np.int64)
+
+
+def _stepped(segment: Segment, begins: Large, ends: Large, day: int) -> Areas:
+    """What is free on a day by steps ``begins`` to ``ends``; each has one at least."""
     first = int(begins.min())
     started = np.zeros(int(ends.max()) - first + 1, dtype=np.int64)
     np.cumsum(segment.step_day[first : first + len(started) - 1] <= day, out=started[1:])
     known = started[ends - first] - started[begins - first]
     last = np.maximum(begins + known - 1, first)
-    free = np.where(known > 0, segment.step_free[last] if len(segment.step_free) else 0, 0)
-    era = segment.era[rows]
-    in_force = (segment.era_from[era] <= day) & (day < segment.era_until[era])
-    area = segment.column("leasable_area_m2")[rows].astype(np.int64)
-    capacity = segment.column("capacity")[rows].astype(np.int64)
-    counts = in_force & (area != _UNKNOWN) & (capacity > 0)
-    return np.where(counts, area * free // np.maximum(capacity, 1), 0).astype(np.int64)
+    return np.where(known > 0, segment.step_free[last], 0)
 
 
 _kept: Kept[Areas] = Kept(most=64)
@@ -246,8 +254,9 @@ def _neighbours(segment: Segment, own: Rows) -> Rows:
     """The rows themselves and those that share a wall with one of them."""
     found = set(own.tolist())
     groups = np.searchsorted(segment.groups.start, own, side="right") - 1
-    for row, group in zip(own, groups, strict=True):
-        start, bits = int(segment.groups.start[group]), int(segment.neighbours[row])
+    shared = segment.neighbours_of(own).tolist()
+    for group, bits in zip(groups, shared, strict=True):
+        start = int(segment.groups.start[group])
         found.update(start + place for place in range(bits.bit_length()) if bits >> place & 1)
     return np.array(sorted(found), dtype=np.int64)
 

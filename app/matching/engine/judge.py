@@ -394,11 +394,9 @@ def _may_leave(segment: Segment, row: int, rest: int) -> bool:
 
 def _open_days(segment: Segment, row: int, quantity: int) -> dict[int, bool]:
     """By the days on which the unit's calendar changes: whether so much can be had from then on."""
-    low, high = int(segment.step_at[row]), int(segment.step_at[row + 1])
     return {
-        int(segment.step_day[place]): quantity > 0
-        and _may_leave(segment, row, int(segment.step_free[place]) - quantity)
-        for place in range(low, high)
+        day: quantity > 0 and _may_leave(segment, row, free - quantity)
+        for day, free in segment.calendar(row)
     }
 
 

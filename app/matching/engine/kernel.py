@@ -379,16 +379,23 @@ def free_from(row: int, quantity: int, units: Units, asked: Asked) -> tuple[int,
     least_left = 0
     if quantity < capacity and units.small[KEEPS, row] == 1:
         least_left = units.large[MIN_PART, row]
-    return first_stretch(
-        units.step_day,
-        units.step_free,
-        units.step_at[row],
-        units.step_at[row + 1],
-        quantity,
-        asked.start,
-        asked.ends,
-        least_left,
-    )
+    return stretch_of(row, quantity, units, asked.start, asked.ends, least_left)
+
+
+@step
+def stretch_of(  # noqa: PLR0917  (as above)
+    row: int, need: int, units: Units, start: int, ends: Large, least_left: int
+) -> tuple[int, int]:
+    """The first free stretch of so much of a unit: see ``availability.first_stretch``."""
+    low, high = units.step_at[row], units.step_at[row + 1]
+    if low < high:
+        days, free = units.step_day, units.step_free
+        return first_stretch(days, free, low, high, need, start, ends, least_left)
+    # All of it is free from one day on, for ever.
+    spare = units.large[CAPACITY, row] - need
+    if need <= 0 or spare < 0 or 0 < spare < least_left:
+        return NEVER, NEVER
+    return max(start, units.large[FIRST_FREE, row]), NEVER
 
 
 @step

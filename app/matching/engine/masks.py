@@ -243,7 +243,7 @@ def _power_of(  # noqa: PLR0917  (a kernel's arguments are arrays)
                 place = scratch.place[building]
             now = fed - (units.power_used[place] if place >= begins else 0)
             later = fed - (units.power_peak[max(place, begins)] if begins < ends else 0)
-            steady = units.step_at[low + i + 1] - units.step_at[low + i] == 1
+            steady = units.step_at[low + i + 1] - units.step_at[low + i] <= 1
             steady &= units.large[MIN_PART, low + i] == UNKNOWN
             if not steady or first == NEVER:
                 scratch.unsure[i] = True

@@ -28,7 +28,7 @@ from sqlalchemy import Engine
 from app.demand.rules import BuildingRules
 from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError
-from app.matching.segment import Snapshot, Version, Wide
+from app.matching.segment import Large, Snapshot, Version
 from app.matching.snapshots.changes import ask_changes, told_changes
 from app.matching.snapshots.layers import Layer, Layers, folded, laid, to_fold
 from app.matching.snapshots.load import (
@@ -294,7 +294,7 @@ class Follower:
         return True
 
     def _touched(
-        self, connection: Connection, changed: frozenset[UUID], turned: Wide
+        self, connection: Connection, changed: frozenset[UUID], turned: Large
     ) -> frozenset[UUID]:
         """Buildings to read: with those of the newest layer, as long as it is small."""
         newest = self._layers[-1]
@@ -407,7 +407,7 @@ class Follower:
             version = read_version(readers[0])
             return Kept(self._load(readers, version), version)
 
-    def _read_some(self, fids: Wide) -> Kept:
+    def _read_some(self, fids: Large) -> Kept:
         with READ_SECONDS.labels("fold").time(), self._readers(1) as (reader,):
             version = read_version(reader)
             ids = _linked(reader, frozenset(), fids)
@@ -446,7 +446,7 @@ def _microseconds(instant: datetime) -> int:
     return round(instant.timestamp() * 1_000_000)
 
 
-def _linked(connection: Connection, ids: frozenset[UUID], fids: Wide) -> frozenset[UUID]:
+def _linked(connection: Connection, ids: frozenset[UUID], fids: Large) -> frozenset[UUID]:
     """Buildings with all that passages join to them."""
     rows = connection.execute(_LINKED, {"ids": list(ids), "fids": fids.tolist()}).fetchall()
     return frozenset(row[0] for row in rows)

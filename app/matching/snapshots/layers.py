@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.matching.segment import Segment, Wide
+from app.matching.segment import Large, Segment, Wide
 from app.matching.snapshots.load import Loaded
 
 
@@ -22,17 +22,17 @@ class Layer:
     reading: int
 
     @property
-    def live_fids(self) -> Wide:
+    def live_fids(self) -> Large:
         """Numbers of the buildings that no newer layer holds."""
         buildings = self.segment.buildings
         return buildings.fid[~buildings.stale]
 
-    def turned(self, now_us: int) -> Wide:
+    def turned(self, now_us: int) -> Large:
         """Numbers of the live buildings that are another by now, though nobody wrote them."""
         buildings = self.segment.buildings
         return buildings.fid[~buildings.stale & (self.turns_us <= now_us)]
 
-    def under(self, newer: Wide) -> "Layer":
+    def under(self, newer: Large) -> "Layer":
         """The same below a layer that holds these buildings."""
         buildings = self.segment.buildings
         stale = buildings.stale | np.isin(buildings.fid, newer)

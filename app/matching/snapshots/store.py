@@ -31,7 +31,7 @@ from app.matching.snapshots.load import Loaded, parse_version
 logger = structlog.get_logger(__name__)
 
 #: Raised when what the arrays mean changes and their names do not.
-_FORMAT = 1
+_FORMAT = 2
 _META = "meta.json"
 _PARTS: Mapping[str, type[Any]] = {"buildings": Buildings, "floors": Floors, "groups": Groups}
 _KINDS: tuple[Any, ...] = (Segment, *_PARTS.values(), ParkInfo, Loaded)

@@ -32,9 +32,9 @@ def segment() -> Segment:
 def free_on(segment: Segment, row: int, day: int) -> int:
     """Hundredths of m² that are free in a row on a day, read step by step."""
     level = 0
-    for place in range(segment.step_at[row], segment.step_at[row + 1]):
-        if segment.step_day[place] <= day:
-            level = int(segment.step_free[place])
+    for begins, free in segment.calendar(row):
+        if begins <= day:
+            level = free
     era = segment.era[row]
     area = int(segment.column("leasable_area_m2")[row])
     capacity = int(segment.column("capacity")[row])
@@ -107,7 +107,7 @@ def test_an_outlook_reaches_from_next_door_to_the_park(segment: Segment) -> None
     near += [
         int(segment.groups.start[group]) + place
         for place in range(32)
-        if int(segment.neighbours[row]) >> place & 1
+        if int(segment.neighbours_of(np.array([row]))[0]) >> place & 1
     ]
     areas = {one.where: one.area_m2 for one in found.reaches}
     assert areas["next_door"] == sum(free_on(segment, one, DAYS[1]) for one in near) / 100

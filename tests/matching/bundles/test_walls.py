@@ -1,5 +1,7 @@
 """A segment's bits of neighbours are the walls that were declared, and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,9 +16,10 @@ def pairs_in(segment: Segment) -> Pairs:
     groups = segment.groups
     found = set()
     for group, first in enumerate(groups.start[:-1]):
-        for row in range(first, groups.start[group + 1]):
+        rows = np.arange(first, groups.start[group + 1])
+        for row, walls in zip(rows, segment.neighbours_of(rows).tolist(), strict=True):
             for bit in range(GROUP_MOST):
-                if segment.neighbours[row] >> np.uint32(bit) & np.uint32(1):
+                if walls >> bit & 1:
                     found.add((int(segment.fid[row]) - 1, int(segment.fid[first + bit]) - 1))
     return found
 
@@ -55,3 +58,7 @@ def test_units_beyond_the_bits_have_no_neighbours() -> None:
     segment = World([(0, 0)], [Unit(0) for _ in range(count)], path(count)).segment
 
     assert pairs_in(segment) == both_ways(path(GROUP_MOST))
+    # Most of them lie beyond the bits that every unit has; without the others they are not found.
+    assert len(segment.far_row) > len(segment) // 2
+    near = replace(segment, far_row=segment.far_row[:0], far_bits=segment.far_bits[:0])
+    assert pairs_in(near) < pairs_in(segment)

@@ -98,9 +98,9 @@ def test_control_a_calendar_that_forgets_the_term_is_found_out() -> None:
         )
         bit = np.uint64(1 << (program.bit("availability") or 0))
         for row in range(len(masks)):
-            days = segment.step_day[segment.step_at[row] : segment.step_at[row + 1]]
-            free = segment.step_free[segment.step_at[row] : segment.step_at[row + 1]]
-            if any(days[free >= lets[row]] <= program.latest):
+            if any(
+                day <= program.latest and free >= lets[row] for day, free in segment.calendar(row)
+            ):
                 masks[row] &= ~bit
         return masks
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from app.matching.columns import COLUMNS, FACILITIES
 from app.matching.segment import Segment, Snapshot
 
@@ -53,7 +55,6 @@ def _building(segment: Segment, place: int) -> Any:
 
 
 def _unit(segment: Segment, row: int) -> Any:
-    low, high = segment.step_at[row], segment.step_at[row + 1]
     group = next(
         place
         for place in range(len(segment.groups.floor))
@@ -61,16 +62,14 @@ def _unit(segment: Segment, row: int) -> Any:
     )
     start = int(segment.groups.start[group])
     size = int(segment.groups.start[group + 1]) - start
+    walls = int(segment.neighbours_of(np.array([row]))[0])
     beside = [
-        int(segment.fid[start + other])
-        for other in range(min(size, 32))
-        if segment.neighbours[row] >> other & 1
+        int(segment.fid[start + other]) for other in range(min(size, 32)) if walls >> other & 1
     ]
     return (
         [int(segment.column(name)[row]) for name in COLUMNS],
         int(segment.floors.fid[segment.floor[row]]),
         int(segment.era_until[segment.era[row]]),
-        segment.step_day[low:high].tolist(),
-        segment.step_free[low:high].tolist(),
+        segment.calendar(row),
         beside,
     )

@@ -102,9 +102,7 @@ def free_from(snapshot: Snapshot, unit: Unit) -> list[int]:
     for segment in snapshot.segments:
         for row in (segment.fid == unit.fid).nonzero()[0]:
             if not segment.buildings.stale[segment.building_of(int(row))]:
-                low, high = segment.step_at[row], segment.step_at[row + 1]
-                found: list[int] = segment.step_free[low:high].tolist()
-                return found
+                return [free for _, free in segment.calendar(int(row))]
     raise AssertionError("the unit is not there")
 
 

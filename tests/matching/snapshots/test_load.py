@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -123,11 +124,10 @@ def _cells(segment: Segment, at: int, row: Any) -> Iterator[str]:
 def free_ranges(segment: Segment, row: int, need: int) -> list[tuple[int, int]]:
     """Days on which so much is free, as half-open ranges of ordinals."""
     found: list[tuple[int, int]] = []
-    low, high = segment.step_at[row], segment.step_at[row + 1]
-    for step in range(low, high):
-        begins = int(segment.step_day[step])
-        ends = int(segment.step_day[step + 1]) if step + 1 < high else NEVER
-        if segment.step_free[step] >= need:
+    calendar = segment.calendar(row)
+    days = [*(day for day, _ in calendar), NEVER]
+    for (begins, ends), (_, free) in zip(pairwise(days), calendar, strict=True):
+        if free >= need:
             if found and found[-1][1] == begins:
                 found[-1] = found[-1][0], ends
             else:
@@ -223,6 +223,18 @@ def test_calendars_say_what_the_ledger_says(session: Session, seed: int) -> None
     assert calendar_faults(segment, kept) == []
 
 
+def test_only_units_that_are_not_free_as_a_whole_for_ever_have_steps(session: Session) -> None:
+    make_world(session, 2)
+    segment = load_segment(session, as_of=now(session), rules=RULES)
+    first_free, capacity = segment.column("first_free"), segment.column("capacity")
+
+    stepped = np.diff(segment.step_at) > 0
+    for row in range(len(segment)):
+        whole = [(int(first_free[row]), int(capacity[row]))] if first_free[row] != NEVER else []
+        assert stepped[row] == (segment.calendar(row) != whole)
+    assert 0 < stepped.sum() < len(segment)
+
+
 def test_a_calendar_that_believes_what_has_lapsed_would_be_found(session: Session) -> None:
     make_world(session, 2)
     as_of = now(session)
@@ -292,8 +304,9 @@ def test_walls_and_passages_are_those_of_the_database(session: Session) -> None:
     beside, kinds = set(), segment.column("unit_type")
     for row in range(len(segment)):
         first = int(start[np.searchsorted(start, row, "right") - 1])
+        bits = int(segment.neighbours_of(np.array([row]))[0])
         for bit in range(32):
-            if segment.neighbours[row] >> bit & 1:
+            if bits >> bit & 1:
                 beside.add((int(segment.fid[row]), int(segment.fid[first + bit])))
     kind_of = {int(fid): int(kind) for fid, kind in zip(segment.fid, kinds, strict=True)}
     walls = session.execute(

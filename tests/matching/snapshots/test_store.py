@@ -148,7 +148,7 @@ def test_only_one_is_in_there(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's /proc")
 def test_two_processes_share_one_copy(kept: Kept, tmp_path: Path) -> None:
-    large = np.arange(1_000_000, dtype=np.uint32)
+    large = np.arange(4_000_000).astype(np.uint8)
     segment = kept.loaded.segment
     big = Loaded(replace(segment, neighbours=large), kept.loaded.turns_us)
     Store(tmp_path, "here", "1").save(Kept(big, kept.version))

@@ -38,7 +38,7 @@ class Members(NamedTuple):
 
     Attributes:
         row: of the segment, ascending.
-        near: the group's rows with which each shares a wall, as ``Segment.neighbours``.
+        near: the group's rows with which each shares a wall, as ``Segment.neighbours_of``.
         whole: hundredths of each unit's own measure: a bundle takes all of it.
         first_day, until: the first stretch of each by itself.
         sums: what each adds to what is asked of the sum, shape ``(n_sums, n_members)``, never
@@ -201,6 +201,7 @@ def stretch_from(member: int, day: int, work: Work) -> tuple[int, int]:
         return first, until
     if holds_term(day, until, ends):
         return day, until
+    # What is free from one day on for ever held the term above: this one has steps of its own.
     row = members.row[member]
     low, high = members.step_at[row], members.step_at[row + 1]
     need = members.whole[member]

@@ -12,10 +12,17 @@ from typing import NamedTuple
 import numpy as np
 
 from app.matching.columns import BY_WIDTH, COLUMNS, rank_of
-from app.matching.engine.availability import first_stretch
 from app.matching.engine.bundles.kernel import Asked, Grounds, Masks64, Members
 from app.matching.engine.compiled import kernel
-from app.matching.engine.kernel import AREA, CAPACITY, RENT, RENT_PLACE, Units, units_of
+from app.matching.engine.kernel import (
+    AREA,
+    CAPACITY,
+    RENT,
+    RENT_PLACE,
+    Units,
+    stretch_of,
+    units_of,
+)
 from app.matching.engine.parts import rent_a_year
 from app.matching.engine.program import PER_UNIT, SUM, Program
 from app.matching.forms import Ground, Own, Special
@@ -63,7 +70,7 @@ def make_members(program: Program, eligible: Truths) -> tuple[Members, Asked]:
     any_bits = _bits_of_any(program)
     members = Members(
         row=rows.astype(np.int32),
-        near=segment.neighbours[rows],
+        near=segment.neighbours_of(rows),
         whole=units.large[CAPACITY, rows],
         first_day=np.ascontiguousarray(stretches[0]),
         until=np.ascontiguousarray(stretches[1]),
@@ -195,10 +202,8 @@ def _stretches(rows: Rows, units: Units, start: int, ends: Large, stretches: Lar
     """The first stretch that each row is wholly free and that holds the term, shape (2, n_rows)."""
     for place in range(len(rows)):
         row = rows[place]
-        low, high = units.step_at[row], units.step_at[row + 1]
-        need = units.large[CAPACITY, row]
-        stretches[0, place], stretches[1, place] = first_stretch(
-            units.step_day, units.step_free, low, high, need, start, ends
+        stretches[0, place], stretches[1, place] = stretch_of(
+            row, units.large[CAPACITY, row], units, start, ends, 0
         )
 
 

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from app.matching.segment import Segment
 
 #: Rows by level of one building.
@@ -74,7 +76,7 @@ def _is_connected(segment: Segment, rows: Sequence[int]) -> bool:
     reached, new = {rows[0]}, [rows[0]]
     while new:
         row = new.pop()
-        walls = int(segment.neighbours[row])
+        walls = int(segment.neighbours_of(np.array([row]))[0])
         near = {other for other in rows if walls >> min(other - begins[other], 63) & 1} - reached
         reached |= near
         new.extend(near)

@@ -96,13 +96,13 @@ def _spells(program: Program, row: int, quantity: int) -> tuple[Spell, ...]:
     """Days of the window on which a quantity cannot be had; days alike are one spell."""
     segment = program.segment
     start, over = window_of(program)
-    low, high = int(segment.step_at[row]), int(segment.step_at[row + 1])
     capacity = int(segment.column("capacity")[row])
     keeps = quantity < capacity and segment.value("keeps_lettable_remainder", row)
     least_left = int(segment.column("min_part")[row]) if keeps else 0
-    days = [0, *segment.step_day[low:high].tolist(), NEVER]
+    calendar = segment.calendar(row)
     # Nothing is free before the first step, and the last goes on for ever.
-    levels = [0, *segment.step_free[low:high].tolist()]
+    days = [0, *(day for day, _ in calendar), NEVER]
+    levels = [0, *(free for _, free in calendar)]
     spells: list[Spell] = []
     for (day, until), free in zip(pairwise(days), levels, strict=True):
         spare = free - quantity
