@@ -21,6 +21,13 @@ class Settings(BaseSettings):
     home: Path = Field(
         default=_ROOT / ".space-relay", description="where the private cluster and keys live"
     )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="keys that seal secrets in the database, as in the key file, apart by commas",
+    )
+    secret_key_file: Path | None = Field(
+        default=None, description="the file of these keys; unset: made below home when needed"
+    )
     data_dir: Path = Field(default=_ROOT / "data", description="reference data")
     snapshot_dir: Path | None = Field(
         default=None,
