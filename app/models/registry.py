@@ -3,6 +3,7 @@
 from app.database.base import Base
 from app.models import (
     access,
+    audit,
     claim,
     company,
     lease,
@@ -17,7 +18,7 @@ from app.models import (
 )
 
 MODULES = (
-    *(access, claim, company, lease, match, programme, queue, right, space, space_change),
+    *(access, audit, claim, company, lease, match, programme, queue, right, space, space_change),
     *(unit_event, wall),
 )
 metadata = Base.metadata

@@ -1,0 +1,52 @@
+"""What an audit entry can say was done: one word each, with words for people."""
+
+from app.kernel.terms import Term
+
+
+class Action(Term):
+    """What somebody did, saw or decided. A value never changes once it was written down."""
+
+    HOLD_PLACED = "hold.placed", "锁定房源", "Units held"
+    HOLD_CONFIRMED = "hold.confirmed", "锁定转租约", "Hold confirmed as a lease"
+    HOLD_EXTENDED = "hold.extended", "延长锁定", "Hold extended"
+    HOLD_RELEASED = "hold.released", "释放锁定", "Hold released"
+    QUEUE_JOINED = "queue.joined", "加入排队", "Joined the line"
+    QUEUE_LEFT = "queue.left", "退出排队", "Left the line"
+
+    LEASE_SIGNED = "lease.signed", "直接签约", "Lease signed"
+    LEASE_TERMINATED = "lease.terminated", "提前终止租约", "Lease ended early"
+    LEASE_EXTENDED = "lease.extended", "续租", "Lease extended"
+    LEASE_HANDED_OVER = "lease.handed_over", "交付", "Space handed over"
+    LEASE_HANDED_BACK = "lease.handed_back", "退租交还", "Space handed back"
+    LEASE_CLEARED = "lease.cleared", "清退完成", "Clearing done"
+    LEASE_TERMS_SET = "lease.terms_set", "登记租约条款", "Lease terms recorded"
+
+    WORKS_STARTED = "works.started", "登记施工或停用", "Units kept for works"
+    WORKS_ENDED = "works.ended", "结束施工或停用", "Works ended"
+
+    RIGHT_GRANTED = "right.granted", "授予权利", "Right granted"
+    RIGHT_ENDED = "right.ended", "终止权利", "Right ended"
+    RIGHT_ASKED = "right.asked", "征询权利人", "Holder of a right asked"
+    RIGHT_ANSWERED = "right.answered", "记录权利人答复", "Holder's answer recorded"
+    RIGHT_WAIVED = "right.waived", "记录放弃权利", "Waiver recorded"
+
+    UNIT_TERMS_CHANGED = "unit.terms_changed", "变更房源条件", "Unit's terms changed"
+    UNIT_REMEASURED = "unit.remeasured", "面积重测", "Unit re-measured"
+    UNIT_SPLIT = "unit.split", "拆分房源", "Unit split"
+    UNITS_MERGED = "units.merged", "合并房源", "Units merged"
+
+    COMPANY_ADDED = "company.added", "登记企业", "Company added"
+    PIPELINE_ASSET_ADDED = "pipeline_asset.added", "登记管线", "Pipeline asset added"
+    PIPELINE_ASSET_MOVED = "pipeline_asset.moved", "管线进展", "Pipeline asset moved on"
+    REQUEST_FILED = "request.filed", "提交需求", "Space request filed"
+    REQUEST_CHANGED = "request.changed", "变更需求", "Space request's needs changed"
+    REQUEST_WITHDRAWN = "request.withdrawn", "撤回需求", "Space request withdrawn"
+    REQUEST_REOPENED = "request.reopened", "重开需求", "Space request reopened"
+    MATCH_POLICY_SET = "match_policy.set", "设定评分权重", "Match weights set"
+
+    APPROVAL_ASKED = "approval.asked", "提请复核", "Second person's approval asked for"
+    APPROVAL_APPROVED = "approval.approved", "复核通过", "Approved by a second person"
+    APPROVAL_REFUSED = "approval.refused", "复核不通过", "Refused or taken back"
+
+    CREDENTIAL_ISSUED = "credential.issued", "签发凭证", "Credential issued"
+    CREDENTIAL_REVOKED = "credential.revoked", "吊销凭证", "Credential revoked"

@@ -1,0 +1,75 @@
+"""Writes down who did, saw or decided what, in the chain of the park that it is about."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Text, Uuid, func, literal, select
+from sqlalchemy.orm import Session
+
+from app.security.actors import Actor
+from app.security.audit.actions import Action
+
+#: What acts without a person or a firm: jobs and the command line.
+SYSTEM = "system"
+
+
+def record(
+    session: Session,
+    actor: Actor | str,
+    action: str,
+    *,
+    park_id: UUID | None,
+    subject_type: str,
+    subject_id: UUID | str | None,
+    company_id: UUID | None = None,
+    details: Mapping[str, Any] | None = None,
+    reason: str | None = None,
+) -> None:
+    """Add an entry to a park's chain (None: the house's), in the transaction that does the work.
+
+    Call it last: it takes the chain's lock, which everyone who writes in that park waits for, and
+    keeps it until the transaction ends. Of several chains take the house's first, then parks in
+    the order of their ids.
+
+    Args:
+        session: where the work is done.
+        actor: who does it; a text for jobs and the command line, as ``worker`` or ``cli``.
+        action: a value of ``Action``.
+        park_id: whose chain; None for what concerns no one park.
+        subject_type: what kind of thing it was done to, as ``lease``.
+        subject_id: which one.
+        company_id: the firm concerned, which may read the entry; a firm's own unless told.
+        details: JSON values. No personal data: entries are kept for ever.
+        reason: as whoever did it gave it.
+
+    Raises:
+        ValueError: no such action is declared.
+    """
+    known = actor if isinstance(actor, Actor) else None
+    session.flush()
+    session.execute(
+        select(
+            func.audit_append(
+                literal(park_id, Uuid),
+                literal(known.label if known else actor, Text),
+                literal(known.kind.value if known else SYSTEM, Text),
+                literal(getattr(known, "account_id", None), Uuid),
+                literal(company_id or (known and known.company_id), Uuid),
+                literal(Action(action).value, Text),
+                literal(subject_type, Text),
+                literal(None if subject_id is None else str(subject_id), Text),
+                literal(reason, Text),
+                literal(_canonical(details or {}), Text),
+                literal(structlog.contextvars.get_contextvars().get("request_id"), Text),
+            )
+        )
+    )
+
+
+def _canonical(details: Mapping[str, Any]) -> str:
+    return json.dumps(
+        details, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+    )
