@@ -42,6 +42,7 @@ from app.routers import (
     works,
     zones,
 )
+from app.routers.dependencies import GATE_PLACES
 from app.routers.middleware import LimitBody, Observe
 from app.settings import Settings
 
@@ -103,6 +104,7 @@ def create_app(
         current_default_thread_limiter().total_tokens = connections + 8
         app.state.places = Semaphore(settings.pool_size)
         app.state.public_places = Semaphore(settings.public_pool_size)
+        app.state.gate_places = Semaphore(min(GATE_PLACES, settings.pool_size))
         yield
         app.state.snapshots.close()
 

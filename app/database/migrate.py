@@ -9,6 +9,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.database.roles import ensure_roles
+
 _ALEMBIC_INI = Path(__file__).resolve().parents[2] / "alembic.ini"
 
 
@@ -20,7 +22,14 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Migrate up to ``revision``. Safe to call from several processes at once."""
+    """Migrate up to ``revision``, and see that everything has its owner and grants.
+
+    Safe to call from several processes at once.
+
+    Raises:
+        RolesMissingError: the database's roles are not there, and this login may not create them.
+    """
+    ensure_roles(connection)
     command.upgrade(alembic_config(connection), revision)
 
 

@@ -4,22 +4,30 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeVar
+from uuid import UUID
 
 from psycopg import Error as DriverError
 from psycopg import errors as driver_errors
-from sqlalchemy import Engine, text
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
 from app.kernel.errors import BusyError, SpaceRelayError
 
 __all__ = [
     "DATABASE_FAILURES",
+    "Audience",
+    "Rows",
     "Session",
     "constraint_error",
+    "rows_of",
     "session_factory",
+    "show_rows",
     "transaction",
     "transaction_number",
     "unavailability",
@@ -44,9 +52,96 @@ def constraint_error(name: str, make: Callable[[str], SpaceRelayError]) -> None:
     _constraint_errors[name] = make
 
 
-def session_factory(engine: Engine) -> sessionmaker[Session]:
-    """A maker of sessions that keep loaded values after a commit."""
-    return sessionmaker(engine, expire_on_commit=False)
+def session_factory(
+    engine: Engine, *, firm_statement_timeout_ms: int | None = None
+) -> sessionmaker[Session]:
+    """A maker of sessions that keep loaded values after a commit.
+
+    ``firm_statement_timeout_ms`` is the longest statement of a firm's call where it is less than
+    the engine's own.
+    """
+    return sessionmaker(
+        engine, expire_on_commit=False, info={_FIRM_TIMEOUT: firm_statement_timeout_ms}
+    )
+
+
+class Audience(StrEnum):
+    """Whose rows a transaction is shown; the policies of the tables know these words."""
+
+    NOBODY = ""
+    FIRM = "firm"
+    STAFF = "staff"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a transaction is shown of tables with a firm in them.
+
+    A firm: its own. Staff: all that firms ask for, and of the ledger what is in their parks
+    (None: every park). The system: all. Without any of these: nothing.
+    """
+
+    audience: Audience = Audience.NOBODY
+    firm_id: UUID | None = None
+    park_ids: frozenset[UUID] | None = None
+
+
+#: Keys of ``Session.info``.
+_ROWS, _FIRM_TIMEOUT = "rows", "firm_statement_timeout_ms"
+#: Stands for no park at all, where an empty list stands for all of them.
+_NO_PARK = UUID(int=0)
+
+
+def rows_of(session: Session) -> Rows | None:
+    """What the session was told to be shown; None: nothing was said."""
+    rows: Rows | None = session.info.get(_ROWS)
+    return rows
+
+
+def show_rows(session: Session, rows: Rows) -> None:
+    """Show the session these rows, now and in every later transaction. See app/security/rows.py."""
+    session.info[_ROWS] = rows
+    if session.in_transaction() and session.is_active:
+        _tell(session, session.connection(), rows)
+
+
+@event.listens_for(Session, "after_begin")
+def _on_begin(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    # A savepoint keeps what its transaction was told.
+    rows = rows_of(session)
+    if rows is not None and not transaction.nested:
+        _tell(session, connection, rows)
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _on_rollback(session: Session, previous: SessionTransaction) -> None:
+    # A savepoint takes back what was told since, too.
+    rows = rows_of(session)
+    if rows is not None and previous.nested and session.is_active and session.in_transaction():
+        _tell(session, session.connection(), rows)
+
+
+def _tell(session: Session, connection: Connection, rows: Rows) -> None:
+    """Make the settings that the policies read, for this transaction only, in one statement."""
+    driver = connection.connection.driver_connection
+    if driver is not None and driver.info.transaction_status is TransactionStatus.INERROR:
+        # Nothing can be told, and nothing asked, until it is rolled back to where all was said.
+        return
+    parks = "" if rows.park_ids is None else ",".join(map(str, rows.park_ids or {_NO_PARK}))
+    told = {
+        "app.audience": rows.audience.value,
+        "app.firm_id": "" if rows.firm_id is None else str(rows.firm_id),
+        "app.park_ids": parks,
+    }
+    timeout_ms = session.info.get(_FIRM_TIMEOUT)
+    if rows.audience is Audience.FIRM and timeout_ms is not None:
+        told["statement_timeout"] = f"{timeout_ms}ms"
+    calls = ", ".join("set_config(%s, %s, true)" for _ in told)
+    connection.exec_driver_sql(
+        f"SELECT {calls}",
+        tuple(word for pair in told.items() for word in pair),
+    )
 
 
 @contextmanager

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.database.paging import PageRequest
 from app.database.session import Session, transaction_number
 from app.kernel.clock import Clock
+from app.routers.audited import Call, note
 from app.security import credentials
 from app.security.actors import Actor, NotSignedInError
 from app.security.idempotency import Answer, Attempt, run_once
+from app.security.rows import bind, system
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
@@ -27,9 +29,16 @@ bearer_scheme = HTTPBearer(
 )
 
 
+#: The cookie of a person's session. Only over TLS, only for this host, for every path.
+SESSION_COOKIE = "__Host-space_relay"
+#: Callers who have no credential yet and need the whole database, at a time: no crowd of sign-ins
+#: keeps a booking waiting.
+GATE_PLACES = 4
+
+
 def is_public(request: Request) -> bool:
     """Whether the caller shows no credential."""
-    return "authorization" not in request.headers
+    return "authorization" not in request.headers and SESSION_COOKIE not in request.cookies
 
 
 async def wait_for_a_place(request: Request) -> AsyncIterator[None]:
@@ -42,13 +51,36 @@ async def wait_for_a_place(request: Request) -> AsyncIterator[None]:
 def open_session(
     request: Request, _place: Annotated[None, Depends(wait_for_a_place, scope="function")]
 ) -> Iterator[Session]:
-    """A session for one request. Nothing is committed here: the work commits itself."""
+    """A session for one request. Nothing is committed here: the work commits itself.
+
+    It shows no firm's rows until ``get_actor`` says whose.
+    """
     state = request.app.state
     with (state.public_sessions if is_public(request) else state.sessions)() as session:
         yield session
 
 
 SessionDep = Annotated[Session, Depends(open_session, scope="function")]
+
+
+async def wait_at_the_gate(request: Request) -> AsyncIterator[None]:
+    """Wait for one of the few places at the gate, then for a connection."""
+    state = request.app.state
+    async with state.gate_places, state.places:
+        yield
+
+
+def open_gate_session(
+    request: Request, _place: Annotated[None, Depends(wait_at_the_gate, scope="function")]
+) -> Iterator[Session]:
+    """A session that shows all rows, for a caller who is still to prove who it is."""
+    with request.app.state.sessions() as session:
+        system(session)
+        yield session
+
+
+#: For sign-in, applications, invitations and tokens: what answers those who have no credential.
+GateSessionDep = Annotated[Session, Depends(open_gate_session, scope="function")]
 
 
 def get_clock(request: Request) -> Clock:
@@ -69,7 +101,11 @@ def get_actor(
     """Who is calling."""
     if bearer is None and request.headers.get("authorization"):
         raise NotSignedInError("only `Authorization: Bearer …` is understood")
-    return credentials.authenticate(session, bearer.credentials if bearer else None, clock.now())
+    if not is_public(request):
+        system(session)
+    actor = credentials.authenticate(session, bearer.credentials if bearer else None, clock.now())
+    bind(session, actor)
+    return actor
 
 
 ActorDep = Annotated[Actor, Depends(get_actor)]
@@ -126,18 +162,19 @@ def next_href(request: Request, cursor: str | None) -> str | None:
     return f"{further.path}?{further.query}"
 
 
-async def body_digest(request: Request) -> bytes:
-    """SHA-256 of the body, which FastAPI has read already."""
-    return hashlib.sha256(await request.body()).digest()
+async def sent_body(request: Request) -> bytes:
+    """The body as it came, which FastAPI has read already."""
+    return await request.body()
 
 
 class Writer:
-    """Does one write in one transaction, at most once per Idempotency-Key."""
+    """Does one write in one transaction, at most once per Idempotency-Key, and records it."""
 
-    def __init__(self, session: Session, attempt: Attempt) -> None:
+    def __init__(self, session: Session, attempt: Attempt, call: Call) -> None:
         """Made by ``get_writer``."""
         self._session = session
         self._attempt = attempt
+        self._call = call
 
     def __call__(
         self,
@@ -150,6 +187,7 @@ class Writer:
 
         def answer() -> Answer:
             made = work()
+            note(self._session, self._call, made)
             headers = {"Location": location(made)} if location else {}
             number = transaction_number(self._session)
             if number is not None:
@@ -167,7 +205,7 @@ def get_writer(
     request: Request,
     session: SessionDep,
     actor: ActorDep,
-    digest: Annotated[bytes, Depends(body_digest)],
+    body: Annotated[bytes, Depends(sent_body)],
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -182,7 +220,13 @@ def get_writer(
             actor=actor.label,
             key=idempotency_key,
             operation=f"{request.method} {request.url.path}",
-            body_sha256=digest,
+            body_sha256=hashlib.sha256(body).digest(),
+        ),
+        Call(
+            operation=request.scope["route"].name,
+            actor=actor,
+            path=request.path_params,
+            body=body,
         ),
     )
 
@@ -195,6 +239,7 @@ __all__ = [
     "ActorDep",
     "ClockDep",
     "Filters",
+    "GateSessionDep",
     "GeoJsonDep",
     "IdPath",
     "Paging",
