@@ -27,6 +27,16 @@ SELECT NULL FROM (
     SELECT xid FROM space_changes WHERE xid < pg_snapshot_xmax(pg_current_snapshot())
     ORDER BY xid LIMIT 1
 ) oldest WHERE oldest.xid >= %(xmin)s::xid8"""
+# With all that passages join to them, so that who follows need not ask again.
+_LINKED_SINCE = f"""
+WITH RECURSIVE changed AS ({_SINCE}
+), linked AS (
+    SELECT id FROM buildings WHERE id IN (SELECT building_id FROM changed)
+    UNION
+    SELECT CASE WHEN l.building_a_id = t.id THEN l.building_b_id ELSE l.building_a_id END
+    FROM linked t JOIN building_links l ON t.id IN (l.building_a_id, l.building_b_id)
+)
+SELECT building_id, false FROM changed UNION ALL SELECT id, true FROM linked"""  # noqa: S608  (our own statement)
 _FORGET = """
 DELETE FROM space_changes WHERE xid < (
     SELECT xid FROM space_changes
@@ -45,16 +55,20 @@ WHERE known_from > :after AND known_from <= :until
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Buildings in which something changed; or ``everything`` did, or may have."""
+    """Buildings in which something changed; or ``everything`` did, or may have.
+
+    ``linked_ids`` are those that are still there, with all that passages join to them.
+    """
 
     everything: bool
     building_ids: frozenset[UUID]
+    linked_ids: frozenset[UUID] = frozenset()
 
 
 def ask_changes(connection: Connection, since: Version) -> Cursor:
     """Ask what the connection's transaction sees and a snapshot did not."""
     return connection.execute(
-        _SINCE,
+        _LINKED_SINCE,
         {
             "xmin": str(since.xmin),
             "xmax": str(since.xmax),
@@ -65,8 +79,13 @@ def ask_changes(connection: Connection, since: Version) -> Cursor:
 
 def told_changes(cursor: Cursor) -> Changes:
     """The answer."""
-    ids: frozenset[UUID | None] = frozenset(row[0] for row in cursor.fetchall())
-    return Changes(None in ids, frozenset(one for one in ids if one is not None))
+    rows = cursor.fetchall()
+    ids: frozenset[UUID | None] = frozenset(row[0] for row in rows if not row[1])
+    return Changes(
+        None in ids,
+        frozenset(one for one in ids if one is not None),
+        frozenset(row[0] for row in rows if row[1]),
+    )
 
 
 def changes_since(session: Session, version: Version) -> Changes:

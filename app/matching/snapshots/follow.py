@@ -3,15 +3,15 @@
 It looks whether a transaction ended, a hundred times a second, for a few hundredths of a core;
 and then at the log of changed buildings, by transaction. (NOTIFY would tell it sooner, and would
 make writers wait for each other.) Buildings that changed, or in which a claim lapsed, are read anew
-as a whole and laid over what there was; linked buildings together. Now and then the layers are
-folded into one, or everything is read anew, by another thread meanwhile.
+as a whole and laid over what there was; linked buildings together. Layers are made one in memory.
+Now and then everything is read anew, by another thread meanwhile.
 """
 
 import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ from app.demand.rules import BuildingRules
 from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError
 from app.matching.segment import Large, Snapshot, Version
-from app.matching.snapshots.changes import ask_changes, told_changes
-from app.matching.snapshots.layers import Layer, Layers, folded, laid, to_fold
+from app.matching.snapshots.changes import Changes, ask_changes, told_changes
+from app.matching.snapshots.layers import Layer, Layers, laid
 from app.matching.snapshots.load import (
     NEVER_US,
     Connection,
@@ -59,10 +59,6 @@ _LOOK_SECONDS = (0.003, 0.01)
 _QUIET_SECONDS = 1.0
 #: A snapshot is never older, whether anything changed or not.
 FRESH_SECONDS = 1.0
-#: The newest layer takes in what changes until it has so many units.
-_NEWEST_UNITS = 256
-#: More layers than these over the large one are folded into one.
-_LAYERS = 4
 #: Everything is read anew when so much of it lies in newer layers, but not all the time.
 _NEWER_SHARE = 0.05
 _NEWER_UNITS = 2_000
@@ -77,7 +73,7 @@ _SEEN = "SELECT pg_current_snapshot()::text"
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LINKED = """
 WITH RECURSIVE touched AS (
-    SELECT id FROM buildings WHERE id = ANY (%(ids)s) OR fid = ANY (%(fids)s)
+    SELECT id FROM buildings WHERE fid = ANY (%(fids)s)
     UNION
     SELECT CASE WHEN l.building_a_id = t.id THEN l.building_b_id ELSE l.building_a_id END
     FROM touched t JOIN building_links l ON t.id IN (l.building_a_id, l.building_b_id)
@@ -87,10 +83,8 @@ SELECT id FROM touched"""
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What another thread reads meanwhile: everything, or one layer in the place of ``parts``."""
+    """Everything, which another thread reads meanwhile."""
 
-    parts: Layers
-    reading: int
     begun: float
     result: "Future[Kept]"
 
@@ -241,7 +235,7 @@ class Follower:
 
     def _take(self, kept: Kept) -> None:
         """Begin anew from a segment, however old: what changed since is read next."""
-        self._layers = (Layer(kept.loaded.segment, kept.loaded.turns_us, self._begun),)
+        self._layers = (Layer.of(kept.loaded),)
         self._version, self._base_taken_at = kept.version, kept.version.taken_at
         self._job = None
 
@@ -271,36 +265,27 @@ class Follower:
             version, changes = told_version(asked[0]), told_changes(asked[1])
         everything = changes.everything or not _follows(version, since)
         if not everything:
-            everything = not self._take_in(connection, version, changes.building_ids)
+            everything = not self._take_in(connection, version, changes)
         if not everything:
             self._version = version
             self._show(version, known_true)
         connection.execute("COMMIT")
         return everything
 
-    def _take_in(self, connection: Connection, version: Version, changed: frozenset[UUID]) -> bool:
+    def _take_in(self, connection: Connection, version: Version, changes: Changes) -> bool:
         """Lay over the rest what changed or turned; or say that it cannot be found."""
-        now_us = _microseconds(version.taken_at)
-        turned = np.concatenate([layer.turned(now_us) for layer in self._layers])
-        if not changed and not len(turned):
-            return True
-        ids = self._touched(connection, changed, turned)
-        if not changed <= ids:
+        if not changes.building_ids <= changes.linked_ids:
             return False  # one is gone, and nobody remembers its number
-        with READ_SECONDS.labels("changes").time():
-            loaded = self._load([connection], version, ids)
-        REREAD.inc(len(ids))
-        self._layers = laid(self._layers, loaded, self._begun)
+        ids, now_us = changes.linked_ids, _microseconds(version.taken_at)
+        turned = np.concatenate([layer.turned(now_us) for layer in self._layers])
+        if len(turned):
+            ids |= _linked(connection, turned)
+        if ids:
+            with READ_SECONDS.labels("changes").time():
+                loaded = self._load([connection], version, ids)
+            REREAD.inc(len(ids))
+            self._layers = laid(self._layers, loaded)
         return True
-
-    def _touched(
-        self, connection: Connection, changed: frozenset[UUID], turned: Large
-    ) -> frozenset[UUID]:
-        """Buildings to read: with those of the newest layer, as long as it is small."""
-        newest = self._layers[-1]
-        if len(self._layers) > 1 and len(newest.segment) <= _NEWEST_UNITS:
-            turned = np.concatenate([turned, newest.live_fids])
-        return _linked(connection, changed, turned)
 
     def _show(self, version: Version, known_true: float) -> None:
         with self._changed:
@@ -316,9 +301,9 @@ class Follower:
 
     def _sleep(self, connection: Connection) -> None:
         """Until a transaction ends, somebody waits, something turns, or the snapshot is old."""
-        stepped = time.monotonic()
+        stepped, turns_in = time.monotonic(), self._turns_in()
         while not self._again and not self._ending.is_set():
-            left = min(self._fresh_seconds, self._turns_in()) - (time.monotonic() - stepped)
+            left = min(self._fresh_seconds, turns_in) - (time.monotonic() - stepped)
             quiet = time.monotonic() - self._changed_at > _QUIET_SECONDS
             if left <= 0 or self._woken_within(min(_LOOK_SECONDS[quiet], left)):
                 return
@@ -341,34 +326,28 @@ class Follower:
         """Seconds until a building is another by itself."""
         if self._version is None:
             return 0.0
-        turns_us = min(
-            int(layer.turns_us[~layer.segment.buildings.stale].min(initial=NEVER_US))
-            for layer in self._layers
-        )
+        turns_us = min(int(layer.turns_us.min(initial=NEVER_US)) for layer in self._layers)
         return max(turns_us / 1e6 - self._version.taken_at.timestamp(), 0.001)
 
-    # ---- reading everything, and folding -------------------------------------------------------
+    # ---- reading everything --------------------------------------------------------------------
 
     def _start_job(self) -> None:
-        if self._job is not None or time.monotonic() < self._rest_until:
-            return
         most = max(_NEWER_UNITS, _NEWER_SHARE * len(self._layers[0].segment))
-        if self._newer_units() > most:
-            after = self._base_taken_at
-            self._submit(lambda: self._kept_or_read(after))
-        elif len(self._layers) > _LAYERS + 1:
-            parts = to_fold(self._layers)
-            fids = np.concatenate([layer.live_fids for layer in parts])
-            self._submit(lambda: self._read_some(fids), parts)
+        if (
+            self._job is not None
+            or time.monotonic() < self._rest_until
+            or self._newer_units() <= most
+        ):
+            return
+        after = self._base_taken_at
 
-    def _submit(self, work: Callable[[], Kept], parts: Layers = ()) -> None:
         def run() -> Kept:
             try:
-                return work()
+                return self._kept_or_read(after)
             finally:
                 self._poke()
 
-        self._job = _Job(parts, self._begun, time.monotonic(), self._helper.submit(run))
+        self._job = _Job(time.monotonic(), self._helper.submit(run))
 
     def _finish_job(self) -> None:
         job = self._job
@@ -376,9 +355,6 @@ class Follower:
             return
         self._job = None
         kept = job.result.result()
-        if job.parts:
-            self._layers = folded(self._layers, job.parts, kept.loaded, job.reading)
-            return
         self._take(kept)
         now = time.monotonic()
         self._rest_until = now + _RESTS * (now - job.begun)
@@ -406,12 +382,6 @@ class Follower:
         with READ_SECONDS.labels("everything").time(), self._readers(_READERS) as readers:
             version = read_version(readers[0])
             return Kept(self._load(readers, version), version)
-
-    def _read_some(self, fids: Large) -> Kept:
-        with READ_SECONDS.labels("fold").time(), self._readers(1) as (reader,):
-            version = read_version(reader)
-            ids = _linked(reader, frozenset(), fids)
-            return Kept(self._load([reader], version, ids), version)
 
     def _load(
         self, readers: list[Connection], version: Version, ids: frozenset[UUID] | None = None
@@ -446,7 +416,7 @@ def _microseconds(instant: datetime) -> int:
     return round(instant.timestamp() * 1_000_000)
 
 
-def _linked(connection: Connection, ids: frozenset[UUID], fids: Large) -> frozenset[UUID]:
+def _linked(connection: Connection, fids: Large) -> frozenset[UUID]:
     """Buildings with all that passages join to them."""
-    rows = connection.execute(_LINKED, {"ids": list(ids), "fids": fids.tolist()}).fetchall()
+    rows = connection.execute(_LINKED, {"fids": fids.tolist()}).fetchall()
     return frozenset(row[0] for row in rows)

@@ -9,73 +9,87 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.matching.segment import Large, Segment, Wide
-from app.matching.snapshots.load import Loaded
+from app.matching.segment import Large, Rows, Segment, Wide
+from app.matching.snapshots.joining import joined
+from app.matching.snapshots.load import NEVER_US, Loaded
+
+#: Layers of so many units are always made one with the next.
+_SMALL_UNITS = 256
+#: And larger ones, unless they are so many times as large: each unit is moved a few times only.
+_MUCH_LARGER = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A segment, when its buildings turn, and the number of the reading it came from."""
+    """A segment, and when its buildings turn.
+
+    Attributes:
+        segment: some buildings, stale where a newer layer holds them.
+        turns_us: as in ``Loaded``; never, where stale.
+        fids: the buildings' numbers, ascending, and
+        places: where those are in the segment.
+    """
 
     segment: Segment
     turns_us: Wide
-    reading: int
+    fids: Large
+    places: Rows
 
-    @property
-    def live_fids(self) -> Large:
-        """Numbers of the buildings that no newer layer holds."""
-        buildings = self.segment.buildings
-        return buildings.fid[~buildings.stale]
+    @classmethod
+    def of(cls, loaded: Loaded) -> "Layer":
+        """A layer of what was read."""
+        fid = loaded.segment.buildings.fid
+        places = np.argsort(fid)
+        return cls(loaded.segment, loaded.turns_us, fid[places], places)
 
     def turned(self, now_us: int) -> Large:
         """Numbers of the live buildings that are another by now, though nobody wrote them."""
-        buildings = self.segment.buildings
-        return buildings.fid[~buildings.stale & (self.turns_us <= now_us)]
+        return self.segment.buildings.fid[self.turns_us <= now_us]
 
     def under(self, newer: Large) -> "Layer":
         """The same below a layer that holds these buildings."""
+        found = np.minimum(np.searchsorted(self.fids, newer), len(self.fids) - 1)
+        place = self.places[found[self.fids[found] == newer]] if len(self.fids) else found[:0]
         buildings = self.segment.buildings
-        stale = buildings.stale | np.isin(buildings.fid, newer)
+        if buildings.stale[place].all():
+            return self
+        stale, turns_us = buildings.stale.copy(), self.turns_us.copy()
+        stale[place], turns_us[place] = True, NEVER_US
         stale.setflags(write=False)
-        return replace(
-            self, segment=replace(self.segment, buildings=replace(buildings, stale=stale))
-        )
+        segment = replace(self.segment, buildings=replace(buildings, stale=stale))
+        return replace(self, segment=segment, turns_us=turns_us)
 
 
 Layers = tuple[Layer, ...]
 
-_MUCH_LARGER = 2
 
+def laid(layers: Sequence[Layer], loaded: Loaded) -> Layers:
+    """The layers with a newer one on top; but for the large one, they stay while they live.
 
-def laid(layers: Sequence[Layer], loaded: Loaded, reading: int) -> Layers:
-    """The layers with a newer one on top; but for the large one, they stay while they live."""
-    fids = loaded.segment.buildings.fid
-    below = [layer.under(fids) for layer in layers]
-    kept = below[:1] + [layer for layer in below[1:] if len(layer.live_fids)]
-    return (*kept, Layer(loaded.segment, loaded.turns_us, reading))
-
-
-def to_fold(layers: Sequence[Layer]) -> Layers:
-    """The newest layers, and older ones as long as they are not much larger than those together.
-
-    So a building is read again for a layer of twice the size, and not each time.
+    The newest are made one as long as they are not much larger than those above them together: so
+    there are ever only a few.
     """
-    chosen = 1
-    while chosen < len(layers) - 1:
-        newer = sum(len(layer.segment) for layer in layers[-chosen:])
-        if len(layers[-chosen - 1].segment) > _MUCH_LARGER * newer:
-            break
-        chosen += 1
-    return tuple(layers[-chosen:])
-
-
-def folded(layers: Sequence[Layer], parts: Layers, loaded: Loaded, reading: int) -> Layers:
-    """One layer, read after ``reading``, in the place of some that were the newest then."""
     fids = loaded.segment.buildings.fid
-    older = [layer.under(fids) for layer in layers if layer.reading < parts[0].reading]
-    newer = [layer for layer in layers if layer.reading > reading]
-    since = [layer.segment.buildings.fid for layer in newer]
-    middle = Layer(loaded.segment, loaded.turns_us, reading)
-    if since:
-        middle = middle.under(np.concatenate(since))
-    return (*older, middle, *newer)
+    base, *others = (layer.under(fids) for layer in layers)
+    below = [layer for layer in others if not layer.segment.buildings.stale.all()]
+    parts = [Layer.of(loaded)]
+    units = len(loaded.segment)
+    while below and len(below[-1].segment) <= max(_SMALL_UNITS, _MUCH_LARGER * units):
+        parts.insert(0, below.pop())
+        units += len(parts[0].segment)
+    return (base, *below, _one(parts))
+
+
+def _one(parts: Sequence[Layer]) -> Layer:
+    if len(parts) == 1:
+        return parts[0]
+    segment = joined([part.segment for part in parts])
+    buildings = segment.buildings
+    turns_us = np.full(len(buildings.fid), NEVER_US)
+    places = np.argsort(buildings.fid)
+    fids = buildings.fid[places]
+    for part in parts:
+        live = ~part.segment.buildings.stale
+        found = np.searchsorted(fids, part.segment.buildings.fid[live])
+        turns_us[places[found]] = part.turns_us[live]
+    return Layer(segment, turns_us, fids, places)

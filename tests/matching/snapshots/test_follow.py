@@ -328,9 +328,9 @@ def test_eight_writers_race_and_nothing_is_lost(
     own_engine: Engine, folds: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if folds:
-        # As small as can be, so that layers are folded and everything is read anew all the time.
-        monkeypatch.setattr("app.matching.snapshots.follow._NEWEST_UNITS", 3)
-        monkeypatch.setattr("app.matching.snapshots.follow._LAYERS", 1)
+        # As small as can be, so that layers are many and everything is read anew all the time.
+        monkeypatch.setattr("app.matching.snapshots.layers._SMALL_UNITS", 3)
+        monkeypatch.setattr("app.matching.snapshots.layers._MUCH_LARGER", 1)
         monkeypatch.setattr("app.matching.snapshots.follow._NEWER_UNITS", 25)
         monkeypatch.setattr("app.matching.snapshots.follow._RESTS", 0)
     with Session(own_engine, expire_on_commit=False) as session:
