@@ -50,3 +50,17 @@ class Action(Term):
 
     CREDENTIAL_ISSUED = "credential.issued", "签发凭证", "Credential issued"
     CREDENTIAL_REVOKED = "credential.revoked", "吊销凭证", "Credential revoked"
+
+    SIGNED_IN = "session.signed_in", "登录", "Signed in"
+    SIGN_IN_REFUSED = "session.refused", "登录被拒绝", "Signing in refused"
+    SESSION_ENDED = "session.ended", "退出或吊销会话", "Session ended"
+    STAFF_INVITED = "staff.invited", "邀请员工", "Staff invited"
+    STAFF_INVITATION_ACCEPTED = "staff.invitation_accepted", "接受邀请", "Invitation accepted"
+    STAFF_CHANGED = "staff.changed", "变更员工角色或园区", "Role or parks of staff changed"
+    STAFF_DISABLED = "staff.disabled", "停用员工账号", "Staff account disabled"
+    STAFF_ENABLED = "staff.enabled", "恢复员工账号", "Staff account enabled again"
+    STAFF_PASSWORD_SET = "staff.password_set", "修改密码", "Password changed"  # noqa: S105
+    SECOND_FACTOR_SET_UP = "second_factor.set_up", "设置第二验证因素", "Second factor set up"
+    SECOND_FACTOR_RESET = "second_factor.reset", "重置第二验证因素", "Second factor reset"
+    RECOVERY_CODES_MADE = "recovery_codes.made", "生成恢复码", "Recovery codes made"
+    RECOVERY_CODE_USED = "recovery_codes.used", "使用恢复码", "Recovery code used"

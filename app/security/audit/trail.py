@@ -14,6 +14,7 @@ from app.security.audit.actions import Action
 
 #: What acts without a person or a firm: jobs and the command line.
 SYSTEM = "system"
+_ACTIONS = frozenset(action.value for action in Action)
 
 
 def record(
@@ -48,6 +49,8 @@ def record(
     Raises:
         ValueError: no such action is declared.
     """
+    if action not in _ACTIONS:
+        raise ValueError(f"{action} is not declared in actions.py")
     known = actor if isinstance(actor, Actor) else None
     session.flush()
     session.execute(
@@ -58,7 +61,7 @@ def record(
                 literal(known.kind.value if known else SYSTEM, Text),
                 literal(getattr(known, "account_id", None), Uuid),
                 literal(company_id or (known and known.company_id), Uuid),
-                literal(Action(action).value, Text),
+                literal(action, Text),
                 literal(subject_type, Text),
                 literal(None if subject_id is None else str(subject_id), Text),
                 literal(reason, Text),
