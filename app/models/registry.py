@@ -15,10 +15,11 @@ from app.models import (
     space_change,
     unit_event,
     wall,
+    webhook,
 )
 
 MODULES = (
     *(access, audit, claim, company, lease, match, programme, queue, right, space, space_change),
-    *(unit_event, wall),
+    *(unit_event, wall, webhook),
 )
 metadata = Base.metadata
