@@ -43,8 +43,23 @@ class Credential(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    prefix: Mapped[str] = mapped_column(comment="what the credential's text begins with")
+    previous_sha256: Mapped[bytes | None] = mapped_column(
+        LargeBinary, comment="the secret before the last rotation"
+    )
+    previous_until: Mapped[datetime | None] = mapped_column(comment="when that one ends")
+    rotated_at: Mapped[datetime | None]
+    expiry_told_at: Mapped[datetime | None] = mapped_column(
+        comment="when the firm was told that the key will expire"
+    )
+    issued_by: Mapped[str | None] = mapped_column(comment="who asked for it")
 
     __table_args__ = (
+        CheckConstraint("prefix IN ('sr_staff', 'sr_live', 'sr_test')", name="prefix_known"),
+        CheckConstraint("(kind = 'staff') = (prefix = 'sr_staff')", name="prefix_of_kind"),
+        CheckConstraint(
+            "(previous_sha256 IS NULL) = (previous_until IS NULL)", name="previous_ends"
+        ),
         CheckConstraint("kind IN ('staff', 'firm')", name="kind_known"),
         CheckConstraint("role IN ('viewer', 'agent', 'manager', 'admin')", name="role_known"),
         CheckConstraint("(kind = 'firm') = (company_id IS NOT NULL)", name="firm_has_company"),

@@ -6,6 +6,7 @@ from app.models import (
     audit,
     claim,
     company,
+    firm_access,
     lease,
     match,
     programme,
@@ -20,6 +21,6 @@ from app.models import (
 
 MODULES = (
     *(access, audit, claim, company, lease, match, programme, queue, right, space, space_change),
-    *(unit_event, wall, webhook),
+    *(firm_access, unit_event, wall, webhook),
 )
 metadata = Base.metadata

@@ -33,6 +33,8 @@ class Scope(StrEnum):
     REQUESTS_READ = "requests:read"
     REQUESTS_WRITE = "requests:write"
     HOLDS_WRITE = "holds:write"
+    KEYS_WRITE = "keys:write"
+    WEBHOOKS_WRITE = "webhooks:write"
 
 
 class NotSignedInError(SpaceRelayError):
@@ -59,6 +61,8 @@ class Actor:
     role: Role | None = None
     park_ids: frozenset[UUID] | None = None
     scopes: frozenset[str] = field(default_factory=frozenset)
+    #: The public part of the firm's key behind the call, also where the call showed a token.
+    key_id: str | None = None
 
     @property
     def is_staff(self) -> bool:
@@ -88,7 +92,9 @@ class Actor:
             self.require_staff(role)
         elif scope not in self.scopes:
             raise NotAllowedError(
-                f"this key lacks the scope {scope}", detail_zh=f"该密钥没有权限 {scope}"
+                f"this key lacks the scope {scope}",
+                detail_zh=f"该密钥没有权限 {scope}",
+                scope=scope,
             )
 
     def require_company(self, company_id: UUID) -> None:

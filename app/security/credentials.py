@@ -7,7 +7,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from app.models.company import Company
 from app.models.space import Park
 from app.security.actors import ANONYMOUS, Actor, ActorKind, NotSignedInError, Role, Scope
 
-_PREFIX = {ActorKind.FIRM: "sr_live", ActorKind.STAFF: "sr_staff"}
+STAFF_PREFIX, LIVE_PREFIX, TEST_PREFIX = "sr_staff", "sr_live", "sr_test"
 _PARTS = 4
 #: ``last_used_at`` is written at most this often, so that reads stay reads.
 _LAST_USED_GRAIN = timedelta(minutes=5)
@@ -40,6 +40,7 @@ def issue_staff_token(
         session,
         Credential(
             kind=ActorKind.STAFF,
+            prefix=STAFF_PREFIX,
             role=role,
             label=label,
             park_ids=None if park_ids is None else list(park_ids),
@@ -57,16 +58,55 @@ def issue_firm_key(
     expires_at: datetime | None = None,
 ) -> str:
     """A new API key of a firm; the returned text is shown once and kept nowhere."""
-    return _issue(
-        session,
-        Credential(
-            kind=ActorKind.FIRM,
-            company_id=company_id,
-            label=label,
-            scopes=[scope.value for scope in scopes],
-            expires_at=expires_at,
-        ),
+    _, text = make_firm_key(
+        session, company_id=company_id, label=label, scopes=scopes, expires_at=expires_at
     )
+    return text
+
+
+def make_firm_key(
+    session: Session,
+    *,
+    company_id: UUID,
+    label: str,
+    scopes: Sequence[Scope],
+    expires_at: datetime | None,
+    prefix: str = LIVE_PREFIX,
+    issued_by: str | None = None,
+) -> tuple[Credential, str]:
+    """The row of a new API key, and its text, which is shown once and kept nowhere."""
+    credential = Credential(
+        kind=ActorKind.FIRM,
+        prefix=prefix,
+        company_id=company_id,
+        label=label,
+        scopes=[scope.value for scope in scopes],
+        expires_at=expires_at,
+        issued_by=issued_by,
+    )
+    return credential, _issue(session, credential)
+
+
+def rotate(
+    session: Session,
+    credential: Credential,
+    *,
+    expires_at: datetime,
+    now: datetime,
+    overlap: timedelta,
+) -> str:
+    """Give a credential a new secret; the one before stays good for ``overlap``.
+
+    A secret from before an earlier rotation ends now.
+    """
+    text = _new_text(credential)
+    credential.previous_sha256 = credential.secret_sha256
+    credential.previous_until = min(now + overlap, credential.expires_at or now + overlap)
+    credential.secret_sha256 = _sha256(text)
+    credential.rotated_at, credential.expires_at = now, expires_at
+    credential.expiry_told_at = None
+    session.flush()
+    return text
 
 
 def authenticate(session: Session, bearer: str | None, now: datetime) -> Actor:
@@ -77,25 +117,51 @@ def authenticate(session: Session, bearer: str | None, now: datetime) -> Actor:
     """
     if bearer is None:
         return ANONYMOUS
-    refusal = NotSignedInError("the credential is unknown, expired or revoked; ask for a new one")
-    parts = bearer.split("_", _PARTS - 1)
-    if len(parts) != _PARTS or not bearer.isascii():
-        raise refusal
+    credential = find_valid(session, bearer, now)
+    if credential is None:
+        raise NotSignedInError("the credential is unknown, expired or revoked; ask for a new one")
+    return actor_of(session, credential, now)
+
+
+def find_valid(session: Session, text: str, now: datetime) -> Credential | None:
+    """The credential that has this text now; None: it is no valid credential's."""
+    parts = text.split("_", _PARTS - 1)
+    if len(parts) != _PARTS or not text.isascii():
+        return None
     credential = session.scalar(select(Credential).where(Credential.key_id == parts[2]))
     # Compare even when the key is unknown, so that the time taken tells nothing.
-    known = credential.secret_sha256 if credential else bytes(32)
-    matches = hmac.compare_digest(known, hashlib.sha256(bearer.encode()).digest())
-    if credential is None or not matches or credential.revoked_at is not None:
-        raise refusal
-    if credential.expires_at is not None and credential.expires_at <= now:
-        raise refusal
+    given = _sha256(text)
+    current = credential.secret_sha256 if credential else bytes(32)
+    previous = credential.previous_sha256 if credential else None
+    is_current = hmac.compare_digest(current, given)
+    is_previous = hmac.compare_digest(previous or bytes(32), given)
+    if credential is None or not holds(credential, now):
+        return None
+    until = credential.previous_until
+    overlaps = is_previous and until is not None and now < until
+    return credential if is_current or overlaps else None
+
+
+def holds(credential: Credential, now: datetime) -> bool:
+    """Whether a credential is neither revoked nor expired."""
+    return credential.revoked_at is None and (
+        credential.expires_at is None or now < credential.expires_at
+    )
+
+
+def actor_of(
+    session: Session, credential: Credential, now: datetime, scopes: Collection[str] | None = None
+) -> Actor:
+    """Who calls with a valid credential; ``scopes``: with no more than these. The use is noted."""
     _note_use(session, credential, now)
     if credential.kind == ActorKind.FIRM:
+        granted = frozenset(credential.scopes)
         return Actor(
             kind=ActorKind.FIRM,
             label=f"firm:{credential.key_id}",
             company_id=credential.company_id,
-            scopes=frozenset(credential.scopes),
+            scopes=granted if scopes is None else granted & frozenset(scopes),
+            key_id=credential.key_id,
         )
     park_ids = credential.park_ids
     return Actor(
@@ -154,13 +220,20 @@ def revoke(session: Session, key_id: str, now: datetime) -> bool:
 
 def _issue(session: Session, credential: Credential) -> str:
     # Base32 for the id: the separator "_" cannot appear in it.
-    key_id = base64.b32encode(secrets.token_bytes(10)).decode().lower()
-    text = f"{_PREFIX[ActorKind(credential.kind)]}_{key_id}_{secrets.token_urlsafe(32)}"
-    credential.key_id = key_id
-    credential.secret_sha256 = hashlib.sha256(text.encode()).digest()
+    credential.key_id = base64.b32encode(secrets.token_bytes(10)).decode().lower()
+    text = _new_text(credential)
+    credential.secret_sha256 = _sha256(text)
     session.add(credential)
     session.flush()
     return text
+
+
+def _new_text(credential: Credential) -> str:
+    return f"{credential.prefix}_{credential.key_id}_{secrets.token_urlsafe(32)}"
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _note_use(session: Session, credential: Credential, now: datetime) -> None:
