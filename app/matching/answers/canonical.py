@@ -13,6 +13,17 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import orjson
+
+#: A value of an answer as JSON knows it, by the names of its members.
+Members = dict[str, Any]
+#: Below this a number is written with an exponent, which every writer of JSON does in its own way.
+_LEAST_PLAIN = 1e-4
+
+
+class _Tiny(float):
+    """A number close to nothing: ``written`` must not leave it to a writer of its own mind."""
+
 
 def plain(value: Any) -> Any:
     """A value as JSON knows it: days and ids as text, whole numbers without decimals.
@@ -28,7 +39,7 @@ def plain(value: Any) -> Any:
         case None | bool() | str():
             made = value
         case int() | float() | Decimal():
-            made = int(value) if value == int(value) else float(value)
+            made = number(value)
         case date():
             made = value.isoformat()
         case UUID():
@@ -38,6 +49,22 @@ def plain(value: Any) -> Any:
         case _:
             made = [plain(one) for one in value]
     return made
+
+
+def number(value: float | Decimal) -> int | float:
+    """A number as JSON writes it: whole ones without decimals.
+
+    Raises:
+        ValueError, OverflowError: it is not finite.
+
+    >>> number(3.0), number(Decimal("0.25"))
+    (3, 0.25)
+    """
+    whole = int(value)
+    if value == whole:
+        return whole
+    found = float(value)
+    return found if abs(found) >= _LEAST_PLAIN else _Tiny(found)
 
 
 def canonical(value: Any) -> bytes:
@@ -52,6 +79,24 @@ def canonical(value: Any) -> bytes:
     return json.dumps(
         value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
     ).encode()
+
+
+def written(value: Any) -> bytes:
+    """The same text several times as fast, of values whose numbers are all from ``number``.
+
+    Days, instants in UTC and ids may stand as they are. Nothing else is checked: a number that is
+    not finite would be written as null.
+
+    >>> written({"b": number(0.00002), "a": date(2027, 1, 1)}).decode()
+    '{"a":"2027-01-01","b":2e-05}'
+    """
+    return orjson.dumps(value, default=_by_python, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+
+
+def _by_python(value: Any) -> orjson.Fragment:
+    if not isinstance(value, _Tiny):
+        raise TypeError(f"JSON knows no {type(value).__name__}")
+    return orjson.Fragment(canonical(value))
 
 
 def sha256_of(value: Any) -> str:

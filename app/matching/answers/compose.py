@@ -16,30 +16,18 @@ from sqlalchemy.orm import Session
 from app.demand.needs import Need
 from app.matching.answers import words
 from app.matching.answers.blocking import find_blocking
-from app.matching.answers.canonical import canonical, plain
+from app.matching.answers.canonical import Members, plain, written
 from app.matching.answers.kept import Kept
 from app.matching.answers.outlook import outlook_of, park_areas, relay_values
 from app.matching.answers.question import Audience, Tables
-from app.matching.answers.schemas import (
-    AmountOut,
-    BlockerOut,
-    FeasibleOut,
-    MatchesBody,
-    MatchIn,
-    MatchOut,
-    NoteOut,
-    RefusedOut,
-    RelaxationOut,
-    UncheckedOut,
-    WaitingOut,
-)
+from app.matching.answers.schemas import MatchIn, WaitingOut
 from app.matching.answers.shown import Shown, read_shown, unit_shown
 from app.matching.columns import NEVER
 from app.matching.engine.candidates import Candidate, CandidateKind
 from app.matching.engine.judge import candidate_of, judge, judge_wishes
 from app.matching.engine.measures import Relay
 from app.matching.engine.program import Program
-from app.matching.engine.scoring import Contribution, contributions_of, exact
+from app.matching.engine.scoring import Contribution, contributions_of
 from app.matching.engine.search import Answer, Found, search
 from app.matching.engine.whynot.amounts import Change, find_amounts
 from app.matching.engine.whynot.funnel import Blocker, blockers, nearest_misses
@@ -58,6 +46,7 @@ from app.matching.segment import Segment, Snapshot
 
 #: Refused units shown when fewer fit than were asked for.
 NEAR_MISSES = 3
+_WORDS = ("words_zh", "words_en")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,43 +92,41 @@ def compose(session: Session, question: Question, snapshot: Snapshot, tables: Ta
     said.read([*nearest, *(one.example for one in found if one.example is not None)])
     ways, how_many = said.ways_out(refusals) if short and refusals else ([], 0)
     fits = {kind: answer.feasible.get(kind, 0) for kind in CandidateKind}
-    return canonical(
-        MatchesBody.model_construct(
-            request_id=question.request_id,
-            request_version=question.request_version,
-            rules_version=demand.rules_version,
-            snapshot=str(snapshot.version),
-            as_of=snapshot.version.taken_at,
-            weights=dict(demand.weights),
-            evaluated_units=sum(present_units(program) for program in answer.programs),
-            feasible_units=sum(fits.values()) - fits[CandidateKind.BUNDLE],
-            feasible=FeasibleOut(**{kind.value: count for kind, count in fits.items()}),
-            items=said.matches(),
-            blocked_by=[said.blocker(one) for one in found],
-            relaxations=ways,
-            relaxations_found=how_many,
-            waiting=said.waiting(refusals) if short and refusals else None,
-            near_misses=[said.refused(one) for one in nearest[:NEAR_MISSES]] if short else [],
-            refused=[said.refused(one) for one in nearest[: body.include_refused]],
-            unchecked=_unchecked(question),
-            notes=_notes(demand, answer),
-        ).model_dump(mode="json")
+    return written(
+        {
+            "request_id": question.request_id,
+            "request_version": question.request_version,
+            "rules_version": demand.rules_version,
+            "snapshot": str(snapshot.version),
+            "as_of": snapshot.version.taken_at,
+            "weights": dict(demand.weights),
+            "evaluated_units": sum(present_units(program) for program in answer.programs),
+            "feasible_units": sum(fits.values()) - fits[CandidateKind.BUNDLE],
+            "feasible": {kind.value: count for kind, count in fits.items()},
+            "items": said.matches(),
+            "blocked_by": [said.blocker(one) for one in found],
+            "relaxations": ways,
+            "relaxations_found": how_many,
+            "waiting": said.waiting(refusals) if short and refusals else None,
+            "near_misses": [said.refused(one) for one in nearest[:NEAR_MISSES]] if short else [],
+            "refused": [said.refused(one) for one in nearest[: body.include_refused]],
+            "unchecked": _unchecked(question),
+            "notes": _notes(demand, answer),
+        }
     )
 
 
-def _unchecked(question: Question) -> list[UncheckedOut]:
+def _unchecked(question: Question) -> list[Members]:
     """Needs that no column of a unit answers yet."""
     found = []
     for need in question.needs:
         if need.key in question.demand.unchecked:
             told = need.as_json()
-            found.append(
-                UncheckedOut(key=need.key, words_zh=told["words_zh"], words_en=told["words_en"])
-            )
+            found.append({"key": need.key, **{name: told[name] for name in _WORDS}})
     return found
 
 
-def _notes(demand: Demand, answer: Answer) -> list[NoteOut]:
+def _notes(demand: Demand, answer: Answer) -> list[Members]:
     notes = [words.window_note(demand)]
     if not answer.is_complete:
         notes.append(words.too_many_bundles_note())
@@ -164,6 +151,8 @@ class _Said:
         self._snapshot, self._tables = snapshot, tables
         self._answer, self._parks, self._relay = answer, parks, relay
         self._shown: Shown = {}
+        self._verdicts = words.Verdicts(self._demand.hard)
+        self._wishes = words.Verdicts(self._demand.soft)
 
     def read(self, places: Iterable[Place]) -> None:
         """Read the names of all units that are shown, those of the matches and these."""
@@ -174,7 +163,7 @@ class _Said:
             self._session, fids, self._demand.window.start, self._snapshot.version.taken_at
         )
 
-    def matches(self) -> list[MatchOut]:
+    def matches(self) -> list[Members]:
         """What was found, best first."""
         added: dict[tuple[int, Candidate], tuple[Contribution, ...]] = {}
         for at, program in enumerate(self._answer.programs):
@@ -188,34 +177,34 @@ class _Said:
             for rank, one in enumerate(self._answer.found, start=1)
         ]
 
-    def _match(self, rank: int, found: Found, added: Sequence[Contribution]) -> MatchOut:
+    def _match(self, rank: int, found: Found, added: Sequence[Contribution]) -> Members:
         program, candidate = self._answer.programs[found.segment], found.candidate
         segment, growth = program.segment, self._demand.growth
         wishes = judge_wishes(program, candidate)
         missed = [one for one in wishes if not one.fits]
         works = words.works_for(self._tables.fit_out, segment, candidate, missed, self._demand.soft)
-        return MatchOut.model_construct(
-            rank=rank,
-            kind=candidate.kind,
-            shape=candidate.shape,
-            units=[
+        return {
+            "rank": rank,
+            "kind": candidate.kind,
+            "shape": candidate.shape,
+            "units": [
                 unit_shown(self._shown, segment, row, quantity)
                 for row, quantity in zip(candidate.rows, candidate.quantities, strict=True)
             ],
-            totals=words.totals(segment, candidate),
-            first_day=date.fromordinal(candidate.first_day),
-            free_until=words.day_shown(candidate.until),
-            score=exact(found.score),
-            contributions=[words.contribution(one) for one in added],
-            margins=[words.verdict(one, self._demand.hard) for one in judge(program, candidate)],
-            wishes=[words.verdict(one, self._demand.soft) for one in wishes],
-            fit_out=words.fit_out_shown(works),
-            relay_outlook=None
+            "totals": words.totals(segment, candidate),
+            "first_day": date.fromordinal(candidate.first_day),
+            "free_until": words.day_shown(candidate.until),
+            "score": words.score_shown(found.score),
+            "contributions": [words.contribution(one) for one in added],
+            "margins": [self._verdicts.of(one) for one in judge(program, candidate)],
+            "wishes": [self._wishes.of(one) for one in wishes],
+            "fit_out": words.fit_out_shown(works),
+            "relay_outlook": None
             if growth is None
             else words.outlook_shown(outlook_of(segment, candidate, growth, self._parks)),
-        )
+        }
 
-    def refused(self, place: Place) -> RefusedOut:
+    def refused(self, place: Place) -> Members:
         program = self._answer.programs[place.segment]
         candidate = candidate_of(program, place.row)
         broken = [one for one in judge(program, candidate) if not one.fits]
@@ -223,35 +212,35 @@ class _Said:
             self._tables.fit_out, program.segment, candidate, broken, self._demand.hard
         )
         mends = {one.item.need for one in works.works} >= {one.constraint.key for one in broken}
-        return RefusedOut.model_construct(
-            unit=unit_shown(self._shown, program.segment, place.row, candidate.quantities[0]),
-            first_day=words.day_shown(candidate.first_day),
-            free_until=words.day_shown(candidate.until),
-            reasons=[words.verdict(one, self._demand.hard) for one in broken],
-            fit_out=words.fit_out_shown(works) if mends else None,
-        )
+        return {
+            "unit": unit_shown(self._shown, program.segment, place.row, candidate.quantities[0]),
+            "first_day": words.day_shown(candidate.first_day),
+            "free_until": words.day_shown(candidate.until),
+            "reasons": [self._verdicts.of(one) for one in broken],
+            "fit_out": words.fit_out_shown(works) if mends else None,
+        }
 
-    def blocker(self, one: Blocker) -> BlockerOut:
+    def blocker(self, one: Blocker) -> Members:
         constraint = one.constraint
         zh, en = blocker_words(one)
-        return BlockerOut.model_construct(
-            constraint=constraint.key,
-            name_zh=constraint.name_zh,
-            name_en=constraint.name_en,
-            need=plain(constraint.wants(self._demand.hard[constraint.key])),
-            blocks=one.blocks,
-            blocks_in_place=one.blocks_in_place,
-            blocks_alone=one.blocks_alone,
-            left=one.left,
-            never_relax=constraint.never_relax,
-            source=constraint.source,
-            confidence=constraint.confidence,
-            words_zh=zh,
-            words_en=en,
-            example=None if one.example is None else self.refused(one.example),
-        )
+        return {
+            "constraint": constraint.key,
+            "name_zh": constraint.name_zh,
+            "name_en": constraint.name_en,
+            "need": plain(constraint.wants(self._demand.hard[constraint.key])),
+            "blocks": one.blocks,
+            "blocks_in_place": one.blocks_in_place,
+            "blocks_alone": one.blocks_alone,
+            "left": one.left,
+            "never_relax": constraint.never_relax,
+            "source": constraint.source,
+            "confidence": constraint.confidence,
+            "words_zh": zh,
+            "words_en": en,
+            "example": None if one.example is None else self.refused(one.example),
+        }
 
-    def ways_out(self, refusals: Histogram) -> tuple[list[RelaxationOut], int]:
+    def ways_out(self, refusals: Histogram) -> tuple[list[Members], int]:
         """The cheapest sets of needs that open something, and how many there are in all."""
         body = self._question.body
         found = find_ways_out(
@@ -262,24 +251,24 @@ class _Said:
         )
         return [self._way_out(refusals, one) for one in found.cheapest], found.count
 
-    def _way_out(self, refusals: Histogram, one: Relaxation) -> RelaxationOut:
+    def _way_out(self, refusals: Histogram, one: Relaxation) -> Members:
         amounts = find_amounts(refusals, one, self._question.body.open_at_least)
         zh, en = relaxation_words(one)
         if any(change.give is not None for change in amounts.changes):
             by_zh, by_en = amounts_words(amounts)
             zh, en = f"{zh}；{by_zh}", f"{en}; {by_en}"
-        return RelaxationOut.model_construct(
-            needs=[constraint.key for constraint in one.constraints],
-            cost=one.cost,
-            units_freed=one.opens,
-            bundles_freed=one.bundles,
-            amounts=[_amount(change) for change in amounts.changes],
-            units_freed_by_amounts=amounts.opens,
-            words_zh=zh,
-            words_en=en,
-        )
+        return {
+            "needs": [constraint.key for constraint in one.constraints],
+            "cost": one.cost,
+            "units_freed": one.opens,
+            "bundles_freed": one.bundles,
+            "amounts": [_amount(change) for change in amounts.changes],
+            "units_freed_by_amounts": amounts.opens,
+            "words_zh": zh,
+            "words_en": en,
+        }
 
-    def waiting(self, refusals: Histogram) -> WaitingOut | None:
+    def waiting(self, refusals: Histogram) -> Members | None:
         """Units that fit and are taken: named for staff of their parks."""
         found = find_blocking(
             self._session,
@@ -288,24 +277,24 @@ class _Said:
             as_of=self._snapshot.version.taken_at,
             version=self._snapshot.version,
         )
-        return None if found is None else WaitingOut.model_validate(found)
+        return None if found is None else WaitingOut.model_validate(found).model_dump(mode="json")
 
     def _segment(self, at: int) -> Segment:
         return self._snapshot.segments[at]
 
 
-def _amount(change: Change) -> AmountOut:
+def _amount(change: Change) -> Members:
     constraint = change.constraint
     zh, en = change_words(change)
-    return AmountOut.model_construct(
-        constraint=constraint.key,
-        name_zh=constraint.name_zh,
-        name_en=constraint.name_en,
-        need=plain(constraint.wants(change.need)),
-        give=None if change.give is None else plain(constraint.wants(change.give)),
-        words_zh=zh,
-        words_en=en,
-    )
+    return {
+        "constraint": constraint.key,
+        "name_zh": constraint.name_zh,
+        "name_en": constraint.name_en,
+        "need": plain(constraint.wants(change.need)),
+        "give": None if change.give is None else plain(constraint.wants(change.give)),
+        "words_zh": zh,
+        "words_en": en,
+    }
 
 
 @dataclass(frozen=True, slots=True)

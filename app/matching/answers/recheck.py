@@ -18,8 +18,8 @@ from app.kernel.clock import civil_day
 from app.kernel.errors import Fault, InvalidInputError, Kind, SpaceRelayError
 from app.kernel.period import months_after
 from app.ledger.orders import Check, Order, Slice
+from app.matching.answers.canonical import Members
 from app.matching.answers.question import names_for
-from app.matching.answers.schemas import VerdictOut
 from app.matching.answers.words import verdict
 from app.matching.columns import NEVER, QUANTITY_GRAIN, rank_of
 from app.matching.engine.bundles.together import hang_together
@@ -68,16 +68,18 @@ def by_request(rules: Rules) -> Check:
         verdicts = [_said(one, order, demand) for one in findings]
         if not together:
             verdicts.append(_apart())
-        missed = [one for one in verdicts if not one.fits and one.constraint not in order.accepting]
+        missed = [
+            one for one in verdicts if not one["fits"] and one["constraint"] not in order.accepting
+        ]
         if missed:
             raise RequestNotMetError(
-                "; ".join(one.words_en for one in missed),
-                detail_zh="；".join(one.words_zh for one in missed),
+                "; ".join(one["words_en"] for one in missed),
+                detail_zh="；".join(one["words_zh"] for one in missed),
                 space_request_id=str(order.space_request_id),
                 space_request_version=version,
                 rules_version=demand.rules_version,
-                not_met=[one.constraint for one in missed],
-                verdicts=[one.model_dump(mode="json") for one in verdicts],
+                not_met=[one["constraint"] for one in missed],
+                verdicts=verdicts,
             )
 
     return check
@@ -147,27 +149,27 @@ def _judged(
     return judge(program, candidate), hang_together(segment, rows, start)
 
 
-def _apart() -> VerdictOut:
+def _apart() -> Members:
     """The verdict on units that lie apart; one firm may still mean it."""
-    return VerdictOut(
-        constraint=TOGETHER,
-        name_zh="房源相连",
-        name_en="units that hang together",
-        fits=False,
-        need=None,
-        have=None,
-        margin=None,
-        unit=None,
-        never_relax=False,
-        words_zh="所订房源不相连：须同层有共用墙、整层上下相连，或所在楼宇有连廊；"
+    return {
+        "constraint": TOGETHER,
+        "name_zh": "房源相连",
+        "name_en": "units that hang together",
+        "fits": False,
+        "need": None,
+        "have": None,
+        "margin": None,
+        "unit": None,
+        "never_relax": False,
+        "words_zh": "所订房源不相连：须同层有共用墙、整层上下相连，或所在楼宇有连廊；"
         "确需分处的，请在 accepting 中列出 together",
-        words_en="the units do not hang together: they must share walls on a floor, be whole floors"
-        " one above the other, or lie in buildings that a passage joins; if that is meant, list"
-        " together in accepting",
-    )
+        "words_en": "the units do not hang together: they must share walls on a floor, be whole"
+        " floors one above the other, or lie in buildings that a passage joins; if that is meant,"
+        " list together in accepting",
+    }
 
 
-def _said(finding: Finding, order: Order, demand: Demand) -> VerdictOut:
+def _said(finding: Finding, order: Order, demand: Demand) -> Members:
     said = verdict(finding, demand.hard)
     if finding.constraint.key != "availability":
         return said
@@ -182,8 +184,7 @@ def _said(finding: Finding, order: Order, demand: Demand) -> VerdictOut:
         en.append(f"it is ordered until {end}, less than the {window.term_months} months wanted")
     if not zh:
         return said
-    words = {"words_zh": "；".join(zh), "words_en": "; ".join(en)}
-    return said.model_copy(update={"fits": False} | words)
+    return {**said, "fits": False, "words_zh": "；".join(zh), "words_en": "; ".join(en)}
 
 
 def _row(segment: Segment, fid: int, start: int) -> int:

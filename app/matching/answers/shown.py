@@ -11,13 +11,24 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.inventory.known import IN_FORCE_FROM
-from app.matching.answers.schemas import MatchedUnitOut, PlaceOut, UnitRef
+from app.matching.answers.canonical import Members, plain
+from app.matching.answers.schemas import UnitRef
 from app.matching.columns import QUANTITY_GRAIN
 from app.matching.segment import Segment
 from app.models.space import Unit
 
 Shown = Mapping[int, Mapping[str, Any]]
 
+_NAMES = (
+    "id",
+    "code",
+    "name_zh",
+    "name_en",
+    "level_index",
+    "level_name",
+    "geometry_quality",
+    "synthetic",
+)
 _FACTS = (
     "unit_type",
     "capacity_measure",
@@ -54,7 +65,7 @@ def read_shown(session: Session, fids: Iterable[int], start: date, as_of: dateti
     return {row["fid"]: dict(row) for row in session.execute(text(_SHOWN), asked).mappings()}
 
 
-def unit_shown(shown: Shown, segment: Segment, row: int, quantity: int) -> MatchedUnitOut:
+def unit_shown(shown: Shown, segment: Segment, row: int, quantity: int) -> Members:
     """One unit as it is offered.
 
     Args:
@@ -66,29 +77,19 @@ def unit_shown(shown: Shown, segment: Segment, row: int, quantity: int) -> Match
     names = shown[int(segment.fid[row])]
     by_place = segment.value("rent_cny_per_place_month", row)
     by_m2 = segment.value("rent_cny_per_m2_day", row)
-    return MatchedUnitOut(
-        **{
-            name: names[name]
-            for name in ("id", "code", "name_zh", "name_en", "level_index", "level_name")
-        },
-        **{name: segment.value(name, row) for name in _FACTS},
+    return {
+        **{name: names[name] for name in _NAMES},
+        **{name: plain(segment.value(name, row)) for name in _FACTS},
         # Of a room let by the place, the rent by the m² is worked out and not what is asked.
-        rent_cny_per_m2_day=None if by_place is not None else by_m2,
-        rent_cny_per_place_month=by_place,
-        quantity=quantity / QUANTITY_GRAIN,
-        geometry_quality=names["geometry_quality"],
-        synthetic=names["synthetic"],
+        "rent_cny_per_m2_day": None if by_place is not None else plain(by_m2),
+        "rent_cny_per_place_month": plain(by_place),
+        "quantity": plain(quantity / QUANTITY_GRAIN),
         **{place: _place(names, place) for place in ("zone", "park", "building")},
-    )
+    }
 
 
-def _place(names: Mapping[str, Any], place: str) -> PlaceOut:
-    return PlaceOut(
-        id=names[f"{place}_id"],
-        code=names[f"{place}_code"],
-        name_zh=names[f"{place}_name_zh"],
-        name_en=names[f"{place}_name_en"],
-    )
+def _place(names: Mapping[str, Any], place: str) -> Members:
+    return {name: names[f"{place}_{name}"] for name in ("id", "code", "name_zh", "name_en")}
 
 
 def unit_refs(session: Session, fids: Iterable[int]) -> Mapping[int, UnitRef]:

@@ -419,8 +419,8 @@ def _reasons(
         )
     before_zh, before_en = ("此前", "before: ") if fits else ("", "")
     return (
-        before_zh + "；".join(one.words_zh for one in said),
-        before_en + "; ".join(one.words_en for one in said),
+        before_zh + "；".join(one["words_zh"] for one in said),
+        before_en + "; ".join(one["words_en"] for one in said),
     )
 
 
@@ -428,13 +428,11 @@ def _change(theirs: Finding, ours: Finding, demand: Demand, *, fits: bool) -> di
     other, here = (words.verdict(one, demand.hard) for one in (theirs, ours))
     before, after = (other, here) if fits else (here, other)
     return {
-        "constraint": other.constraint,
-        "name_zh": other.name_zh,
-        "name_en": other.name_en,
-        "before_zh": before.words_zh,
-        "before_en": before.words_en,
-        "after_zh": after.words_zh,
-        "after_en": after.words_en,
+        **{name: other[name] for name in ("constraint", "name_zh", "name_en")},
+        "before_zh": before["words_zh"],
+        "before_en": before["words_en"],
+        "after_zh": after["words_zh"],
+        "after_en": after["words_en"],
     }
 
 

@@ -5,14 +5,16 @@ says what it has and by how much, and shares no code with them. How a rule reads
 or on a part of one, is its ``combining``: every unit, the sum, or any one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 
 from app.matching.columns import (
+    BY_WIDTH,
     COLUMNS,
     MONEY_GRAIN,
     NEVER,
@@ -29,6 +31,9 @@ from app.matching.segment import Segment
 
 _PLACE = rank_of("capacity_measure", "place")
 _UNKNOWN = Width.LARGE.unknown
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
+#: Where each column's cells are; asked for thousands of times an answer.
+_AT = {name: (width, place) for width in Width for place, name in enumerate(BY_WIDTH[width])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +127,19 @@ def judge_one(
     program: Program, constraint: Constraint, form: Form, need: Any, candidate: Candidate
 ) -> Finding:
     """One rule, hard or soft, on a candidate."""
-    fits = holds(program, constraint, form, candidate)
     if isinstance(form, Special):
-        have = _own_have(program, form, candidate)
         if form.own is Own.POWER_LEFT:
-            return Finding(constraint, fits, have, _power_margin(program, form, candidate))
+            have, margin = _power(program, form, candidate)
+            return Finding(constraint, margin is not None and margin >= 0, have, margin)
+        fits, have = _own_holds(program, form, candidate), _own_have(program, form, candidate)
         return Finding(constraint, fits, have, _margin(constraint, have, need))
+    fits = holds(program, constraint, form, candidate)
     total = _total_of(program, constraint, form, candidate)
     if total is not None:
         have = total[0]
+        return Finding(constraint, fits, have, _margin(constraint, have, need))
+    if len(candidate.rows) == 1:
+        have = constraint.has(program.segment, candidate.rows[0], need)
         return Finding(constraint, fits, have, _margin(constraint, have, need))
     members = [
         _member(program, constraint, form, need, _alone(candidate, row)) for row in candidate.rows
@@ -157,18 +166,18 @@ def holds(program: Program, constraint: Constraint, form: Form, candidate: Candi
 def _within(
     segment: Segment, tests: Sequence[Interval], combining: Combining, candidate: Candidate
 ) -> bool:
-    def by_unit(tests: Iterable[Interval], row: int) -> bool:
-        return all(_lies_within(one, _cell(segment, one.column, row)) for one in tests)
+    def by_unit(test: Interval, row: int) -> bool:
+        return _lies_within(test, _cell(segment, test.column, row))
 
     if combining is Combining.ANY:
-        return any(by_unit(tests, row) for row in candidate.rows)
-    if combining is Combining.PER_UNIT:
-        return all(by_unit(tests, row) for row in candidate.rows)
-    summed = [one for one in tests if adds_up(COLUMNS[one.column])]
-    others = [one for one in tests if not adds_up(COLUMNS[one.column])]
-    return all(by_unit(others, row) for row in candidate.rows) and all(
-        _lies_within(one, total_cell(segment, one.column, candidate)) for one in summed
-    )
+        return any(all(by_unit(one, row) for one in tests) for row in candidate.rows)
+    for one in tests:
+        if combining is Combining.SUM and adds_up(COLUMNS[one.column]):
+            if not _lies_within(one, total_cell(segment, one.column, candidate)):
+                return False
+        elif not all(by_unit(one, row) for row in candidate.rows):
+            return False
+    return True
 
 
 def _lies_within(test: Interval, cell: int) -> bool:
@@ -210,7 +219,7 @@ def _own_holds(program: Program, form: Special, candidate: Candidate) -> bool:
             rent = rent_of_year(program.segment, candidate)
             return rent is not None and rent <= form.limit
         case Own.POWER_LEFT:
-            margin = _power_margin(program, form, candidate)
+            _, margin = _power(program, form, candidate)
             return margin is not None and margin >= 0
 
 
@@ -225,12 +234,7 @@ def _own_have(program: Program, form: Special, candidate: Candidate) -> Any:
             rent = rent_of_year(program.segment, candidate)
             return None if rent is None else rent / MONEY_GRAIN
         case Own.POWER_LEFT:
-            left = [
-                power_left(program, place, candidate.first_day)
-                for place in _buildings(program, candidate)
-            ]
-            known = [one for one in left if one is not None]
-            return sum(known) / POWER_GRAIN if len(known) == len(left) else None
+            return _power(program, form, candidate)[0]
 
 
 def rent_of_year(segment: Segment, candidate: Candidate) -> int | None:
@@ -271,10 +275,14 @@ def power_left(program: Program, building: int, first_day: int) -> int | None:
     return fed - used
 
 
-def _power_margin(program: Program, form: Special, candidate: Candidate) -> float | None:
-    """By how many kVA what is left exceeds what is needed, where it is tightest."""
+def _power(
+    program: Program, form: Special, candidate: Candidate
+) -> tuple[float | None, float | None]:
+    """How many kVA are left, and by how many that exceeds what is needed, where it is tightest."""
     places = _buildings(program, candidate)
     left = {place: power_left(program, place, candidate.first_day) for place in places}
+    known = [one for one in left.values() if one is not None]
+    have = sum(known) / POWER_GRAIN if len(known) == len(left) else None
     spare = []
     for place in places:
         inside = [
@@ -285,26 +293,30 @@ def _power_margin(program: Program, form: Special, candidate: Candidate) -> floa
         areas = [_taken(program.segment, "leasable_area_m2", *one) for one in inside]
         remaining = left[place]
         if remaining is None or _UNKNOWN in areas:
-            return None
+            return have, None
         # Tenths of W/m² times hundredths of m² are 10⁻⁵ of the tenths of kVA asked for.
         spare.append(remaining + (-form.limit_per_m2 * sum(areas)) // 100_000)
-    whole = sum(one for one in left.values() if one is not None) - form.limit
-    return min(*spare, whole) / POWER_GRAIN
+    return have, min(*spare, sum(known) - form.limit) / POWER_GRAIN
 
 
 def _crowd(program: Program, form: Special, candidate: Candidate) -> int:
     """How many units there are on the candidate's floors, or in its buildings."""
-    segment = program.segment
+    segment, groups = program.segment, program.segment.groups
     if form.own is Own.WHOLE_FLOOR:
-        wanted = np.isin(segment.groups.floor, segment.floor[list(candidate.rows)])
+        first = np.unique(segment.floor[list(candidate.rows)]).astype(np.int64)
+        behind = first + 1
     else:
-        places = _buildings(program, candidate)
-        wanted = np.isin(segment.floors.building[segment.groups.floor], places)
-    return sum(
-        not is_absent(program, row)
-        for group in np.flatnonzero(wanted)
-        for row in range(segment.groups.start[group], segment.groups.start[group + 1])
-    )
+        places, buildings = _buildings(program, candidate), segment.floors.building
+        first, behind = (np.searchsorted(buildings, places, side=side) for side in _SIDES)
+    count = 0
+    for low, high in pairwise(groups.of_kind.tolist()):
+        # Of a kind, the groups go floor by floor.
+        floors = groups.floor[low:high]
+        begins = groups.start[low + np.searchsorted(floors, first)].tolist()
+        ends = groups.start[low + np.searchsorted(floors, behind)].tolist()
+        for span in zip(begins, ends, strict=True):
+            count += sum(not is_absent(program, row) for row in range(*span))
+    return count
 
 
 def _total_of(
@@ -354,7 +366,8 @@ def _buildings(program: Program, candidate: Candidate) -> list[int]:
 
 
 def _cell(segment: Segment, column: str, row: int) -> int:
-    return int(segment.column(column)[row])
+    width, place = _AT[column]
+    return int(segment.cells[width][place, row])
 
 
 def _half_up(numerator: int, denominator: int) -> int:

@@ -294,8 +294,10 @@ def near_rule() -> Constraint:
         return Ground(is_near(centres, places, need))
 
     def have(segment: Segment, row: int, need: Any) -> Any:
-        place = segment.building_of(row)
-        return round(float(metres_to(segment.buildings.centre[[place]], need)[0]), 3)
+        lon, lat = segment.buildings.centre[segment.building_of(row)].tolist()
+        # One pair of plain numbers, which costs a fraction of arrays of one.
+        *_, metres = _GEOD.inv(lon, lat, need["lon"], need["lat"])
+        return round(round(metres * _NANOMETRES) / _NANOMETRES, 3)
 
     def beyond(segment: Segment, need: Any, buildings: Rows) -> NDArray[np.float64]:
         metres = metres_to(segment.buildings.centre[buildings], need)

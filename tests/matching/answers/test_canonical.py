@@ -2,13 +2,15 @@
 
 import json
 import math
+from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.matching.answers.canonical import canonical, first_difference, plain
+from app.matching.answers.canonical import canonical, first_difference, number, plain, written
 
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
@@ -33,6 +35,36 @@ def test_whole_numbers_are_written_whole(value: Any) -> None:
     json.loads(canonical(plain(value)), parse_float=lambda one: numbers.append(float(one)))
 
     assert [one for one in numbers if one.is_integer() and abs(one) < 1e300] == []
+
+
+WRITTEN = st.recursive(
+    st.none()
+    | st.booleans()
+    | TEXT
+    | (st.floats(-1e15, 1e15) | st.floats(-1e-3, 1e-3) | st.integers(-(2**60), 2**60)).map(plain),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(WRITTEN)
+def test_the_fast_writer_writes_the_same(value: Any) -> None:
+    assert written(value) == canonical(value)
+
+
+def test_the_fast_writer_by_itself_would_write_small_numbers_otherwise() -> None:
+    assert written({"a": number(0.00001)}) == canonical({"a": 0.00001})
+    assert written({"a": 0.00001}) != canonical({"a": 0.00001})
+
+
+def test_the_fast_writer_writes_days_instants_and_ids() -> None:
+    at = datetime(2026, 11, 1, 4, 5, 6, 78, tzinfo=UTC)
+
+    assert written([date(2026, 11, 1), at, UUID(int=7)]) == canonical(
+        ["2026-11-01", "2026-11-01T04:05:06.000078Z", str(UUID(int=7))]
+    )
+    with pytest.raises(TypeError):
+        written([object()])
 
 
 @given(JSON, JSON)
