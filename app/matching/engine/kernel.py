@@ -4,6 +4,7 @@ The million rows are gone through in blocks that stay in the processor's nearest
 a block for each test, over one column, so that every pass is a plain loop over cells of one width.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -22,8 +23,8 @@ from app.matching.engine.parts import (
     rent_a_year,
     share,
 )
-from app.matching.engine.program import SUM, Program, Tests
-from app.matching.forms import Own, Special
+from app.matching.engine.program import SUM, Program, Tests, close, own_of, tests_of
+from app.matching.forms import Ground, Own, Special
 from app.matching.segment import Cells, Large, Middle, Rows, Segment, Truths, Wide
 
 Bytes = NDArray[np.uint8]
@@ -254,14 +255,30 @@ def checks_of(tests: Tests, picked: Rows) -> Checks:
 
 def asked_of(program: Program) -> Asked:
     """A program as kernels read it."""
-    tests = program.tests
-    marks = {own: np.uint64(1 << bit) for own, (bit, _) in program.own.items()}
+    return _asked(program, program.tests, program.ground, program.own)
+
+
+def wished_of(program: Program) -> Asked:
+    """Its wishes, as if they were asked for; ``ground`` is empty where no building decides any."""
+    forms = [form for _, form in program.wishes]
+    by_ground = any(isinstance(form, Ground) for form in forms)
+    ground = np.zeros(len(program.ground) if by_ground else 0, dtype=np.uint64)
+    close(forms, ground)
+    return _asked(
+        program, tests_of([one for one, _ in program.wishes], forms), ground, own_of(forms)
+    )
+
+
+def _asked(
+    program: Program, tests: Tests, ground: Masks, own: Mapping[Own, tuple[int, Special]]
+) -> Asked:
+    marks = {one: np.uint64(1 << bit) for one, (bit, _) in own.items()}
     nothing = np.uint64(0)
-    forms = {own: form for own, (_, form) in program.own.items()}
+    forms = {one: form for one, (_, form) in own.items()}
     rent = forms.get(Own.RENT_A_YEAR, Special(Own.RENT_A_YEAR))
     power = forms.get(Own.POWER_LEFT, Special(Own.POWER_LEFT))
     floors, buildings = _NOBODY, _NOBODY
-    if {Own.WHOLE_FLOOR, Own.WHOLE_BUILDING} & program.own.keys():
+    if {Own.WHOLE_FLOOR, Own.WHOLE_BUILDING} & own.keys():
         floors, buildings = crowds(program)
     return Asked(
         tests=checks_of(tests, np.arange(len(tests))),
@@ -271,7 +288,7 @@ def asked_of(program: Program) -> Asked:
         latest=program.latest,
         ends=program.ends,
         live=program.live,
-        ground=program.ground,
+        ground=ground,
         availability=marks.get(Own.AVAILABILITY, nothing),
         rent_a_year=marks.get(Own.RENT_A_YEAR, nothing),
         rent_limit=rent.limit,
@@ -477,6 +494,18 @@ def bears(row: int, quantity: int, first_day: int, units: Units, asked: Asked) -
         return True
     used = most_used(building, first, term_end(first, asked.ends), units)
     return bool(is_enough(fed - used, taken, asked))
+
+
+@step
+def least_power(building: int, units: Units, asked: Asked) -> int:
+    """What a building has left, tenths of kVA, on the worst day from the window's start on.
+
+    Much less than nothing where it is not known how much it is fed with.
+    """
+    low, high = units.power_at[building], units.power_at[building + 1]
+    place = max(step_on(asked.start, low, high, units.power_day), low)
+    most = units.power_peak[place] if low < high else 0
+    return int(units.power_kva[building]) - int(most)
 
 
 @step

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.matching.columns import BY_WIDTH, COLUMNS, NEVER, RENT_DAYS_A_YEAR, Width
+from app.matching.engine.alone import FULL
 from app.matching.engine.availability import term_end
 from app.matching.engine.candidates import Candidate
 from app.matching.engine.compiled import kernel
@@ -32,8 +33,6 @@ from app.matching.segment import Truths, Wide
 
 Relay = NDArray[np.int16]
 
-#: Thousandths: the value of what could not be better.
-FULL = 1000
 UNKNOWN = -1
 #: Thousandths for how closely the units of an offer hang together: one unit or a part of it, units
 #: of one floor, floors of one building, and buildings that a passage joins (planning assumption).
@@ -46,7 +45,7 @@ HEADROOM = (
     ("min_power_density_w_m2", "power_density_w_m2"),
 )
 #: Of each column the place of its width, and its own among the columns of that width.
-_PLACES = {
+PLACES = {
     name: (place, names.index(name))
     for place, names in enumerate(BY_WIDTH.values())
     for name in names
@@ -239,7 +238,7 @@ class _Taken:
         ]
         spare = [column for key, column in HEADROOM if key in program.demand.hard]
         names = list(dict.fromkeys([*_ALWAYS, *spare, *wished]))
-        places = np.array([_PLACES[name] for name in names])
+        places = np.array([PLACES[name] for name in names])
         cells = np.empty((len(names), len(self.offers.rows)), dtype=np.int64)
         _gather(self.offers.rows, places, units_of(program.segment), cells)
         return dict(zip(names, cells, strict=True))
@@ -249,7 +248,7 @@ class _Taken:
         if column in self._gathered:
             return self._gathered[column]
         cells = np.empty((1, len(self.offers.rows)), dtype=np.int64)
-        place = np.array([_PLACES[column]])
+        place = np.array([PLACES[column]])
         _gather(self.offers.rows, place, units_of(self.program.segment), cells)
         found: Wide = cells[0]
         return found

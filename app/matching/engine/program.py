@@ -102,25 +102,15 @@ def make_program(segment: Segment, demand: Demand, table: Sequence[Constraint]) 
     """Make a demand ready for a segment.
 
     Raises:
-        ValueError: more constraints are active than a mask has bits.
+        ValueError: more constraints or wishes are active than a mask has bits.
     """
     active = tuple(one for one in table if one.key in demand.hard)
-    if len(active) > ACTIVE_MOST:
-        raise ValueError(f"{len(active)} constraints are active, at most {ACTIVE_MOST} can be")
+    most = max(len(active), len(demand.soft))
+    if most > ACTIVE_MOST:
+        raise ValueError(f"{most} constraints are active, at most {ACTIVE_MOST} can be")
     forms = tuple(one.form(segment, demand.hard[one.key]) for one in active)
     ground = segment.buildings.stale.astype(np.uint64) << np.uint64(ABSENT_BIT)
-    own: dict[Own, tuple[int, Special]] = {}
-    entries: list[tuple[Interval, int]] = []
-    for bit, form in enumerate(forms):
-        match form:
-            case Interval():
-                entries.append((form, bit))
-            case Intervals():
-                entries.extend((one, bit) for one in form.all_of)
-            case Ground():
-                ground |= (~form.ok).astype(np.uint64) << np.uint64(bit)
-            case Special():
-                own[form.own] = bit, form
+    close(forms, ground)
     window = demand.window
     start = window.start.toordinal()
     return Program(
@@ -128,7 +118,7 @@ def make_program(segment: Segment, demand: Demand, table: Sequence[Constraint]) 
         demand=demand,
         active=active,
         forms=forms,
-        tests=_tests(entries, active),
+        tests=tests_of(active, forms),
         wishes=tuple(
             (one, one.form(segment, demand.soft[one.key]))
             for one in table
@@ -137,7 +127,7 @@ def make_program(segment: Segment, demand: Demand, table: Sequence[Constraint]) 
         wanted=wanted(demand),
         ground=ground,
         live=(segment.era_from <= start) & (start < segment.era_until),
-        own=MappingProxyType(own),
+        own=own_of(forms),
         never=sum(1 << bit for bit, one in enumerate(active) if one.never_relax),
         kind_rows=segment.rows_of(demand.hard["unit_type"]),
         start=start,
@@ -161,7 +151,28 @@ def combined(combining: Combining, column: Column) -> int:
     return _COMBININGS.index(combining)
 
 
-def _tests(entries: Sequence[tuple[Interval, int]], active: Sequence[Constraint]) -> Tests:
+def close(forms: Sequence[Form], ground: NDArray[np.uint64]) -> None:
+    """Set the bits of the forms that a building decides where it breaks them."""
+    for bit, form in enumerate(forms):
+        if isinstance(form, Ground):
+            ground |= (~form.ok).astype(np.uint64) << np.uint64(bit)
+
+
+def own_of(forms: Sequence[Form]) -> Mapping[Own, tuple[int, Special]]:
+    """The forms with a kernel of their own, with their bits."""
+    return MappingProxyType(
+        {form.own: (bit, form) for bit, form in enumerate(forms) if isinstance(form, Special)}
+    )
+
+
+def tests_of(active: Sequence[Constraint], forms: Sequence[Form]) -> Tests:
+    """The interval tests among the forms of some constraints; a constraint's place is its bit."""
+    entries: list[tuple[Interval, int]] = []
+    for bit, form in enumerate(forms):
+        if isinstance(form, Interval):
+            entries.append((form, bit))
+        elif isinstance(form, Intervals):
+            entries.extend((one, bit) for one in form.all_of)
     columns = [COLUMNS[one.column] for one, _ in entries]
     widths = [_WIDTHS.index(column.width) for column in columns]
     rows = [BY_WIDTH[column.width].index(column.name) for column in columns]

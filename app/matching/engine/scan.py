@@ -6,15 +6,21 @@ What any offer of a unit must satisfy is in it, and the first day on which it fa
 comes through is judged exactly: how much is offered, sums, the calendar, the rules of their own.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from app.matching.columns import NEVER, Width
+from app.matching.engine.alone import Scale, points_of
+from app.matching.engine.candidates import CandidateKind
 from app.matching.engine.compiled import kernel, step
 from app.matching.engine.kernel import (
+    AREA,
+    CAPACITY,
     FIRST_FREE,
+    MEASURE,
     UNIT_TYPE,
     UNKNOWN_OF_WIDTH,
     Asked,
@@ -24,9 +30,11 @@ from app.matching.engine.kernel import (
     Spans,
     Units,
     asked_of,
+    bears,
     cell_at,
-    days_refused,
     free_from,
+    is_enough,
+    least_power,
     offered,
     refuse_rows,
     spans_of,
@@ -34,11 +42,17 @@ from app.matching.engine.kernel import (
     terms_refused,
     units_of,
 )
-from app.matching.engine.parts import UNBOUNDED
+from app.matching.engine.parts import BY_PLACE, UNBOUNDED, UNKNOWN
 from app.matching.engine.program import PER_UNIT, SUM, Program
 from app.matching.forms import Own
-from app.matching.segment import Large, Middle, Rows, Truths, Wide
+from app.matching.segment import Middle, Rows, Truths, Wide
 
+#: What one unit is offered as.
+KINDS = (CandidateKind.UNIT, CandidateKind.PART, CandidateKind.PLACES)
+_UNIT, _PART, _PLACES = range(len(KINDS))
+#: Of a key, the bits below the points, and all of them: no row is beyond that.
+_ROW_BITS = 32
+_LAST_ROW = (1 << _ROW_BITS) - 1
 #: Rows that are gone through at a time: their marks stay in the nearest cache.
 _BLOCK = 2048
 #: Stretches of rows on which it is tried which tests refuse most, and their length.
@@ -47,24 +61,49 @@ _REFUSED = np.uint8(1)
 _EIGHT = 8
 #: Where fewer rows of a block than one in so many are left, they are looked at one by one.
 _SPARSE = 24
+#: Of fewer rows of a block the wishes are read one by one.
+_FEW = 8
 _ALL_REFUSED = np.uint64(0x0101010101010101)
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """Units that fit, rows ascending, with how much of each is offered and when.
+    """The best units that fit by themselves, best first and of equal ones the first row first.
 
     Attributes:
         rows, quantities, first_day, until: as in ``Candidate``.
+        kinds: places in ``KINDS``.
+        points: their scores.
+        counts: how many units fit, of each of ``KINDS``.
         eligible: of the rows of the kind asked for, which are there, break no rule that every unit
             must satisfy, and fall free in time; empty where nobody asked.
     """
 
-    rows: Wide
+    rows: Rows
     quantities: Wide
     first_day: Wide
     until: Wide
+    kinds: Wide
+    points: Wide
+    counts: Wide
     eligible: Truths
+
+
+class _Best(NamedTuple):
+    """The best so far, and how many were seen.
+
+    Attributes:
+        keys: of the best a heap, the least first: points, and then the row's distance from the
+            last one that there could be, in one number.
+        used: how many they are.
+        wanted: which of ``KINDS`` are looked for.
+        counts: how many fit, of each of ``KINDS``.
+    """
+
+    keys: Wide
+    used: Wide
+    wanted: Truths
+    counts: Wide
 
 
 class _Sieve(NamedTuple):
@@ -76,6 +115,7 @@ class _Sieve(NamedTuple):
         refused: how many rows of a sample each refuses, for each byte that it reads of a row.
         marks: which rows of a block are refused.
         through: those that are not.
+        missed: which wishes each row misses.
     """
 
     checks: Checks
@@ -84,13 +124,24 @@ class _Sieve(NamedTuple):
     refused: Wide
     marks: Bytes
     through: Rows
+    missed: Bytes
 
 
-def fitting_units(program: Program, *, with_eligible: bool = False) -> Fitting:
-    """Every unit that breaks nothing with its own offer.
+def fitting_units(
+    program: Program,
+    scale: Scale,
+    most: int,
+    *,
+    kinds: Collection[CandidateKind] = KINDS,
+    with_eligible: bool = False,
+) -> Fitting:
+    """The best units that break nothing with their own offer, and how many there are.
 
     Args:
         program: the demand on a segment.
+        scale: what their points are worked out from.
+        most: how many at most.
+        kinds: which are wanted; all are counted.
         with_eligible: whether to say which rows may be members of bundles.
     """
     low, high = program.kind_rows
@@ -98,18 +149,50 @@ def fitting_units(program: Program, *, with_eligible: bool = False) -> Fitting:
     spans = spans_of(program.segment)
     first = int(np.searchsorted(spans.start, low))
     behind = int(np.searchsorted(spans.start, high))
-    found = np.empty((high - low, 4), dtype=np.int32)
-    count = _scan(
-        (first, behind),
-        spans,
-        units_of(program.segment),
-        asked_of(program),
-        _sieve_of(program),
-        eligible,
-        found,
+    units, asked = units_of(program.segment), asked_of(program)
+    best = _room(min(most, high - low), kinds)
+    _scan((first, behind), spans, units, asked, _sieve_of(program), scale, eligible, best)
+    return _fitting(best, units, asked, eligible)
+
+
+def fitting_of(program: Program, scale: Scale, rows: Rows) -> Fitting:
+    """Those of some rows that break nothing with their own offer, best first.
+
+    Args:
+        program: the demand on a segment.
+        scale: as above.
+        rows: eligible ones, each once.
+    """
+    units, asked = units_of(program.segment), asked_of(program)
+    best = _room(len(rows), KINDS)
+    _settle(rows, 0, np.zeros(0, dtype=np.uint8), units, asked, scale, best)
+    return _fitting(best, units, asked, np.zeros(0, dtype=np.bool_))
+
+
+def _room(most: int, kinds: Collection[CandidateKind]) -> _Best:
+    return _Best(
+        keys=np.zeros(max(1, most), dtype=np.int64),
+        used=np.zeros(1, dtype=np.int64),
+        wanted=np.array([one in kinds for one in KINDS]),
+        counts=np.zeros(len(KINDS), dtype=np.int64),
     )
-    rows, quantities, first_day, until = found[:count].T.astype(np.int64)
-    return Fitting(rows, quantities, first_day, until, eligible)
+
+
+def _fitting(best: _Best, units: Units, asked: Asked, eligible: Truths) -> Fitting:
+    keys = np.sort(best.keys[: best.used[0]])[::-1]
+    rows = _LAST_ROW - (keys & _LAST_ROW)
+    offers = np.empty((4, len(rows)), dtype=np.int64)
+    _offer(rows, units, asked, offers)
+    return Fitting(
+        rows=rows,
+        quantities=offers[0],
+        first_day=offers[1],
+        until=offers[2],
+        kinds=offers[3],
+        points=keys >> _ROW_BITS,
+        counts=best.counts,
+        eligible=eligible,
+    )
 
 
 def _sieve_of(program: Program) -> _Sieve:
@@ -144,6 +227,7 @@ def _sieve_of(program: Program) -> _Sieve:
         refused=np.zeros(1 + len(order), dtype=np.int64),
         marks=np.empty(_BLOCK, dtype=np.uint8),
         through=np.empty(_BLOCK, dtype=np.int64),
+        missed=np.empty(_BLOCK, dtype=np.uint8),
     )
 
 
@@ -154,22 +238,26 @@ def _scan(  # noqa: PLR0917  (a kernel's arguments are arrays)
     units: Units,
     asked: Asked,
     sieve: _Sieve,
+    scale: Scale,
     eligible: Truths,
-    found: Large,
-) -> int:
-    """Write what fits; how many do."""
+    best: _Best,
+) -> None:
+    """Count what fits, and keep the best."""
     span, behind = picked
     base, last = spans.start[span], spans.start[behind]
     _put_in_order(base, last, units, sieve)
-    count = 0
     for low in range(base, last, _BLOCK):
         high = min(low + _BLOCK, last)
         span, is_open = _mark_closed(low, high, span, spans, asked.ground, sieve.marks)
         if is_open:
             own = eligible[low - base : high - base] if len(eligible) else eligible
             passed = _sift(low, high, units, asked.live, sieve, own)
-            count = _settle(sieve.through[:passed], units, asked, found, count)
-    return count
+            missed = sieve.missed[: high - low]
+            if passed < _FEW or scale.wishes > _EIGHT:
+                missed = missed[:0]
+            else:
+                _note_wishes(low, high, units, scale, missed)
+            _settle(sieve.through[:passed], low, missed, units, asked, scale, best)
 
 
 @step
@@ -298,17 +386,105 @@ def _compact(low: int, words: Masks, marks: Bytes, through: Rows) -> int:
     return count
 
 
+@step
+def _note_wishes(low: int, high: int, units: Units, scale: Scale, missed: Bytes) -> None:
+    """Of each row of a block, the wishes that its cells do not meet if it is taken whole."""
+    missed[:] = 0
+    tests = scale.wished.tests
+    for test in range(len(tests.bit)):
+        bit = np.uint8(1 << tests.bit[test])
+        refuse_rows(units, tests, test, low, high, bit, missed)
+
+
 @kernel
-def _settle(through: Rows, units: Units, asked: Asked, found: Large, count: int) -> int:
-    """Judge exactly what came through the sieve; how many fit up to here."""
+def _settle(  # noqa: PLR0917  (as above)
+    through: Rows,
+    low: int,
+    missed: Bytes,
+    units: Units,
+    asked: Asked,
+    scale: Scale,
+    best: _Best,
+) -> None:
+    """Judge exactly what came through the sieve; count what fits, and keep the best.
+
+    ``missed`` are wishes' bits of rows from ``low`` on, as ``_note_wishes`` leaves them, or none.
+    """
+    there, spare = -1, 0
     for row in through:
         quantity = offered(row, units, asked.want)
         broken = sums_refused(row, quantity, units, asked.sums)
         if broken or terms_refused(row, quantity, units, asked):
             continue
-        first_day, until = free_from(row, quantity, units, asked)
-        if not days_refused(row, quantity, first_day, units, asked):
-            found[count, 0], found[count, 1] = row, quantity
-            found[count, 2], found[count, 3] = first_day, until
-            count += 1
-    return count
+        first_day, _ = free_from(row, quantity, units, asked)
+        if asked.availability and first_day > asked.latest:
+            continue
+        building = units.floor_building[units.floor[row]]
+        if building != there:
+            there, spare = building, least_power(building, units, asked)
+        if asked.power_left and not _bears(spare, row, quantity, first_day, units, asked):
+            continue
+        kind = _kind(row, quantity, units)
+        best.counts[kind] += 1
+        if best.wanted[kind]:
+            used = best.used[0]
+            least = int(best.keys[0] >> _ROW_BITS) if used == len(best.keys) else -1
+            if len(missed) and kind == _UNIT:
+                amiss = np.uint64(missed[row - low])
+            else:
+                amiss = sums_refused(row, quantity, units, scale.wished.tests)
+            points = points_of(row, building, quantity, first_day, amiss, units, scale, least)
+            if points > least:
+                _keep(np.int64(points) << _ROW_BITS | (_LAST_ROW - row), best)
+
+
+@step
+def _bears(  # noqa: PLR0917  (as above)
+    spare: int, row: int, quantity: int, first_day: int, units: Units, asked: Asked
+) -> bool:
+    """As ``bears``; most need less than the building has to spare on the worst day of all."""
+    area = units.large[AREA, row]
+    if area != UNKNOWN and is_enough(spare, area, asked):
+        return True
+    return bool(bears(row, quantity, first_day, units, asked))
+
+
+@step
+def _kind(row: int, quantity: int, units: Units) -> int:
+    if quantity == units.large[CAPACITY, row]:
+        return _UNIT
+    return _PLACES if units.small[MEASURE, row] == BY_PLACE else _PART
+
+
+@step
+def _keep(key: int, best: _Best) -> None:
+    """Put a key among the best, in place of the least of them where there is no more room."""
+    keys, used = best.keys, best.used[0]
+    if used < len(keys):
+        place = used
+        while place > 0 and keys[(place - 1) // 2] > key:
+            keys[place] = keys[(place - 1) // 2]
+            place = (place - 1) // 2
+        keys[place] = key
+        best.used[0] = used + 1
+        return
+    place, below = 0, 1
+    while below < used:
+        if below + 1 < used and keys[below + 1] < keys[below]:
+            below += 1
+        if keys[below] >= key:
+            break
+        keys[place] = keys[below]
+        place, below = below, 2 * below + 1
+    keys[place] = key
+
+
+@kernel
+def _offer(rows: Rows, units: Units, asked: Asked, offers: Wide) -> None:
+    """How much of each row is offered, from when until when, and of which kind that is."""
+    for place in range(len(rows)):
+        row = rows[place]
+        quantity = offered(row, units, asked.want)
+        offers[0, place] = quantity
+        offers[1, place], offers[2, place] = free_from(row, quantity, units, asked)
+        offers[3, place] = _kind(row, quantity, units)

@@ -18,17 +18,20 @@ from numpy.typing import NDArray
 from app.demand.needs import named, number_text
 from app.kernel.terms import PhysicalState
 from app.matching.columns import COLUMNS, NEVER
+from app.matching.engine.alone import FULL, Ramp, Scale
 from app.matching.engine.candidates import Candidate
+from app.matching.engine.kernel import wished_of
 from app.matching.engine.measures import (
     COMPACT,
-    FULL,
     HEADROOM,
+    PLACES,
     UNKNOWN,
     Measures,
     Offers,
     Relay,
     measure,
 )
+from app.matching.engine.parts import UNBOUNDED
 from app.matching.engine.program import Program
 from app.matching.rules.constraint import Words
 from app.matching.rules.demand import Demand
@@ -49,7 +52,7 @@ _RENT = COLUMNS["rent_cny_per_m2_day"]
 _STATES = COLUMNS["physical_state"].order
 #: By rank; the last entry, where ``UNKNOWN`` points, is that of no known state.
 _READINESS = np.array([0, *(READINESS[named(PhysicalState, one)] for one in _STATES), 0])
-
+_NO_RELAY: Relay = np.zeros(0, dtype=np.int16)
 
 _COMPACT_WORDS: Mapping[int, Words] = dict(
     zip(
@@ -67,7 +70,7 @@ _COMPACT_WORDS: Mapping[int, Words] = dict(
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One part of the score.
+    """One part of the score; for units by themselves see ``scale_of`` and ``alone.points_of`` too.
 
     ``values`` are thousandths, one for each candidate; ``says`` tells of the first candidate.
     """
@@ -134,6 +137,43 @@ def score(program: Program, offers: Offers, relay: Relay | None = None) -> Point
     return total
 
 
+def scale_of(program: Program, relay: Relay | None = None) -> Scale:
+    """The same for units by themselves, as a kernel reads it; ``relay`` as in ``measure``."""
+    weights = weights_of(program.demand)
+    area, headroom = _area_ramp(program), _headroom_ramps(program)
+    known_relay = relay is not None and program.demand.growth is not None
+    same_for_all = {
+        "wishes": not program.wishes,
+        "area_fit": area is None,
+        "headroom": not headroom,
+        "relay": not known_relay,
+        # One unit hangs together with itself.
+        "compact": True,
+    }
+    columns = dict(HEADROOM)
+    return Scale(
+        always=FULL * sum(weights[key] for key, is_same in same_for_all.items() if is_same),
+        of_wishes=0 if same_for_all["wishes"] else weights["wishes"],
+        wishes=len(program.wishes),
+        wished=wished_of(program),
+        of_area=0 if area is None else weights["area_fit"],
+        area=area or Ramp(),
+        of_rent=weights["rent"],
+        rent=_rent_ramp(program),
+        of_start=weights["start"],
+        start=_start_ramp(program),
+        of_readiness=weights["readiness"],
+        readiness=_READINESS,
+        of_headroom=0 if same_for_all["headroom"] else weights["headroom"],
+        headroom=np.array(
+            [(*PLACES[columns[key]], *ramp) for key, ramp in headroom.items()],
+            dtype=np.int64,
+        ).reshape(-1, 2 + len(Ramp._fields)),
+        of_relay=weights["relay"] if known_relay else 0,
+        relay=relay if relay is not None and known_relay else _NO_RELAY,
+    )
+
+
 def contributions(
     program: Program, candidate: Candidate, relay: Relay | None = None
 ) -> tuple[Contribution, ...]:
@@ -163,9 +203,10 @@ def contributions_of(
     ]
 
 
-def _share(part: Wide, whole: int) -> Points:
-    """Thousandths of a ratio, rounded down, within 0 to 1."""
-    return np.clip(part, 0, whole) * FULL // whole
+def _thousandths(ramp: Ramp, cells: Wide) -> Points:
+    """What a ramp makes of cells; of unknown ones nothing."""
+    part = np.clip(ramp.high - np.abs(ramp.times * cells - ramp.aim), 0, ramp.whole)
+    return np.where(cells == UNKNOWN, 0, part * FULL // ramp.whole)
 
 
 def _wishes(_program: Program, measured: Measures) -> Points:
@@ -212,13 +253,16 @@ def _area_aim(demand: Demand) -> tuple[int, int] | None:
     return target, max(below, above, 0) or max(1, target)
 
 
-def _area_fit(program: Program, measured: Measures) -> Points:
+def _area_ramp(program: Program) -> Ramp | None:
     aim = _area_aim(program.demand)
-    if aim is None:
+    return None if aim is None else Ramp(high=aim[1], whole=aim[1], times=2, aim=aim[0])
+
+
+def _area_fit(program: Program, measured: Measures) -> Points:
+    ramp = _area_ramp(program)
+    if ramp is None:
         return np.full(len(measured), FULL, dtype=np.int64)
-    target, reach = aim
-    off = np.abs(2 * measured.area - target)
-    return np.where(measured.area == UNKNOWN, 0, _share(reach - off, reach))
+    return _thousandths(ramp, measured.area)
 
 
 def _area_said(program: Program, measured: Measures) -> Words:
@@ -233,11 +277,14 @@ def _area_said(program: Program, measured: Measures) -> Words:
     return f"面积 {have} m²，理想 {target} m²", f"{have} m², {target} m² aimed at"
 
 
-def _rent(program: Program, measured: Measures) -> Points:
+def _rent_ramp(program: Program) -> Ramp:
     band = program.demand.terms.rent_cny_per_m2_day
     low, high = _RENT.cell(band.low), _RENT.cell(band.high)
-    known = measured.rent != UNKNOWN
-    return np.where(known, _share(high - measured.rent, max(1, high - low)), 0)
+    return Ramp(high=high, whole=max(1, high - low))
+
+
+def _rent(program: Program, measured: Measures) -> Points:
+    return _thousandths(_rent_ramp(program), measured.rent)
 
 
 def _rent_said(program: Program, measured: Measures) -> Words:
@@ -252,11 +299,13 @@ def _rent_said(program: Program, measured: Measures) -> Words:
     )
 
 
-def _start(program: Program, measured: Measures) -> Points:
+def _start_ramp(program: Program) -> Ramp:
     days = program.latest - program.start + 1
-    if days <= 0:
-        return np.zeros(len(measured), dtype=np.int64)
-    return _share(program.latest - measured.first_day + 1, days)
+    return Ramp(high=program.latest + 1 if days > 0 else 0, whole=max(1, days))
+
+
+def _start(program: Program, measured: Measures) -> Points:
+    return _thousandths(_start_ramp(program), measured.first_day)
 
 
 def _start_said(program: Program, measured: Measures) -> Words:
@@ -283,14 +332,25 @@ def _readiness_said(_program: Program, measured: Measures) -> Words:
     return state.zh, state.en
 
 
+def _headroom_ramps(program: Program) -> Mapping[str, Ramp]:
+    """By the needs' keys; all cells are below what is aimed at, so that more is always better."""
+    needs = {
+        key: COLUMNS[column].at_least(program.demand.hard[key])
+        for key, column in HEADROOM
+        if key in program.demand.hard
+    }
+    return {
+        key: Ramp(high=UNBOUNDED - need, whole=max(1, need), aim=UNBOUNDED)
+        for key, need in needs.items()
+    }
+
+
 def _headroom(program: Program, measured: Measures) -> Points:
     if not measured.spare:
         return np.full(len(measured), FULL, dtype=np.int64)
     total = np.zeros(len(measured), dtype=np.int64)
-    for key, column in HEADROOM:
-        if key in measured.spare:
-            need = COLUMNS[column].at_least(program.demand.hard[key])
-            total += _share(measured.spare[key] - need, max(1, need))
+    for key, ramp in _headroom_ramps(program).items():
+        total += _thousandths(ramp, measured.spare[key])
     return total // len(measured.spare)
 
 

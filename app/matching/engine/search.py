@@ -9,25 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.matching.columns import rank_of
 from app.matching.engine.bundles.dominance import keep_undominated
 from app.matching.engine.bundles.find import Bundles, find_bundles
 from app.matching.engine.candidates import Candidate, CandidateKind
 from app.matching.engine.measures import Offers, Relay
 from app.matching.engine.program import Program, make_program
-from app.matching.engine.scan import Fitting, fitting_units
-from app.matching.engine.scoring import Points, score
+from app.matching.engine.scan import KINDS, Fitting, fitting_of, fitting_units
+from app.matching.engine.scoring import Points, scale_of, score
 from app.matching.rules.constraint import Constraint
 from app.matching.rules.demand import Demand
-from app.matching.segment import Rows, Segment, Snapshot, Wide
+from app.matching.segment import Rows, Segment, Snapshot
 
 EVERY_KIND = frozenset(CandidateKind)
-_KINDS = tuple(CandidateKind)
-_UNIT, _PART, _PLACES = (
-    _KINDS.index(kind) for kind in (CandidateKind.UNIT, CandidateKind.PART, CandidateKind.PLACES)
-)
-_BY_PLACE = rank_of("capacity_measure", "place")
-
 #: What settles equal scores: building code, level and number of each row in turn.
 Place = tuple[tuple[str, int, int], ...]
 
@@ -131,53 +124,29 @@ def _search(
     program: Program, k: int, kinds: frozenset[CandidateKind], relay: Relay | None
 ) -> _Searched:
     with_bundles = CandidateKind.BUNDLE in kinds
-    units = fitting_units(program, with_eligible=with_bundles)
-    points = score(program, Offers(units.rows, units.quantities, units.first_day), relay)
-    kind = _kinds(program.segment, units)
-    sizes = np.bincount(kind, minlength=len(_KINDS))
-    counts = {one: int(sizes[place]) for place, one in enumerate(_KINDS)}
-    shown = np.flatnonzero(
-        np.isin(kind, [place for place, one in enumerate(_KINDS) if one in kinds])
-    )
-    best = [
-        (_unit(units, _KINDS[kind[place]], place), int(points[place]))
-        for place in shown[_best(points[shown], k)]
-    ]
+    scale = scale_of(program, relay)
+    units = fitting_units(program, scale, k, kinds=kinds, with_eligible=with_bundles)
+    best = [(_unit(units, place), int(units.points[place])) for place in range(len(units.rows))]
+    counts = dict(zip(KINDS, map(int, units.counts), strict=True)) | {CandidateKind.BUNDLE: 0}
     if not with_bundles:
         return _Searched(program, best, counts)
     bundles = find_bundles(program, units.eligible)
     if not len(bundles):
         return _Searched(program, best, counts, is_complete=bundles.is_complete)
-    bundle_points = score(program, _offers(program.segment, bundles), relay)
+    points = score(program, _offers(program.segment, bundles), relay)
+    alone = fitting_of(program, scale, np.unique(bundles.row).astype(np.int64))
+    ascending = np.argsort(alone.rows)
     stays = np.flatnonzero(
-        keep_undominated(program.segment, bundles, bundle_points, units.rows, points)
+        keep_undominated(
+            program.segment, bundles, points, alone.rows[ascending], alone.points[ascending]
+        )
     )
     counts[CandidateKind.BUNDLE] = len(stays)
     best += [
-        (bundles.candidate(program.segment, int(place)), int(bundle_points[place]))
-        for place in _best_bundles(bundles, stays, bundle_points, k)
+        (bundles.candidate(program.segment, int(place)), int(points[place]))
+        for place in _best_bundles(bundles, stays, points, k)
     ]
     return _Searched(program, best, counts, has_bundles=True, is_complete=bundles.is_complete)
-
-
-def _kinds(segment: Segment, units: Fitting) -> Wide:
-    """Of each unit, the place of its offer's kind in ``_KINDS``."""
-    is_part = units.quantities < segment.column("capacity")[units.rows]
-    by_place = segment.column("capacity_measure")[units.rows] == _BY_PLACE
-    kinds: Wide = np.where(is_part, np.where(by_place, _PLACES, _PART), _UNIT)
-    return kinds
-
-
-def _best(points: Points, k: int) -> Rows:
-    """Places of the ``k`` highest, highest first; of equal ones the first."""
-    if k < len(points):
-        least = np.partition(points, len(points) - k)[len(points) - k]
-        above = np.flatnonzero(points > least)
-        equal = np.flatnonzero(points == least)[: k - len(above)]
-        places = np.sort(np.concatenate([above, equal]))
-    else:
-        places = np.arange(len(points))
-    return places[np.argsort(-points[places], kind="stable")]
 
 
 def _best_bundles(bundles: Bundles, stays: Rows, points: Points, k: int) -> Rows:
@@ -199,9 +168,9 @@ def _offers(segment: Segment, bundles: Bundles) -> Offers:
     )
 
 
-def _unit(units: Fitting, kind: CandidateKind, place: int) -> Candidate:
+def _unit(units: Fitting, place: int) -> Candidate:
     return Candidate(
-        kind=kind,
+        kind=KINDS[units.kinds[place]],
         rows=(int(units.rows[place]),),
         quantities=(int(units.quantities[place]),),
         first_day=int(units.first_day[place]),

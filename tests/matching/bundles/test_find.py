@@ -9,6 +9,7 @@ from app.matching.engine.bundles.find import find_bundles
 from app.matching.engine.candidates import BundleShape
 from app.matching.engine.program import Program
 from app.matching.engine.scan import fitting_units
+from app.matching.engine.scoring import scale_of
 from app.matching.rules.own import PowerNeed
 from app.matching.segment import Truths
 from tests.matching.bundles.oracle import CONTROLS, Found, Oracle
@@ -162,7 +163,7 @@ def test_units_that_the_scan_lets_through_and_those_of_the_judge_make_the_same_b
     seed: int,
 ) -> None:
     _, program = random_case(seed)
-    scanned = fitting_units(program, with_eligible=True).eligible
+    scanned = fitting_units(program, scale_of(program), 1, with_eligible=True).eligible
 
     assert found_in(program, scanned) == found_in(program)
 

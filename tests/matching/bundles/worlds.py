@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.demand.rules import SpaceTerms, Spread
 from app.kernel.terms import UnitType
 from app.matching.columns import COLUMNS, FACILITIES, NEVER
 from app.matching.engine.judge import is_absent
@@ -20,6 +21,8 @@ from app.matching.segment import ParkInfo, Raw, Segment, assemble
 
 TODAY = date(2026, 11, 22)
 DAY = TODAY.toordinal()
+#: The score's affair.
+TERMS = SpaceTerms(Spread(1, 1, 1), 0, Spread(1, 1, 1), "tests", "assumption")
 #: Free from long ago, for ever.
 FREE = ((0, 1.0),)
 
@@ -145,7 +148,7 @@ def program_of(
         hard={"unit_type": UnitType.PILOT.value, "availability": window, **needs},
         soft={},
         window=window,
-        terms=None,  # type: ignore[arg-type]  # the score's affair
+        terms=TERMS,
         rules_version="",
         target_area_m2=target_m2,
     )

@@ -1,6 +1,6 @@
 """The search is exact: what fits, how well, and in which order, against slow plain Python."""
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,13 +10,14 @@ import pytest
 
 from app.matching.engine import scan, scoring
 from app.matching.engine import search as search_module
+from app.matching.engine.alone import Scale
 from app.matching.engine.bundles.find import find_bundles
 from app.matching.engine.candidates import Candidate, CandidateKind
 from app.matching.engine.judge import broken, candidate_of, is_absent
 from app.matching.engine.measures import Offers
 from app.matching.engine.parts import BY_PLACE
 from app.matching.engine.program import Program, make_program
-from app.matching.engine.scan import fitting_units
+from app.matching.engine.scan import KINDS, Fitting, fitting_of, fitting_units
 from app.matching.engine.scoring import CRITERIA, contributions, score, weights_of
 from app.matching.engine.search import EVERY_KIND, Found, search, top_k
 from app.matching.rules.table import CONSTRAINTS
@@ -30,6 +31,7 @@ from tests.matching.engine.worlds import (
     programs,
     relay_of,
     shuffled,
+    with_stale,
 )
 
 WORLDS = 80
@@ -47,10 +49,16 @@ def judged(program: Program) -> list[Candidate]:
     ]
 
 
+def fitting(program: Program, relay: Any = None) -> Fitting:
+    """All that fits, and which rows may be members of bundles."""
+    scale = scoring.scale_of(program, relay)
+    return fitting_units(program, scale, len(program.segment), with_eligible=True)
+
+
 def scanned(program: Program) -> list[tuple[int, int, int, int]]:
-    found = fitting_units(program)
+    found = fitting(program)
     columns = (found.rows, found.quantities, found.first_day, found.until)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def wrong_scans(count: int = WORLDS) -> int:
@@ -105,7 +113,7 @@ def test_the_scan_finds_what_the_judge_finds() -> None:
 
 def test_members_of_bundles_are_those_that_break_no_rule_of_each_unit() -> None:
     for program in programs(60):
-        eligible = fitting_units(program, with_eligible=True).eligible
+        eligible = fitting(program).eligible
         sums = sum(
             1 << bit for bit, one in enumerate(program.active) if one.combining != "per_unit"
         )
@@ -140,11 +148,42 @@ def test_every_criterion_is_the_oracles_and_contributions_sum_to_the_score() -> 
     assert seen > 100
 
 
+def scored_otherwise(count: int = WORLDS) -> tuple[int, Counter[int]]:
+    """Units whose points in the kernel are not those of the criteria, and all by their wishes."""
+    unlike, seen = 0, Counter[int]()
+    for seed in range(count):
+        demand = make_demand(seed)
+        if seed % 3 == 0:
+            more = [make_demand(seed + later).soft for later in range(3)]
+            demand = replace(demand, soft=dict(ChainMap(*map(dict, more))))
+        weights = dict.fromkeys((one.key for one in CRITERIA), 12) | {"wishes": 16}
+        demand = replace(demand, weights=weights)
+        program = make_program(with_stale(make_segment(seed), seed), demand, CONSTRAINTS)
+        relay = relay_of(program.segment, seed) if seed % 2 else None
+        found = fitting(program, relay)
+        again = fitting_of(program, scoring.scale_of(program, relay), np.sort(found.rows))
+        assert again.points.tolist() == found.points.tolist()
+        points = score(program, Offers(found.rows, found.quantities, found.first_day), relay)
+        unlike += int((points != found.points).sum())
+        seen[len(program.wishes)] += len(found.rows)
+        kinds = [candidate_of(program, int(row)).kind for row in found.rows]
+        assert [KINDS[kind] for kind in found.kinds] == kinds
+        assert found.counts.tolist() == [kinds.count(kind) for kind in KINDS]
+    return unlike, seen
+
+
+def test_the_kernel_scores_units_as_the_criteria_do() -> None:
+    unlike, seen = scored_otherwise(2 * WORLDS)
+    assert unlike == 0
+    assert sum(count for wishes, count in seen.items() if 0 < wishes <= 8) > 100
+    assert sum(count for wishes, count in seen.items() if wishes > 8) > 20
+
+
 def test_bundles_are_scored_as_the_oracle_does() -> None:
     seen = 0
     for seed, program in enumerate(programs(WORLDS, easy=True)):
         relay = relay_of(program.segment, seed)
-        eligible = fitting_units(program, with_eligible=True).eligible
+        eligible = fitting(program).eligible
         bundles = list(find_bundles(program, eligible).candidates(program.segment))[:40]
         if bundles:
             points = score(program, Offers.of(bundles), relay)
@@ -260,7 +299,33 @@ def test_control_a_criterion_off_by_a_thousandth_is_found_out(
         return np.maximum(right(program, measured) - 1, 0)
 
     monkeypatch.setattr(scoring, "CRITERIA", with_values(key, wrong))
-    assert wrong_answers(25) > 0
+    assert scored_otherwise(25)[0] > 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda scale: {"always": scale.always - 1},
+        lambda scale: {"wishes": scale.wishes + 1},
+        lambda scale: {"area": scale.area._replace(aim=scale.area.aim + 5)},
+        lambda scale: {"rent": scale.rent._replace(high=scale.rent.high - 50)},
+        lambda scale: {"start": scale.start._replace(high=scale.start.high - 1)},
+        lambda scale: {"readiness": scale.readiness - 1},
+        lambda scale: {"headroom": scale.headroom - [0, 0, 1, 0, 0, 0]},
+        lambda scale: {"relay": np.maximum(scale.relay, 1) - np.int16(1)},
+    ],
+)
+def test_control_a_scale_that_is_a_little_off_is_found_out(
+    wrong: Callable[[Scale], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = scoring.scale_of
+
+    def scale_of(program: Program, relay: Any) -> Scale:
+        scale = right(program, relay)
+        return scale._replace(**wrong(scale))
+
+    monkeypatch.setattr(search_module, "scale_of", scale_of)
+    assert wrong_answers(60) > 0
 
 
 def test_control_ties_settled_by_segment_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,5 +341,5 @@ def test_a_segment_without_units_of_the_kind_has_nothing() -> None:
         replace(make_demand(3), hard={**make_demand(3).hard, "unit_type": "production"}),
         CONSTRAINTS,
     )
-    found = fitting_units(program, with_eligible=True)
+    found = fitting(program)
     assert len(found.rows) == len(found.eligible) == 0
