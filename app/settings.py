@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,6 +53,42 @@ class Settings(BaseSettings):
         default=5_000, ge=100, description="longest wait for a lock, milliseconds"
     )
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="largest request body")
+    session_idle_minutes: int = Field(
+        default=120, ge=30, le=480, description="a session unused for so long ends, minutes"
+    )
+    session_hours_max: int = Field(
+        default=12, ge=1, le=24, description="longest a session lasts, however busy, hours"
+    )
+    second_factor_from: Literal["viewer", "agent", "manager", "admin", "nobody"] = Field(
+        default="manager", description="from which role on signing in takes a second factor"
+    )
+    staff_invitation_hours: int = Field(
+        default=72, ge=1, le=24 * 14, description="how long an invitation of staff is good, hours"
+    )
+    oidc_issuer: str | None = Field(
+        default=None, description="identity provider at which staff sign in; unset: none"
+    )
+    oidc_client_id: str = Field(default="", description="what the provider knows us by")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="our secret at the provider; unset: we are a public client"
+    )
+    oidc_redirect_url: str = Field(
+        default="", description="our address /api/v1/session/oidc/callback as browsers see it"
+    )
+    oidc_scope: str = Field(default="openid email profile", description="what we ask for")
+    oidc_groups_claim: str = Field(
+        default="groups", description="claim of the id_token that lists a person's groups"
+    )
+    oidc_roles: dict[str, dict[str, str | list[str]]] = Field(
+        default={}, description='JSON: group → {"role": …, "parks": [codes]}; no parks means all'
+    )
+    oidc_algorithms: list[str] = Field(
+        default=["RS256", "PS256", "ES256"], description="JSON: signatures of id_tokens we take"
+    )
+    oidc_second_factor_amr: list[str] = Field(
+        default=["mfa", "otp", "hwk", "fpt", "face"],
+        description="JSON: values of `amr` that mean a second factor was shown at the provider",
+    )
     hold_hours_default: int = Field(default=72, ge=1, description="how long a hold lasts, hours")
     hold_hours_max: int = Field(default=24 * 30, ge=1, description="longest hold, hours")
     held_units_per_company_max: int = Field(

@@ -14,6 +14,7 @@ from app.models import (
     right,
     space,
     space_change,
+    staff,
     unit_event,
     wall,
     webhook,
@@ -21,6 +22,6 @@ from app.models import (
 
 MODULES = (
     *(access, audit, claim, company, lease, match, programme, queue, right, space, space_change),
-    *(firm_access, unit_event, wall, webhook),
+    *(firm_access, staff, unit_event, wall, webhook),
 )
 metadata = Base.metadata

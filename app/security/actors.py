@@ -23,6 +23,10 @@ class Role(StrEnum):
     MANAGER = "manager"
     ADMIN = "admin"
 
+    def includes(self, other: "Role") -> bool:
+        """Whether who has this role may do all that ``other`` may."""
+        return _RANK[self] >= _RANK[other]
+
 
 _RANK = {Role.VIEWER: 0, Role.AGENT: 1, Role.MANAGER: 2, Role.ADMIN: 3}
 
@@ -61,6 +65,9 @@ class Actor:
     role: Role | None = None
     park_ids: frozenset[UUID] | None = None
     scopes: frozenset[str] = field(default_factory=frozenset)
+    #: The person who signed in, and the session; neither where a key or token was shown.
+    account_id: UUID | None = None
+    session_id: UUID | None = None
     #: The public part of the firm's key behind the call, also where the call showed a token.
     key_id: str | None = None
 
@@ -72,7 +79,7 @@ class Actor:
     def require_staff(self, role: Role = Role.VIEWER) -> None:
         """Refuse anyone who is not staff of at least ``role``."""
         self.require_signed_in()
-        if self.role is None or _RANK[self.role] < _RANK[role]:
+        if self.role is None or not self.role.includes(role):
             raise NotAllowedError(
                 f"this needs a staff token with the role {role} or above",
                 detail_zh=f"需要 {role} 或以上角色的员工令牌",

@@ -1,0 +1,128 @@
+"""One-time codes (RFC 6238), and the codes that stand in for them when the telephone is lost."""
+
+import base64
+import hashlib
+import secrets
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import pyotp
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.models.staff import RecoveryCode, StaffAccount
+from app.security.sealing import Sealer
+
+ISSUER = "Space Relay"
+RECOVERY_CODES = 10
+#: 80 bits: a fast hash is enough, since nothing can be guessed.
+_RECOVERY_BYTES = 10
+#: Clocks of telephones may be off by one step of 30 seconds.
+_DRIFT_STEPS = 1
+
+
+class Factor(StrEnum):
+    """What was shown beside the password."""
+
+    ONE_TIME_CODE = "one-time code"
+    RECOVERY_CODE = "recovery code"
+    #: Shown at the identity provider.
+    PROVIDER = "identity provider"
+
+
+def new_secret() -> str:
+    """A new secret of 160 bits, base32 as authenticator apps take it."""
+    return pyotp.random_base32()
+
+
+def provisioning_uri(secret: str, email: str) -> str:
+    """The ``otpauth:`` address that authenticator apps read from a QR code."""
+    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
+
+
+def sealed(sealer: Sealer, account_id: UUID, secret: str) -> bytes:
+    """The secret as it is kept."""
+    return sealer.seal(_purpose(account_id), secret.encode())
+
+
+def matching_step(sealer: Sealer, account_id: UUID, kept: bytes, code: str, now: datetime) -> int:
+    """The 30-second step that ``code`` is of, by the sealed secret ``kept``; -1: of none."""
+    totp = pyotp.TOTP(sealer.open(_purpose(account_id), kept).decode())
+    try:
+        return totp.verify_and_get_timecode(code, for_time=now, valid_window=_DRIFT_STEPS)
+    except pyotp.OTPVerificationError:
+        return -1
+
+
+def show_second_factor(
+    session: Session, sealer: Sealer, account: StaffAccount, code: str, now: datetime
+) -> Factor | None:
+    """Take a one-time code, whose step is then past, or a recovery code, which is then used up.
+
+    The caller holds the account's row locked. None: it is neither.
+    """
+    kept = account.totp_secret
+    if kept is None:
+        return None
+    plain = "".join(code.split())
+    step = matching_step(sealer, account.id, kept, plain, now)
+    if step > (account.totp_last_step or 0):
+        account.totp_last_step = step
+        if not sealer.is_current(kept):
+            secret = sealer.open(_purpose(account.id), kept)
+            account.totp_secret = sealer.seal(_purpose(account.id), secret)
+        session.flush()
+        return Factor.ONE_TIME_CODE
+    used = session.scalar(
+        update(RecoveryCode)
+        .where(
+            RecoveryCode.account_id == account.id,
+            RecoveryCode.code_sha256 == _sha256(plain),
+            RecoveryCode.used_at.is_(None),
+        )
+        .values(used_at=now)
+        .returning(RecoveryCode.account_id)
+    )
+    return None if used is None else Factor.RECOVERY_CODE
+
+
+def make_recovery_codes(session: Session, account_id: UUID) -> list[str]:
+    """New codes in place of all earlier ones; shown once and kept nowhere."""
+    codes = [
+        base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode()
+        for _ in range(RECOVERY_CODES)
+    ]
+    session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
+    session.execute(
+        insert(RecoveryCode),
+        [{"account_id": account_id, "code_sha256": _sha256(code)} for code in codes],
+    )
+    return ["-".join(code[place : place + 4] for place in range(0, len(code), 4)) for code in codes]
+
+
+def recovery_codes_left(session: Session, account_id: UUID) -> int:
+    """How many recovery codes are still good."""
+    return (
+        session.scalar(
+            select(func.count()).where(
+                RecoveryCode.account_id == account_id, RecoveryCode.used_at.is_(None)
+            )
+        )
+        or 0
+    )
+
+
+def forget_second_factor(session: Session, account: StaffAccount) -> None:
+    """Take the second factor off an account, with its recovery codes."""
+    account.totp_secret = account.totp_pending = account.totp_last_step = None
+    session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
+    session.flush()
+
+
+def _purpose(account_id: UUID) -> str:
+    return f"totp:{account_id}"
+
+
+def _sha256(code: str) -> bytes:
+    return hashlib.sha256(code.replace("-", "").upper().encode()).digest()
