@@ -5,15 +5,18 @@ passed it would never see it. What a snapshot did not see is exact: transactions
 then, and all that came later.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.matching.segment import Version
-from app.matching.snapshots.load import Connection, Cursor, connection_of
+from app.matching.snapshots.load import connection_of, parse_version
+from app.matching.snapshots.reading import FEW_BUILDINGS, Connection, Read, read, read_some
 
 # Rows of a database that was restored elsewhere may be of transactions that are still to come: what
 # is visible but not yet given out is of another life.
@@ -27,16 +30,23 @@ SELECT NULL FROM (
     SELECT xid FROM space_changes WHERE xid < pg_snapshot_xmax(pg_current_snapshot())
     ORDER BY xid LIMIT 1
 ) oldest WHERE oldest.xid >= %(xmin)s::xid8"""
-# With all that passages join to them, so that who follows need not ask again.
-_LINKED_SINCE = f"""
-WITH RECURSIVE changed AS ({_SINCE}
+# What passages join to them is read with them: it counts as one building.
+_CHANGED = f"""
+changed AS ({_SINCE}
 ), linked AS (
-    SELECT id FROM buildings WHERE id IN (SELECT building_id FROM changed)
+    SELECT id FROM buildings
+    WHERE id = ANY (ARRAY(SELECT building_id FROM changed)) OR fid = ANY (%(turned)s)
     UNION
     SELECT CASE WHEN l.building_a_id = t.id THEN l.building_b_id ELSE l.building_a_id END
     FROM linked t JOIN building_links l ON t.id IN (l.building_a_id, l.building_b_id)
-)
-SELECT building_id, false FROM changed UNION ALL SELECT id, true FROM linked"""  # noqa: S608  (our own statement)
+), asked AS MATERIALIZED (
+    SELECT CASE WHEN count(*) <= %(few)s THEN coalesce(array_agg(id), '{{}}')
+        ELSE '{{}}' END AS ids, clock_timestamp() AS as_of
+    FROM linked
+)"""  # noqa: S608  (our own statement)
+_TOLD = """
+pg_current_snapshot()::text, (SELECT as_of FROM asked),
+ARRAY(SELECT building_id FROM changed), ARRAY(SELECT id FROM linked),"""
 _FORGET = """
 DELETE FROM space_changes WHERE xid < (
     SELECT xid FROM space_changes
@@ -55,43 +65,65 @@ WHERE known_from > :after AND known_from <= :until
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Buildings in which something changed; or ``everything`` did, or may have.
-
-    ``linked_ids`` are those that are still there, with all that passages join to them.
-    """
+    """Buildings in which something changed; or ``everything`` did, or may have."""
 
     everything: bool
     building_ids: frozenset[UUID]
-    linked_ids: frozenset[UUID] = frozenset()
 
 
-def ask_changes(connection: Connection, since: Version) -> Cursor:
-    """Ask what the connection's transaction sees and a snapshot did not."""
-    return connection.execute(
-        _LINKED_SINCE,
-        {
-            "xmin": str(since.xmin),
-            "xmax": str(since.xmax),
-            "in_flight": [str(one) for one in sorted(since.in_flight)],
-        },
-    )
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a snapshot has not seen yet.
+
+    Attributes:
+        version: what was seen now.
+        changes: since the snapshot.
+        building_ids: what is there of the buildings that changed or turned, with all that passages
+            join to them.
+        read: all that is in these, unless everything changed.
+    """
+
+    version: Version
+    changes: Changes
+    building_ids: frozenset[UUID]
+    read: Read
 
 
-def told_changes(cursor: Cursor) -> Changes:
-    """The answer."""
-    rows = cursor.fetchall()
-    ids: frozenset[UUID | None] = frozenset(row[0] for row in rows if not row[1])
-    return Changes(
-        None in ids,
-        frozenset(one for one in ids if one is not None),
-        frozenset(row[0] for row in rows if row[1]),
-    )
+def find_changes(connection: Connection, since: Version, turned: Sequence[int]) -> Found:
+    """What changed since a snapshot, and how it is now: one statement, so that all is one instant.
+
+    Args:
+        connection: of no transaction; its transactions see one instant throughout.
+        since: the snapshot's version.
+        turned: numbers of buildings that are to be read too.
+    """
+    parameters = {**_parameters(since), "turned": list(turned), "few": FEW_BUILDINGS}
+    (said, instant, changed, ids), found = read_some(connection, _CHANGED, _TOLD, parameters)
+    if len(ids) > FEW_BUILDINGS and None not in changed:
+        with connection.transaction():
+            (said, instant, changed, ids), _ = read_some(connection, _CHANGED, _TOLD, parameters)
+            found = read([connection], instant, ids)
+    return Found(parse_version(said, instant), _changes(changed), frozenset(ids), found)
 
 
 def changes_since(session: Session, version: Version) -> Changes:
     """What the session sees and a snapshot did not."""
     with connection_of(session) as connection:
-        return told_changes(ask_changes(connection, version))
+        rows = connection.execute(_SINCE, _parameters(version)).fetchall()
+        return _changes(row[0] for row in rows)
+
+
+def _parameters(since: Version) -> dict[str, Any]:
+    return {
+        "xmin": str(since.xmin),
+        "xmax": str(since.xmax),
+        "in_flight": [str(one) for one in sorted(since.in_flight)],
+    }
+
+
+def _changes(building_ids: Iterable[UUID | None]) -> Changes:
+    ids = frozenset(building_ids)
+    return Changes(None in ids, frozenset(one for one in ids if one is not None))
 
 
 def turned_between(session: Session, after: datetime, until: datetime) -> frozenset[UUID]:

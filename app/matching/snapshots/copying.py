@@ -9,15 +9,13 @@ than the server does, so messages are taken from libpq directly.
 import select
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import ClientCursor, Connection, Cursor, errors
+from psycopg import ClientCursor, Connection, errors
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
-from psycopg.types.string import ByteaBinaryLoader
 
 Columns = dict[str, NDArray[Any]]
 
@@ -62,6 +60,10 @@ class Layout:
         self.names = [field.name for field in fields]
         words = _words(fields)
         self.chosen = ", ".join(_word_sql(word) for word in words)
+        self.packed = " || ".join(
+            f"{'uuid_send' if word[0].width == _UUID else 'int8send'}({_word_sql(word)})"
+            for word in words
+        )
         self.copied = _row(words, _COUNT, _LENGTH)
         self.plain = _row(words, 0, 0)
 
@@ -84,24 +86,14 @@ def read_columns(
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in layout.names}
 
 
-def ask_few(
-    connection: Connection[Any], layout: Layout, source: str, parameters: Mapping[str, Any]
-) -> Cursor[Any]:
-    """Ask for the fields of a few rows; prepared, because planning takes longer than reading.
-
-    Values stay the bytes that were sent, as they do in a COPY.
-    """
-    statement: Any = f"SELECT {layout.chosen} {source}"
-    cursor = connection.cursor(binary=True)
-    for kind in ("int8", "uuid"):
-        cursor.adapters.register_loader(kind, ByteaBinaryLoader)
-    return cursor.execute(statement, parameters, prepare=True)
+def packed_sql(layout: Layout, source: str) -> str:
+    """SQL of the fields of all rows of ``source`` in one value, as a COPY would send them."""
+    return f"SELECT string_agg({layout.packed}, '') {source}"
 
 
-def read_few(cursor: Cursor[Any], layout: Layout) -> Columns:
-    """The answer to ``ask_few``, one array for each field."""
-    packed = b"".join(chain.from_iterable(cursor.fetchall()))
-    return _columns(layout, np.frombuffer(packed, dtype=layout.plain))
+def unpacked(layout: Layout, packed: bytes | None) -> Columns:
+    """The value of ``packed_sql``, one array for each field."""
+    return _columns(layout, np.frombuffer(packed or b"", dtype=layout.plain))
 
 
 def _columns(layout: Layout, rows: NDArray[np.void]) -> Columns:

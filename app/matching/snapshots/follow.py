@@ -17,7 +17,6 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -29,17 +28,10 @@ from app.demand.rules import BuildingRules
 from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError
 from app.matching.segment import Large, Snapshot, Version
-from app.matching.snapshots.changes import Changes, ask_changes, told_changes
+from app.matching.snapshots.changes import find_changes
 from app.matching.snapshots.layers import Layer, Layers, laid
-from app.matching.snapshots.load import (
-    NEVER_US,
-    Connection,
-    Loaded,
-    ask_version,
-    load,
-    read_version,
-    told_version,
-)
+from app.matching.snapshots.load import load, put_together, read_version
+from app.matching.snapshots.reading import NEVER_US, Connection
 from app.matching.snapshots.store import Kept, Store, database_identity
 
 logger = structlog.get_logger(__name__)
@@ -70,15 +62,6 @@ _PAST_DAYS = 92
 _RETRY_SECONDS = (0.05, 2.0)
 _FIRST_SECONDS = 15.0
 _SEEN = "SELECT pg_current_snapshot()::text"
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_LINKED = """
-WITH RECURSIVE touched AS (
-    SELECT id FROM buildings WHERE fid = ANY (%(fids)s)
-    UNION
-    SELECT CASE WHEN l.building_a_id = t.id THEN l.building_b_id ELSE l.building_a_id END
-    FROM touched t JOIN building_links l ON t.id IN (l.building_a_id, l.building_b_id)
-)
-SELECT id FROM touched"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,38 +237,33 @@ class Follower:
             self._start_job()
 
     def _catch_up(self, connection: Connection, since: Version, known_true: float) -> bool:
-        """Read anew what changed since, and show it; or say that everything must be read.
-
-        What fails leaves the transaction to the connection, which is given up then.
-        """
-        # All that can be is asked at once: with many at work, each way there and back waits.
-        with connection.pipeline():
-            connection.execute(_BEGIN)
-            asked = ask_version(connection), ask_changes(connection, since)
-            version, changes = told_version(asked[0]), told_changes(asked[1])
-        everything = changes.everything or not _follows(version, since)
-        if not everything:
-            everything = not self._take_in(connection, version, changes)
-        if not everything:
-            self._version = version
-            self._show(version, known_true)
-        connection.execute("COMMIT")
-        return everything
-
-    def _take_in(self, connection: Connection, version: Version, changes: Changes) -> bool:
-        """Lay over the rest what changed or turned; or say that it cannot be found."""
-        if not changes.building_ids <= changes.linked_ids:
-            return False  # one is gone, and nobody remembers its number
-        ids, now_us = changes.linked_ids, _microseconds(version.taken_at)
-        turned = np.concatenate([layer.turned(now_us) for layer in self._layers])
-        if len(turned):
-            ids |= _linked(connection, turned)
-        if ids:
+        """Read anew what changed since, and show it; or say that everything must be read."""
+        version, turned = since, np.zeros(0, dtype=np.int32)
+        while True:
             with READ_SECONDS.labels("changes").time():
-                loaded = self._load([connection], version, ids)
-            REREAD.inc(len(ids))
-            self._layers = laid(self._layers, loaded)
-        return True
+                found = find_changes(connection, version, turned.tolist())
+            changes = found.changes
+            # If one is gone, nobody remembers its number.
+            is_there = changes.building_ids <= found.building_ids
+            if changes.everything or not is_there or not _follows(found.version, version):
+                return True
+            version = found.version
+            if found.building_ids:
+                loaded = put_together(found.read, self._rules, calendars_since(version))
+                self._layers = laid(self._layers, loaded)
+                REREAD.inc(len(found.building_ids))
+            # What lapsed by the clock is known only now: it is asked for too before it is shown.
+            turned = self._turned(version)
+            if not len(turned):
+                break
+        self._version = version
+        self._show(version, known_true)
+        return False
+
+    def _turned(self, version: Version) -> Large:
+        """Numbers of the buildings that are another by now, though nobody wrote them."""
+        now_us = round(version.taken_at.timestamp() * 1_000_000)
+        return np.concatenate([layer.turned(now_us) for layer in self._layers])
 
     def _show(self, version: Version, known_true: float) -> None:
         with self._changed:
@@ -381,13 +359,9 @@ class Follower:
     def _read_everything(self) -> Kept:
         with READ_SECONDS.labels("everything").time(), self._readers(_READERS) as readers:
             version = read_version(readers[0])
-            return Kept(self._load(readers, version), version)
-
-    def _load(
-        self, readers: list[Connection], version: Version, ids: frozenset[UUID] | None = None
-    ) -> Loaded:
-        since = calendars_since(version)
-        return load(readers, version.taken_at, ids, rules=self._rules, since=since)
+            since = calendars_since(version)
+            loaded = load(readers, version.taken_at, rules=self._rules, since=since)
+            return Kept(loaded, version)
 
     @contextmanager
     def _readers(self, count: int) -> Iterator[list[Connection]]:
@@ -410,13 +384,3 @@ def calendars_since(version: Version) -> date:
 def _follows(later: Version, earlier: Version) -> bool:
     """Whether a reading can be later: transactions are counted upwards."""
     return later.xmin >= earlier.xmin and later.xmax >= earlier.xmax
-
-
-def _microseconds(instant: datetime) -> int:
-    return round(instant.timestamp() * 1_000_000)
-
-
-def _linked(connection: Connection, fids: Large) -> frozenset[UUID]:
-    """Buildings with all that passages join to them."""
-    rows = connection.execute(_LINKED, {"fids": fids.tolist()}).fetchall()
-    return frozenset(row[0] for row in rows)

@@ -11,7 +11,8 @@ import numpy as np
 
 from app.matching.segment import Large, Rows, Segment, Wide
 from app.matching.snapshots.joining import joined
-from app.matching.snapshots.load import NEVER_US, Loaded
+from app.matching.snapshots.load import Loaded
+from app.matching.snapshots.reading import NEVER_US
 
 #: Layers of so many units are always made one with the next.
 _SMALL_UNITS = 256

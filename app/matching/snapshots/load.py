@@ -6,8 +6,7 @@ out here in whole arrays. ``candidates.CANDIDATES`` says the same in SQL, row by
 both equal.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.demand.rules import BuildingRules, load_rules
-from app.matching.columns import COLUMNS, NEVER, POWER_GRAIN, QUANTITY_GRAIN, Column, Kind, Width
+from app.matching.columns import COLUMNS, Width
 from app.matching.rules.special import storey_class
 from app.matching.segment import ParkInfo, Raw, Segment, Snapshot, Version, Wide, assemble
 from app.matching.snapshots.calendars import (
@@ -37,28 +36,20 @@ from app.matching.snapshots.calendars import (
     steps_since,
     unit_ends,
 )
-from app.matching.snapshots.copying import (
-    Columns,
-    Field,
-    Layout,
-    ask_few,
-    read_columns,
-    read_few,
-)
+from app.matching.snapshots.copying import Columns
 from app.matching.snapshots.distances import nearest
+from app.matching.snapshots.reading import (
+    HEIGHT_GRAIN,
+    NEVER_US,
+    OF_BUILDINGS,
+    OF_FLOORS,
+    Connection,
+    Read,
+    read,
+)
 from app.settings import settings
 
-Connection = psycopg.Connection[Any]
-Cursor = psycopg.Cursor[Any]
-
 _ODD, _ODDER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
-
-#: The instant that never comes, in microseconds since 1970.
-NEVER_US = int(np.iinfo(np.int64).max)
-#: More are read as if they were all: planning does not matter then.
-_FEW_BUILDINGS = 64
-#: Height of a building: hundredths of metres.
-_HEIGHT_GRAIN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +117,9 @@ def building_rules() -> BuildingRules:
 
 def read_version(connection: Connection, as_of: datetime | None = None) -> Version:
     """Which transactions a transaction sees, and the instant asked about or, after that, now."""
-    return told_version(ask_version(connection, as_of))
-
-
-def ask_version(connection: Connection, as_of: datetime | None = None) -> Cursor:
-    """The question alone, for those who have more to ask."""
-    return connection.execute(
+    said, instant = connection.execute(
         "SELECT pg_current_snapshot()::text, coalesce(%s::timestamptz, clock_timestamp())", [as_of]
-    )
-
-
-def told_version(cursor: Cursor) -> Version:
-    """The answer."""
-    said, instant = cursor.fetchall()[0]
+    ).fetchall()[0]
     return parse_version(said, instant)
 
 
@@ -168,203 +149,6 @@ def connection_of(session: Session) -> Iterator[Connection]:
         ) from error
 
 
-# ---- what is read ------------------------------------------------------------------------------
-
-
-def _ordinal(day: str) -> str:
-    """SQL of ``date.toordinal()``."""
-    return f"({day} - DATE '0001-01-01' + 1)"
-
-
-def _turns(begins: str, ends: str) -> str:
-    """SQL of when a row will be believed, or believed no more: microseconds since 1970.
-
-    Negative where it is not believed yet; ``NEVER_US`` where it will be for ever.
-    """
-    return (
-        f"CASE WHEN {begins} <= %(as_of)s THEN CASE WHEN isfinite({ends})"
-        f" THEN (extract(epoch FROM {ends}) * 1000000)::int8 ELSE {NEVER_US} END"
-        f" ELSE -(extract(epoch FROM {begins}) * 1000000)::int8 END"
-    )
-
-
-def _cell(column: Column, sql: str) -> Field:
-    """The field of a column's cell, from SQL of its value."""
-    width = column.width
-    size, unknown = np.dtype(width.value).itemsize, width.unknown
-    if column.kind is Kind.RANK:
-        words = tuple((f"'{word}'", place) for place, word in enumerate(column.order, start=1))
-        return Field(column.name, sql, size, unknown, words)
-    if column.kind is Kind.FLAG:
-        return Field(column.name, sql, size, unknown, (("true", 1), ("false", 0)))
-    scaled = sql if column.grain == 1 else f"({sql}) * {column.grain}"
-    return Field(
-        column.name,
-        f"least(coalesce(({scaled})::int8, {width.unknown}), {width.most})",
-        size,
-    )
-
-
-#: A unit's own value of each column that is read; "its floor's" and "its building's" come later.
-_VALUES = {
-    # What is let by the m² has as much of it.
-    "leasable_area_m2": "CASE u.capacity_measure WHEN 'place' THEN u.leasable_area_m2 END",
-    "keeps_lettable_remainder": "u.remainder_rule = 'lettable'",
-    "power_density_w_m2": "coalesce(u.power_density_w_m2,"
-    " round(u.power_kva * 1000 / u.leasable_area_m2, 1))",
-    "power_kva": "coalesce(u.power_kva,"
-    " round(u.power_density_w_m2 * u.leasable_area_m2 / 1000, 1))",
-    # Of a room let by the place, its rent by the m² is worked out from the places'.
-    "rent_cny_per_m2_day": "coalesce(u.rent_cny_per_m2_day, CASE u.capacity_measure"
-    " WHEN 'place' THEN round(u.rent_cny_per_place_month * u.capacity * 12 / 365"
-    " / u.leasable_area_m2, 4) END)",
-    "rent_cny_per_place_month": "CASE WHEN u.rent_cny_per_m2_day IS NULL"
-    " AND u.capacity_measure = 'place' THEN u.rent_cny_per_place_month END",
-}
-_WORKED_OUT = frozenset({"storey_class", "first_free"})
-_OF_FLOORS = ("floor_load_kn_m2", "clear_height_m")
-_OF_BUILDINGS = (
-    *("freight_lift_t", "hoist_opening", "steam", "gas", "purified_water", "dual_power_feed"),
-)
-
-
-def _cells(names: Collection[str], alias: str, values: Mapping[str, str]) -> list[Field]:
-    return [_cell(COLUMNS[name], values.get(name, f"{alias}.{name}")) for name in names]
-
-
-_UNIT_LAYOUT = Layout(
-    (
-        Field("id", "u.id", 16),
-        Field("fid", "u.fid", 8),
-        Field("floor_fid", "f.fid", 8),
-        Field("usable_from", _ordinal("lower(u.usable)"), 4),
-        Field("usable_until", f"coalesce({_ordinal('upper(u.usable)')}, {NEVER})", 4),
-        # Facts that never change hold from day 0 on.
-        Field(
-            "valid_from",
-            "CASE WHEN lower_inf(u.valid) OR NOT isfinite(lower(u.valid)) THEN 0"
-            f" ELSE {_ordinal('lower(u.valid)')} END",
-            4,
-        ),
-        Field(
-            "valid_until",
-            f"CASE WHEN upper_inf(u.valid) OR NOT isfinite(upper(u.valid)) THEN {NEVER}"
-            f" ELSE {_ordinal('upper(u.valid)')} END",
-            4,
-        ),
-        Field("turns_us", _turns("u.known_from", "u.known_until"), 8),
-        *_cells([name for name in COLUMNS if name not in _WORKED_OUT], "u", _VALUES),
-    )
-)
-_UNITS = """
-FROM unit_terms u JOIN floors f ON f.id = u.floor_id
-WHERE (u.known_until IS NULL OR u.known_until > %(as_of)s)"""
-
-_FLOOR_LAYOUT = Layout(
-    (
-        Field("fid", "f.fid", 8),
-        Field("building_fid", "b.fid", 8),
-        Field("level_index", "f.level_index", 2),
-        *_cells(_OF_FLOORS, "f", {}),
-    )
-)
-_FLOORS = "FROM floors f JOIN buildings b ON b.id = f.building_id WHERE true"
-
-_BUILDING_LAYOUT = Layout(
-    (
-        Field("fid", "b.fid", 8),
-        Field(
-            "height",
-            f"coalesce((b.height_m * {_HEIGHT_GRAIN})::int8, {Width.LARGE.unknown})",
-            4,
-        ),
-        Field("floors_above", "b.floors_above", 2),
-        Field(
-            "power_kva",
-            f"least(coalesce((b.power_capacity_kva * {POWER_GRAIN})::int8, {Width.LARGE.unknown}),"
-            f" {Width.LARGE.most})",
-            4,
-        ),
-        *_cells(_OF_BUILDINGS, "b", {}),
-    )
-)
-_BUILDINGS = "FROM buildings b WHERE true"
-#: What of buildings is no whole number.
-_PLACES = """
-SELECT b.fid, b.code, k.code, p.land_use_code,
-    ST_X(ST_Centroid(b.geom)), ST_Y(ST_Centroid(b.geom))
-FROM buildings b JOIN parcels p ON p.id = b.parcel_id JOIN parks k ON k.id = b.park_id
-WHERE true"""
-
-_PARKS = """
-WITH RECURSIVE around AS (
-    SELECT id AS park_id, code, parent_park_id, zone_id, special_goods_import_pilot FROM parks
-    WHERE CAST(%(buildings)s AS uuid[]) IS NULL
-        OR id IN (SELECT park_id FROM buildings WHERE id = ANY (%(buildings)s))
-    UNION
-    SELECT around.park_id, p.code, p.parent_park_id, p.zone_id, p.special_goods_import_pilot
-    FROM around JOIN parks p ON p.id = around.parent_park_id
-)
-SELECT k.code, array_agg(DISTINCT around.code), array_agg(DISTINCT z.code),
-    coalesce(bool_or(around.special_goods_import_pilot), false)
-FROM around JOIN zones z ON z.id = around.zone_id JOIN parks k ON k.id = around.park_id
-GROUP BY k.code"""
-_FACILITIES = "SELECT facility_type, ST_X(geom), ST_Y(geom) FROM shared_facilities"
-
-_CLAIM_LAYOUT = Layout(
-    (
-        Field("unit", "c.unit_id", 16),
-        Field("first", _ordinal("lower(c.period)"), 4),
-        Field("until", f"coalesce({_ordinal('upper(c.period)')}, {NEVER})", 4),
-        Field("quantity", f"least((c.quantity * {QUANTITY_GRAIN})::int8, {Width.LARGE.most})", 4),
-        Field("turns_us", _turns("lower(c.live)", "upper(c.live)"), 8),
-    )
-)
-# Units are told by their ids and found here: joining a million of them takes the server longer.
-_CLAIMS = """
-FROM {claims} c WHERE (upper_inf(c.live) OR upper(c.live) > %(as_of)s)"""
-#: Claims as a snapshot saw them. Transactions that are still to come are of another life: of a
-#: database that was restored here; what they made is simply there.
-_SEEN_CLAIMS = """(
-    SELECT unit_id, period, quantity,
-        CASE WHEN closed_xid IS NULL OR pg_visible_in_snapshot(closed_xid, %(version)s::pg_snapshot)
-            OR closed_xid >= pg_snapshot_xmax(pg_current_snapshot())
-            THEN live ELSE tstzrange(lower(live), was_to_lapse_at) END AS live
-    FROM claims WHERE pg_visible_in_snapshot(made_xid, %(version)s::pg_snapshot)
-        OR made_xid >= pg_snapshot_xmax(pg_current_snapshot())
-)"""
-
-_WALL_LAYOUT = Layout((Field("one", "w.unit_id", 16), Field("other", "w.neighbour_id", 16)))
-_WALLS = "FROM unit_walls w WHERE true"
-_IN_BUILDINGS = " AND {} IN (SELECT id FROM units WHERE building_id = ANY (%(buildings)s))"
-_LINK_LAYOUT = Layout(
-    (
-        Field("one", "a.fid", 8),
-        Field("other", "b.fid", 8),
-        Field("level_of_one", "l.level_a", 2),
-        Field("level_of_other", "l.level_b", 2),
-    )
-)
-_LINKS = """
-FROM building_links l JOIN buildings a ON a.id = l.building_a_id
-JOIN buildings b ON b.id = l.building_b_id WHERE true"""
-
-
-@dataclass(slots=True)
-class _Read:
-    """What came out of the database."""
-
-    units: Columns
-    floors: Columns
-    buildings: Columns
-    claims: Columns
-    walls: Columns
-    links: Columns
-    places: list[tuple[Any, ...]]
-    parks: list[tuple[Any, ...]]
-    facilities: list[tuple[Any, ...]]
-
-
 def load(
     connections: Sequence[Connection],
     as_of: datetime,
@@ -379,96 +163,8 @@ def load(
     Each connection has a transaction open; statements are shared out among them. Of calendars only
     the days from ``since`` on are asked about, so that what was before may be left out.
     """
-    read = _read(connections, as_of, buildings, version)
-    return _put_together(read, rules or building_rules(), 0 if since is None else since.toordinal())
-
-
-def _read(
-    connections: Sequence[Connection],
-    as_of: datetime,
-    buildings: Collection[UUID] | None,
-    version: Version | None,
-) -> _Read:
-    parameters = {
-        "as_of": as_of,
-        "version": None if version is None else str(version),
-        "buildings": None if buildings is None else list(buildings),
-    }
-
-    def within(*columns: str) -> str:
-        if buildings is None:
-            return ""
-        return "".join(f" AND {column} = ANY (%(buildings)s)" for column in columns)
-
-    def of_units(column: str) -> str:
-        return "" if buildings is None else _IN_BUILDINGS.format(column)
-
-    claims = _CLAIMS.format(claims="claims" if version is None else _SEEN_CLAIMS)
-    # The longest first.
-    copies = {
-        "units": (_UNIT_LAYOUT, _UNITS + within("u.building_id", "f.building_id")),
-        "claims": (_CLAIM_LAYOUT, claims + of_units("c.unit_id")),
-        "walls": (_WALL_LAYOUT, _WALLS + of_units("w.unit_id")),
-        "floors": (_FLOOR_LAYOUT, _FLOORS + within("f.building_id")),
-        "buildings": (_BUILDING_LAYOUT, _BUILDINGS + within("b.id")),
-        "links": (_LINK_LAYOUT, _LINKS + within("a.id", "b.id")),
-    }
-    queries = {
-        "places": _PLACES + within("b.id"),
-        "parks": _PARKS,
-        "facilities": _FACILITIES,
-    }
-    if buildings is None or len(buildings) > _FEW_BUILDINGS:
-        return _read_all(connections, copies, queries, parameters)
-    return _read_some(connections[0], copies, queries, parameters)
-
-
-_Copies = Mapping[str, tuple[Layout, str]]
-
-
-def _read_some(
-    connection: Connection,
-    copies: _Copies,
-    queries: Mapping[str, str],
-    parameters: Mapping[str, Any],
-) -> _Read:
-    """All questions at once, and then all answers: a few buildings cost one way there and back."""
-    with connection.pipeline():
-        asked = {
-            name: ask_few(connection, layout, source, parameters)
-            for name, (layout, source) in copies.items()
-        }
-        told = {name: connection.execute(query, parameters) for name, query in queries.items()}
-        answers: dict[str, Any] = {
-            name: read_few(cursor, copies[name][0]) for name, cursor in asked.items()
-        }
-        answers |= {name: cursor.fetchall() for name, cursor in told.items()}
-    return _Read(**answers)
-
-
-def _read_all(
-    connections: Sequence[Connection],
-    copies: _Copies,
-    queries: Mapping[str, str],
-    parameters: Mapping[str, Any],
-) -> _Read:
-    """Statement by statement, shared out among the connections."""
-    free = list(connections)
-
-    def run(name: str) -> Any:
-        connection = free.pop()
-        try:
-            if name in copies:
-                return read_columns(connection, *copies[name], parameters)
-            return connection.execute(queries[name], parameters).fetchall()
-        finally:
-            free.append(connection)
-
-    names = [*copies, *queries]
-    if len(connections) == 1:
-        return _Read(**{name: run(name) for name in names})
-    with ThreadPoolExecutor(len(connections)) as pool:
-        return _Read(**dict(zip(names, pool.map(run, names), strict=True)))
+    found = read(connections, as_of, buildings, None if version is None else str(version))
+    return put_together(found, rules or building_rules(), since)
 
 
 class _Ids:
@@ -506,7 +202,9 @@ class _Ids:
 # ---- what is made of it ------------------------------------------------------------------------
 
 
-def _put_together(read: _Read, rules: BuildingRules, since: int) -> Loaded:
+def put_together(read: Read, rules: BuildingRules, since: date | None) -> Loaded:
+    """A segment of what was read; see ``load``."""
+    first_day = 0 if since is None else since.toordinal()
     buildings = _sorted(read.buildings, "fid")
     floors = _sorted(read.floors, "fid")
     floors["building"] = _places(buildings["fid"], floors["building_fid"])
@@ -548,9 +246,9 @@ def _put_together(read: _Read, rules: BuildingRules, since: int) -> Loaded:
             buildings=raw_buildings,
             floors=floors,
             units=units,
-            steps=steps_since(free_steps(rows, taken), since),
+            steps=steps_since(free_steps(rows, taken), first_day),
             power=steps_since(
-                _power(units, taken, row_on(rows, taken.unit, taken.first), building), since
+                _power(units, taken, row_on(rows, taken.unit, taken.first), building), first_day
             ),
             walls=_walls(rows, *(ids.find(read.walls[name]) for name in ("one", "other"))),
             links=_links(buildings["fid"], read.links),
@@ -604,8 +302,8 @@ def _fill_up(
     by_area = area == Width.LARGE.unknown
     area[by_area] = units["capacity"][by_area]
     for names, source, place in (
-        (_OF_FLOORS, floors, floor),
-        (_OF_BUILDINGS, buildings, building),
+        (OF_FLOORS, floors, floor),
+        (OF_BUILDINGS, buildings, building),
     ):
         for name in names:
             own = units[name]
@@ -617,14 +315,14 @@ def _fill_up(
     storeys = storey_class(
         floors["level_index"],
         buildings["floors_above"][of_floor],
-        height[of_floor] / _HEIGHT_GRAIN,
+        height[of_floor] / HEIGHT_GRAIN,
         rules,
     )
     units["storey_class"] = storeys[floor]
 
 
 def _ground(
-    read: _Read, buildings: Columns
+    read: Read, buildings: Columns
 ) -> tuple[dict[str, NDArray[Any]], tuple[ParkInfo, ...], tuple[str, ...]]:
     """The buildings with where they stand, the parks, and the land-use codes."""
     parks = tuple(

@@ -271,6 +271,21 @@ def test_all_that_space_is_made_of_is_followed(own_engine: Engine, units: list[U
             before = after
 
 
+def test_many_buildings_that_change_at_once_are_read_together(
+    own_engine: Engine, units: list[Unit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.matching.snapshots.changes.FEW_BUILDINGS", 1)
+    with following(own_engine) as follower:
+        before = told(follower.current())
+        with Session(own_engine) as session:
+            session.execute(text("UPDATE units SET rent_cny_per_m2_day = 7.89"))
+            number = committed(session)
+        found = seen(follower, number)
+
+    assert len(found.segments) == 2
+    assert told(found) == told(fresh(own_engine)) != before
+
+
 def test_new_space_comes_and_old_space_goes(own_engine: Engine, units: list[Unit]) -> None:
     with following(own_engine) as follower:
         follower.current()
