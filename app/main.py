@@ -34,7 +34,9 @@ from app.routers import (
     programmes,
     queue,
     rights,
+    session,
     space_requests,
+    staff,
     tenancy_lists,
     unit_events,
     units,
@@ -44,6 +46,11 @@ from app.routers import (
 )
 from app.routers.dependencies import GATE_PLACES
 from app.routers.middleware import LimitBody, Observe
+from app.security.sealing import Sealer
+from app.security.staff.oidc import OidcConfig, Provider
+from app.security.staff.passwords import Passwords
+from app.security.staff.policy import StaffPolicy
+from app.security.staff.sign_in import Gate
 from app.settings import Settings
 
 DESCRIPTION = """
@@ -79,6 +86,8 @@ ROUTERS = (
     claims.router,
     kpis.router,
     rights.router,
+    session.router,
+    staff.router,
     matches.router,
     match_rules.router,
 )
@@ -123,6 +132,10 @@ def create_app(
     app.state.public_sessions = session_factory(public_engine or engine)
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
+    app.state.sealer = Sealer.of(settings)
+    app.state.gate = Gate(Passwords(), app.state.sealer, StaffPolicy.of(settings))
+    provider = OidcConfig.of(settings)
+    app.state.provider = None if provider is None else Provider(provider, app.state.sealer)
     # Reads nothing until somebody begins it or needs it.
     app.state.snapshots = Followed(
         engine,

@@ -143,6 +143,15 @@ AUDITED: Mapping[str, Audited | NotAudited] = {
     "replay_match_receipt": NotAudited("writes nothing"),
     "check_offer": NotAudited("writes nothing"),
     "search_free_space": NotAudited("writes nothing"),
+    **dict.fromkeys(
+        (
+            *("create_session", "delete_session", "change_password", "start_second_factor"),
+            *("confirm_second_factor", "renew_recovery_codes", "accept_staff_invitation"),
+            *("invite_staff", "invite_staff_again", "change_staff", "reset_second_factor"),
+            *("end_staff_sessions", "end_staff_session"),
+        ),
+        NotAudited("app/security/staff records it, refused attempts to sign in too"),
+    ),
 }
 
 

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends, Header, Path, Query, Request, Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.database.paging import PageRequest
@@ -17,6 +19,9 @@ from app.security import credentials
 from app.security.actors import Actor, NotSignedInError
 from app.security.idempotency import Answer, Attempt, run_once
 from app.security.rows import bind, system
+from app.security.staff import sessions
+from app.security.staff.errors import CrossSiteError, SecondFactorNotSetUpError
+from app.security.staff.sessions import SignedIn
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
@@ -31,9 +36,21 @@ bearer_scheme = HTTPBearer(
 
 #: The cookie of a person's session. Only over TLS, only for this host, for every path.
 SESSION_COOKIE = "__Host-space_relay"
+#: What pages of ours send along in a session's writes.
+CSRF_HEADER = "X-CSRF-Token"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Callers who have no credential yet and need the whole database, at a time: no crowd of sign-ins
 #: keeps a booking waiting.
 GATE_PLACES = 4
+
+cookie_scheme = APIKeyCookie(
+    name=SESSION_COOKIE,
+    auto_error=False,
+    description=(
+        "the session of a person, begun at `POST /api/v1/session`; writes also need its"
+        f" `csrf_token` in the header `{CSRF_HEADER}`"
+    ),
+)
 
 
 def is_public(request: Request) -> bool:
@@ -92,20 +109,78 @@ def get_clock(request: Request) -> Clock:
 ClockDep = Annotated[Clock, Depends(get_clock)]
 
 
-def get_actor(
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and the session where it is a person's browser."""
+
+    actor: Actor
+    signed_in: SignedIn | None = None
+
+
+def get_caller(
     request: Request,
     session: SessionDep,
     clock: ClockDep,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)],
-) -> Actor:
-    """Who is calling."""
+    cookie: Annotated[str | None, Depends(cookie_scheme)],
+) -> Caller:
+    """Who is calling; a key or token counts before a session's cookie."""
     if bearer is None and request.headers.get("authorization"):
         raise NotSignedInError("only `Authorization: Bearer …` is understood")
     if not is_public(request):
         system(session)
-    actor = credentials.authenticate(session, bearer.credentials if bearer else None, clock.now())
-    bind(session, actor)
-    return actor
+    if bearer is None and cookie is not None:
+        policy = request.app.state.gate.policy
+        signed_in = sessions.authenticate(session, cookie, clock.now(), policy)
+        if request.method not in _SAFE_METHODS:
+            require_own_page(request, cookie)
+        caller = Caller(signed_in.actor, signed_in)
+    else:
+        text = bearer.credentials if bearer else None
+        caller = Caller(credentials.authenticate(session, text, clock.now()))
+    bind(session, caller.actor)
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+def require_same_origin(request: Request) -> None:
+    """Refuse what a browser sends for a page of another site; programs send no ``Origin``.
+
+    The host alone is compared: what is before us may have taken the TLS off.
+
+    Raises:
+        CrossSiteError: the page is of another site.
+    """
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise CrossSiteError("a page of another site sent this", detail_zh="请求来自其他站点的页面")
+
+
+def require_own_page(request: Request, token: str) -> None:
+    """Refuse a write in a session unless a page of ours sends it, which knows the session's word.
+
+    Raises:
+        CrossSiteError: the word is missing or wrong, or the page is of another site.
+    """
+    require_same_origin(request)
+    if not sessions.is_csrf_token(token, request.headers.get(CSRF_HEADER)):
+        raise CrossSiteError(
+            f"send {CSRF_HEADER} as GET /api/v1/session tells it",
+            detail_zh=f"请在 {CSRF_HEADER} 请求头中携带 GET /api/v1/session 返回的 csrf_token",
+        )
+
+
+def get_actor(caller: CallerDep) -> Actor:
+    """Who is calling, with all that the call may need to have been shown."""
+    if caller.signed_in is not None and caller.signed_in.factor_missing:
+        raise SecondFactorNotSetUpError(
+            "your role takes a second factor: set it up at POST /api/v1/session/second-factor,"
+            " or sign in with it",
+            detail_zh="您的角色要求第二验证因素，请先设置，或使用验证码重新登录",
+        )
+    return caller.actor
 
 
 ActorDep = Annotated[Actor, Depends(get_actor)]
@@ -237,6 +312,7 @@ __all__ = [
     "GEOJSON",
     "JSON",
     "ActorDep",
+    "CallerDep",
     "ClockDep",
     "Filters",
     "GateSessionDep",

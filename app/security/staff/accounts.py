@@ -52,6 +52,8 @@ class Place(NamedTuple):
     park_ids: frozenset[UUID] | None
 
 
+#: A row of ``staff_accounts``, for those who run no SQL.
+Account = StaffAccount
 #: Who has this place makes administrators.
 OF_EVERYTHING = Place(Role.ADMIN, None)
 
@@ -156,15 +158,11 @@ def invite(
         NotAllowedError: the role or the parks are beyond the caller's.
     """
     require_manages(actor, place)
-    account = StaffAccount(
-        email=normalised_email(email),
-        name=name.strip(),
-        role=place.role,
-        park_ids=_listed(place.park_ids),
-    )
+    account = StaffAccount(email=normalised_email(email), name=name.strip())
+    put_in_place(account, place)
     session.add(account)
     invited = _invitation(session, account, now, policy)
-    _note(session, actor, Action.STAFF_INVITED, account, _place_details(place))
+    note(session, actor, Action.STAFF_INVITED, account, place_details(place))
     return invited
 
 
@@ -186,7 +184,7 @@ def invite_again(
             detail_zh="该账号通过身份认证服务登录，没有本地密码",
         )
     invited = _invitation(session, account, now, policy)
-    _note(session, actor, Action.STAFF_INVITED, account, {"again": True})
+    note(session, actor, Action.STAFF_INVITED, account, {"again": True})
     return invited
 
 
@@ -217,7 +215,7 @@ def accept(
     account.password_hash = passwords.hash(password)
     account.invitation_sha256 = account.invitation_expires_at = None
     end_all(session, account.id, now)
-    _note(session, actor_of(account, None), Action.STAFF_INVITATION_ACCEPTED, account)
+    note(session, actor_of(account, None), Action.STAFF_INVITATION_ACCEPTED, account)
     return account
 
 
@@ -242,16 +240,16 @@ def change(
     if before == OF_EVERYTHING and not others and (disabled or place != OF_EVERYTHING):
         raise last_administrator()
     if place != before:
-        account.role, account.park_ids = place.role, _listed(place.park_ids)
+        put_in_place(account, place)
         end_all(session, account.id, now)
-        details = {"before": _place_details(before), "after": _place_details(place)}
-        _note(session, actor, Action.STAFF_CHANGED, account, details)
+        details = {"before": place_details(before), "after": place_details(place)}
+        note(session, actor, Action.STAFF_CHANGED, account, details)
     if disabled != (account.disabled_at is not None):
         account.disabled_at = now if disabled else None
         account.invitation_sha256 = account.invitation_expires_at = None
         end_all(session, account.id, now)
         done = Action.STAFF_DISABLED if disabled else Action.STAFF_ENABLED
-        _note(session, actor, done, account)
+        note(session, actor, done, account)
     return account
 
 
@@ -267,7 +265,7 @@ def reset_second_factor(
     account = _managed(session, actor, account_id)
     forget_second_factor(session, account)
     end_all(session, account.id, now)
-    _note(session, actor, Action.SECOND_FACTOR_RESET, account)
+    note(session, actor, Action.SECOND_FACTOR_RESET, account)
     return account
 
 
@@ -333,6 +331,12 @@ def place_of(account: StaffAccount) -> Place:
     """What the account's owner may do, and where."""
     park_ids = account.park_ids
     return Place(Role(account.role), None if park_ids is None else frozenset(park_ids))
+
+
+def put_in_place(account: StaffAccount, place: Place) -> None:
+    """Give the account's owner a role, and parks."""
+    account.role = place.role
+    account.park_ids = None if place.park_ids is None else sorted(place.park_ids)
 
 
 def require_manages(actor: Actor, place: Place) -> None:
@@ -429,13 +433,14 @@ def _can_sign_in() -> ColumnElement[bool]:
     return or_(StaffAccount.password_hash.is_not(None), StaffAccount.oidc_subject.is_not(None))
 
 
-def _note(
+def note(
     session: Session,
     actor: Actor,
     action: Action,
     account: StaffAccount,
     details: Mapping[str, object] | None = None,
 ) -> None:
+    """Write down what was done to an account."""
     record(
         session,
         actor,
@@ -447,14 +452,11 @@ def _note(
     )
 
 
-def _place_details(place: Place) -> dict[str, object]:
+def place_details(place: Place) -> dict[str, object]:
+    """A place, for the audit trail."""
     park_ids = place.park_ids
     parks = None if park_ids is None else sorted(map(str, park_ids))
     return {"role": place.role.value, "park_ids": parks}
-
-
-def _listed(park_ids: frozenset[UUID] | None) -> list[UUID] | None:
-    return None if park_ids is None else sorted(park_ids)
 
 
 def _unknown() -> NotFoundError:
