@@ -7,9 +7,10 @@ gives nothing away.
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.kernel.terms import Term
 
@@ -118,6 +119,27 @@ PAYLOADS: Mapping[EventType, type[Told]] = {
     EventType.KEY_EXPIRING: KeyTold,
     EventType.PING: PingTold,
 }
+
+
+def _message(event: EventType, payload: type[Told]) -> type[BaseModel]:
+    """The whole of what is sent, as Standard Webhooks has it."""
+    name = "".join(part.title() for part in event.value.replace(".", "_").split("_"))
+    members: dict[str, Any] = {
+        "type": (Literal[event.value], ...),
+        "timestamp": (datetime, Field(description="when it happened")),
+        "data": (payload, ...),
+    }
+    doc = f"{event.en} {event.zh}"
+    return create_model(f"{name}Event", __base__=_Part, __doc__=doc, **members)
+
+
+#: Each kind of event as a whole message.
+MESSAGES: Mapping[EventType, type[BaseModel]] = {
+    event: _message(event, payload) for event, payload in PAYLOADS.items()
+}
+
+#: By the name that is stored.
+BY_NAME: Mapping[str, EventType] = {one.value: one for one in EventType}
 
 #: What an endpoint may ask to be told of; a test is sent to whoever asks for it.
 SUBSCRIBABLE: tuple[EventType, ...] = tuple(one for one in EventType if one is not EventType.PING)

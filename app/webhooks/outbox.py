@@ -51,27 +51,30 @@ def announce(
     announce_all(session, [Announcement(company_id, event, data, mark)])
 
 
+def announce_to(
+    session: Session, endpoint: WebhookEndpoint, event: EventType, data: Mapping[str, Any]
+) -> UUID:
+    """Tell one endpoint alone, whatever it asks to be told of; returns the delivery's id."""
+    now = _now(session)
+    (event_id,) = _written(session, [Announcement(endpoint.company_id, event, data)], now)
+    delivery = WebhookDelivery(
+        company_id=endpoint.company_id,
+        event_id=event_id,
+        endpoint_id=endpoint.id,
+        due_at=now,
+        created_at=now,
+    )
+    session.add(delivery)
+    session.flush()
+    return delivery.id
+
+
 def announce_all(session: Session, news: Iterable[Announcement]) -> int:
     """Tell of many things at once; returns how many were not told before."""
-    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
-    rows = [
-        {
-            "company_id": one.company_id,
-            "type": one.event.value,
-            "at": now,
-            "data": PAYLOADS[one.event].model_validate(one.data).model_dump(mode="json"),
-            "mark": one.mark,
-        }
-        for one in news
-    ]
-    if not rows:
+    now = _now(session)
+    told = _written(session, news, now)
+    if not told:
         return 0
-    told = session.scalars(
-        insert_or_skip(WebhookEvent)
-        .on_conflict_do_nothing(index_elements=["mark"])
-        .returning(WebhookEvent.id),
-        rows,
-    ).all()
     # To whoever of the firm listens at this moment; who comes later asks for a replay.
     session.execute(
         insert(WebhookDelivery).from_select(
@@ -92,3 +95,27 @@ def announce_all(session: Session, news: Iterable[Announcement]) -> int:
         )
     )
     return len(told)
+
+
+def _now(session: Session) -> datetime:
+    # The database's clock, as the ledger's: what is told of carries its instants.
+    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return now
+
+
+def _written(session: Session, news: Iterable[Announcement], now: datetime) -> list[UUID]:
+    """Write events; returns the ids of those that were not told before."""
+    rows = [
+        {
+            "company_id": one.company_id,
+            "type": one.event.value,
+            "at": now,
+            "data": PAYLOADS[one.event].model_validate(one.data).model_dump(mode="json"),
+            "mark": one.mark,
+        }
+        for one in news
+    ]
+    if not rows:
+        return []
+    written = insert_or_skip(WebhookEvent).on_conflict_do_nothing(index_elements=["mark"])
+    return list(session.scalars(written.returning(WebhookEvent.id), rows))

@@ -13,10 +13,10 @@ branch_labels = None
 depends_on = None
 
 TABLES = ("webhook_endpoints", "webhook_events", "webhook_deliveries", "webhook_attempts")
-#: A firm's own rows; all for the system and for staff, who hold what they tell firms of.
+#: A firm's own rows; all for the system and for staff, who tell firms of what they do.
 ROWS = """
-    current_setting('app.audience', true) IN ('staff', 'system')
-    OR company_id = nullif(current_setting('app.firm_id', true), '')::uuid"""
+    (SELECT current_setting('app.audience', true)) IN ('staff', 'system')
+    OR company_id = (SELECT nullif(current_setting('app.firm_id', true), '')::uuid)"""
 
 
 def upgrade() -> None:
@@ -240,7 +240,7 @@ def upgrade() -> None:
     for table in TABLES:
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(f"CREATE POLICY {table}_rows ON {table} USING ({ROWS}) WITH CHECK ({ROWS})")
+        op.execute(f"CREATE POLICY {table}_rows ON {table} TO space_relay_app USING ({ROWS})")
 
 
 def downgrade() -> None:

@@ -49,6 +49,14 @@ class Action(Term):
     APPROVAL_REFUSED = "approval.refused", "复核不通过", "Refused or taken back"
 
     CREDENTIAL_ISSUED = "credential.issued", "签发凭证", "Credential issued"
+    WEBHOOK_ADDED = "webhook.added", "登记回调地址", "Webhook endpoint added"
+    WEBHOOK_CHANGED = "webhook.changed", "变更回调地址", "Webhook endpoint changed"
+    WEBHOOK_DELETED = "webhook.deleted", "删除回调地址", "Webhook endpoint deleted"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated", "轮换回调密钥", "Webhook secret rotated"
+    WEBHOOK_TESTED = "webhook.tested", "发送测试回调", "Webhook test sent"
+    WEBHOOK_REPLAYED = "webhook.replayed", "重放回调事件", "Webhook events sent again"
+    WEBHOOK_DISABLED = "webhook.disabled", "停用失效的回调地址", "Failing webhook endpoint disabled"
+
     CREDENTIAL_REVOKED = "credential.revoked", "吊销凭证", "Credential revoked"
 
     SIGNED_IN = "session.signed_in", "登录", "Signed in"

@@ -1,0 +1,176 @@
+"""What firms say and are shown about their webhooks."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from app.webhooks.addresses import URL_LENGTH_MAX
+from app.webhooks.events import SUBSCRIBABLE, EventType
+from app.webhooks.transport import Outcome
+
+Url = Annotated[
+    str,
+    Field(
+        max_length=URL_LENGTH_MAX,
+        description="回调地址: `https://` and a host's name; port 443, no user, no fragment",
+        examples=["https://hooks.example.com/space-relay"],
+    ),
+]
+Events = Annotated[
+    list[EventType],
+    Field(
+        min_length=1,
+        max_length=len(SUBSCRIBABLE),
+        description="订阅的事件: what to be told of (docs/reference/webhook-events.md)",
+        examples=[["request.matched", "request.no_longer_matched"]],
+    ),
+]
+Label = Annotated[str, Field(max_length=100, description="名称: the firm's own word")]
+
+#: How long the secret before a rotation still signs, hours.
+OVERLAP_HOURS = 24
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class EndpointIn(_In):
+    """Where to be told, and of what."""
+
+    url: Url
+    events: Events
+    label: Label = ""
+
+
+class EndpointChangeIn(_In):
+    """What to change; what is left out stays."""
+
+    url: Url | None = None
+    events: Events | None = None
+    label: Label | None = None
+    enabled: bool | None = Field(
+        default=None, description="启用; `true` also ends a stop that came of failures"
+    )
+
+
+class RotateSecretIn(_In):
+    """How long the secret of now goes on signing beside the new one."""
+
+    overlap_hours: int = Field(
+        default=OVERLAP_HOURS, ge=0, le=24 * 7, description="并行有效小时数; 0 ends it at once"
+    )
+
+
+class ReplayIn(_In):
+    """Which events to send again: one, or all since an instant."""
+
+    event_id: UUID | None = None
+    since: AwareDatetime | None = Field(
+        default=None, description="all that the endpoint is told of, from this instant on"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.event_id is None) == (self.since is None):
+            raise ValueError("give either event_id or since")
+        return self
+
+
+class EndpointOut(BaseModel):
+    """An endpoint as it stands; never a secret."""
+
+    id: UUID
+    company_id: UUID
+    url: str
+    label: str
+    events: list[str]
+    enabled: bool
+    disabled_at: datetime | None
+    disabled_reason: Literal["by_firm", "failing", "gone"] | None = Field(
+        description="by_firm 企业停用; failing 连续多日失败; gone 接收方返回 410"
+    )
+    verified_at: datetime | None = Field(
+        description="已验证: when this address first took a delivery; null: not yet"
+    )
+    failing_since: datetime | None = Field(
+        description="the first failure after which nothing arrived; three days on it is disabled"
+    )
+    previous_secret_until: datetime | None = Field(
+        description="until when the secret before the last rotation signs, too"
+    )
+    created_at: datetime
+
+
+class EndpointSecretOut(EndpointOut):
+    """An endpoint with its secret: shown in this one answer, and in none that is repeated."""
+
+    secret: str | None = Field(default=None, description="签名密钥 `whsec_…`; keep it now")
+
+
+class EndpointPage(BaseModel):
+    """Endpoints, oldest first."""
+
+    items: list[EndpointOut]
+    next_cursor: str | None
+
+
+class EventOut(BaseModel):
+    """Something the firm was told of, or would have been had an endpoint listened."""
+
+    id: UUID = Field(description="the `webhook-id` with which it is sent")
+    type: str
+    timestamp: datetime
+    data: dict[str, object]
+
+
+class EventPage(BaseModel):
+    """Events, newest first; they are kept for 30 days."""
+
+    items: list[EventOut]
+    next_cursor: str | None
+
+
+class AttemptOut(BaseModel):
+    """One sending and what came of it."""
+
+    at: datetime
+    outcome: Outcome
+    status: int | None = Field(description="of the answer, if one came")
+    duration_ms: int
+    answer: str | None = Field(description="how an answer that refused it begins")
+
+
+class DeliveryOut(BaseModel):
+    """An event on its way to an endpoint."""
+
+    id: UUID
+    company_id: UUID
+    endpoint_id: UUID
+    event_id: UUID
+    event: EventType
+    state: Literal["pending", "delivered", "failed"] = Field(
+        description="pending 待投递; delivered 已送达; failed 不再重试"
+    )
+    tries: int = Field(description="since it was last asked for")
+    next_try_at: datetime | None
+    created_at: datetime
+    ended_at: datetime | None
+    attempts: list[AttemptOut] = Field(description="the latest 20, oldest first")
+
+
+class DeliveryPage(BaseModel):
+    """Deliveries, newest first."""
+
+    items: list[DeliveryOut]
+    next_cursor: str | None
+
+
+class ReplayOut(BaseModel):
+    """How many events are sent again."""
+
+    id: UUID = Field(description="the endpoint's")
+    company_id: UUID
+    deliveries: int
