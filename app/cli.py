@@ -32,6 +32,9 @@ from app.kernel.errors import SpaceRelayError
 from app.main import create_app
 from app.matching.warm import warm_up
 from app.security.actors import Role, Scope
+from app.security.audit.actions import Action
+from app.security.audit.chain import heads, read_heads, verify
+from app.security.audit.trail import record
 from app.security.credentials import (
     find_company,
     find_parks,
@@ -40,6 +43,7 @@ from app.security.credentials import (
     revoke,
 )
 from app.security.demo import Demo, ensure_demo
+from app.security.rows import system
 from app.seeding.bulk_plan import LET_PCT
 from app.seeding.service import ReferenceConflictError, SeedReport, generate_park, seed
 from app.settings import Settings, settings
@@ -53,6 +57,11 @@ app = typer.Typer(
 )
 token_app = typer.Typer(help="Issue and revoke credentials.", no_args_is_help=True)
 app.add_typer(token_app, name="token")
+audit_app = typer.Typer(
+    help="Check that the audit trail is what was written, and export its heads.",
+    no_args_is_help=True,
+)
+app.add_typer(audit_app, name="audit")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -366,16 +375,15 @@ def token_staff(
         park_ids: list[UUID] | None = None
         if park:
             park_ids = find_parks(session, park)
-        out.print(
-            issue_staff_token(
-                session,
-                role=role,
-                label=label,
-                park_ids=park_ids,
-                expires_at=SystemClock().now() + timedelta(days=days),
-            ),
-            soft_wrap=True,
+        token = issue_staff_token(
+            session,
+            role=role,
+            label=label,
+            park_ids=park_ids,
+            expires_at=SystemClock().now() + timedelta(days=days),
         )
+        _note_credential(session, Action.CREDENTIAL_ISSUED, _key_id(token), role=role.value)
+    out.print(token, soft_wrap=True)
 
 
 @token_app.command(name="firm")
@@ -393,16 +401,15 @@ def token_firm(
             company_id = find_company(session, company)
         except SpaceRelayError as error:
             fail(str(error), "space-relay token firm --company <id or 统一社会信用代码>")
-        out.print(
-            issue_firm_key(
-                session,
-                company_id=company_id,
-                label=label,
-                scopes=scope or tuple(Scope),
-                expires_at=SystemClock().now() + timedelta(days=days),
-            ),
-            soft_wrap=True,
+        key = issue_firm_key(
+            session,
+            company_id=company_id,
+            label=label,
+            scopes=scope or tuple(Scope),
+            expires_at=SystemClock().now() + timedelta(days=days),
         )
+        _note_credential(session, Action.CREDENTIAL_ISSUED, _key_id(key), company_id=company_id)
+    out.print(key, soft_wrap=True)
 
 
 @token_app.command(name="revoke")
@@ -412,9 +419,73 @@ def token_revoke(
     """End a credential now."""
     with opened_engine() as engine, Session(engine) as session, transaction(session):
         ended = revoke(session, key_id, SystemClock().now())
+        if ended:
+            _note_credential(session, Action.CREDENTIAL_REVOKED, key_id)
     if not ended:
         fail("There is no valid credential of that id.", "space-relay token revoke <key id>")
     out.print("revoked")
+
+
+def _key_id(token: str) -> str:
+    """The public part of a credential."""
+    return token.split("_")[2]
+
+
+def _note_credential(
+    session: Session,
+    action: Action,
+    key_id: str,
+    company_id: UUID | None = None,
+    **details: str,
+) -> None:
+    record(
+        session,
+        "cli",
+        action,
+        park_id=None,
+        subject_type="credential",
+        subject_id=key_id,
+        company_id=company_id,
+        details=details,
+    )
+
+
+@audit_app.command(name="verify")
+def audit_verify(
+    park: Annotated[
+        str | None, typer.Option(help="code of a park, or house; every chain if left out")
+    ] = None,
+    heads_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--heads",
+            exists=True,
+            dir_okay=False,
+            help="lines of `audit head`, kept elsewhere: finds a chain cut short or written anew",
+        ),
+    ] = None,
+) -> None:
+    """Read the chains from their beginning; name the first entry that is not as it was, exit 1."""
+    with opened_engine() as engine, Session(engine) as session:
+        system(session)
+        lines = () if heads_file is None else heads_file.read_text("utf-8").splitlines()
+        found = verify(session, park, read_heads(lines))
+    if found.tampering is not None:
+        wrong = found.tampering
+        fail(
+            f"tampered 已被改动: park {wrong.park}, sequence {wrong.sequence}: {wrong.what}",
+            "compare with a backup; docs/explain/audit.md says what can be told from it",
+        )
+    out.print(f"intact 完好: {found.entries} entries in {found.chains} chains")
+
+
+@audit_app.command(name="head")
+def audit_head() -> None:
+    """Print the last entry's hash of each chain, one JSON object a line, to give to others."""
+    with opened_engine() as engine, Session(engine) as session:
+        system(session)
+        for head in heads(session):
+            out.print(head.line(), soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -15,6 +15,8 @@ from app.demand.rules import load_rules
 from app.kernel.clock import Clock, SystemClock
 from app.matching.snapshots.source import Followed
 from app.routers import (
+    approvals,
+    audit,
     buildings,
     claims,
     companies,
@@ -83,6 +85,8 @@ ROUTERS = (
     lease_money.router,
     tenancy_lists.router,
     works.router,
+    approvals.router,
+    audit.router,
     claims.router,
     kpis.router,
     rights.router,

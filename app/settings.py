@@ -109,6 +109,18 @@ class Settings(BaseSettings):
     queue_entries_per_company_max: int = Field(
         default=20, ge=1, description="lines one company may wait in at a time"
     )
+    two_person_rule: bool = Field(
+        default=True,
+        description="ending a lease and re-measuring a unit take a second manager's approval",
+    )
+    approval_hours: int = Field(
+        default=72, ge=1, le=24 * 30, description="how long such an approval may wait, hours"
+    )
+    audit_heads_file: Path | None = Field(
+        default=None,
+        description="file, best on another machine, to which the worker adds the audit chains'"
+        " heads hourly; unset: log lines only",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_json: bool = Field(default=False, description="logs as JSON lines instead of coloured text")
 

@@ -14,7 +14,9 @@ from app.matching.answers.fit_out import load_fit_out
 from app.matching.answers.question import Tables
 from app.matching.answers.watching import watch
 from app.matching.snapshots.changes import forget_changes_before
+from app.security.audit.chain import heads
 from app.security.idempotency import forget_before
+from app.security.rows import system
 from app.settings import settings
 
 logger = structlog.get_logger(__name__)
@@ -59,5 +61,20 @@ def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procras
             told = watch(session, tables=tables, now=now())
         logger.info("watched requests", events=told, scheduled=timestamp)
         return told
+
+    @queue.periodic(cron="41 * * * *")
+    @queue.task(name="export_audit_heads", queueing_lock="export_audit_heads")
+    def export_audit_heads(timestamp: int) -> int:
+        """Hourly: tell the head of every audit chain to the log, and to a file if there is one."""
+        with sessions() as session:
+            system(session)
+            found = heads(session)
+        for head in found:
+            logger.info("audit head", head=head.line(), scheduled=timestamp)
+        file = settings().audit_heads_file
+        if file is not None:
+            with file.open("a", encoding="utf-8") as opened:
+                opened.writelines(f"{head.line()}\n" for head in found)
+        return len(found)
 
     return queue

@@ -206,7 +206,12 @@ def make_client(tmp_path: Path) -> Iterator[Callable[[Session | Engine], TestCli
 
     def make(database: Session | Engine, **settings: object) -> TestClient:
         engine = database if isinstance(database, Engine) else database.get_bind().engine
-        usual: dict[str, Any] = {"log_level": "ERROR", "snapshot_dir": tmp_path / "snapshots"}
+        usual: dict[str, Any] = {
+            "log_level": "ERROR",
+            "snapshot_dir": tmp_path / "snapshots",
+            # What a lease or a unit comes to is one thing, who may decide it another.
+            "two_person_rule": False,
+        }
         app = create_app(engine, Settings(**(usual | settings)))
         if not settings:
             app = _warm(app)

@@ -32,12 +32,12 @@ PUBLISHED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("unit_walls", "building_links", "space_changes", "alembic_version"), ()),
 }
 #: What those who own the view of days taken and the functions that guard the ledger need.
-GUARDED: Mapping[str, frozenset[str]] = {}
+GUARDED: Mapping[str, frozenset[str]] = {"audit_entries": frozenset({"SELECT", "INSERT"})}
 #: Views and functions (by name) that see all claims; whoever adds one says why in decision 0017.
-OF_LEDGER: frozenset[str] = frozenset()
+OF_LEDGER: frozenset[str] = frozenset({"audit_append"})
 #: Tables that are only ever added to, and those that are only read.
 ADDED_TO: frozenset[str] = frozenset()
-READ: frozenset[str] = frozenset({"alembic_version", "unit_terms"})
+READ: frozenset[str] = frozenset({"alembic_version", "unit_terms", "audit_entries"})
 
 _WRITES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 

@@ -3,6 +3,7 @@
 from app.database.base import Base
 from app.models import (
     access,
+    approval,
     audit,
     claim,
     company,
@@ -22,6 +23,6 @@ from app.models import (
 
 MODULES = (
     *(access, audit, claim, company, lease, match, programme, queue, right, space, space_change),
-    *(firm_access, staff, unit_event, wall, webhook),
+    *(approval, firm_access, staff, unit_event, wall, webhook),
 )
 metadata = Base.metadata

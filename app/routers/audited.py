@@ -13,6 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from app.database.session import Session
+from app.ledger.approvals.listing import ApprovalOut
+from app.ledger.approvals.terms import ApprovalState
 from app.security.actors import Actor
 from app.security.audit.actions import Action
 from app.security.audit.parks import parks_of_units
@@ -32,6 +34,7 @@ class Audited:
         parks: whose chains it belongs in, from the answer.
         subject: the path parameter that names the thing; None: the answer's ``id``.
         says: members of the body that the entry repeats. Nothing that a person could be told by.
+        shows: members of the answer, likewise.
     """
 
     action: Action
@@ -39,6 +42,7 @@ class Audited:
     parks: Parks
     subject: str | None = None
     says: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +95,16 @@ def _of_policy(_session: Session, made: Any) -> Collection[UUID | None]:
 
 _ORDER = ("units", "from", "until", "space_request_id", "accepting")
 _UNIT_EVENT = ("effective_on", "until")
+_APPROVAL = ("decision", "subject_type", "subject_id")
+#: A call that a second person has to approve does nothing but ask.
+_ASKED = Audited(Action.APPROVAL_ASKED, "approval", _own, shows=_APPROVAL)
 
 AUDITED: Mapping[str, Audited | NotAudited] = {
     "create_hold": Audited(
-        Action.HOLD_PLACED, "hold", _of_claims, says=(*_ORDER, "expires_in_hours")
+        Action.HOLD_PLACED, "hold", _of_claims, says=_ORDER, shows=("expires_at",)
     ),
     "confirm_hold": Audited(Action.HOLD_CONFIRMED, "hold", _of_claims),
-    "extend_hold": Audited(Action.HOLD_EXTENDED, "hold", _of_claims, says=("hours",)),
+    "extend_hold": Audited(Action.HOLD_EXTENDED, "hold", _of_claims, shows=("expires_at",)),
     "release_hold": Audited(Action.HOLD_RELEASED, "hold", _of_claims),
     "join_queue": Audited(Action.QUEUE_JOINED, "queue_entry", _of_entry, says=_ORDER),
     "leave_queue": Audited(Action.QUEUE_LEFT, "queue_entry", _of_entry),
@@ -139,6 +146,8 @@ AUDITED: Mapping[str, Audited | NotAudited] = {
     "replace_needs": Audited(Action.REQUEST_CHANGED, "space_request", _house),
     "withdraw_request": Audited(Action.REQUEST_WITHDRAWN, "space_request", _house),
     "reopen_request": Audited(Action.REQUEST_REOPENED, "space_request", _house),
+    "approve_approval": Audited(Action.APPROVAL_APPROVED, "approval", _own, shows=_APPROVAL),
+    "refuse_approval": Audited(Action.APPROVAL_REFUSED, "approval", _own, shows=_APPROVAL),
     "match": NotAudited("every answer is kept as a receipt, which says who asked"),
     "replay_match_receipt": NotAudited("writes nothing"),
     "check_offer": NotAudited("writes nothing"),
@@ -163,12 +172,15 @@ def note(session: Session, call: Call, made: Any) -> None:
     Raises:
         KeyError: the operation has no row in ``AUDITED``.
     """
-    row = AUDITED[call.operation]
+    waits = isinstance(made, ApprovalOut) and made.state is ApprovalState.PENDING
+    row = _ASKED if waits else AUDITED[call.operation]
     body = json.loads(call.body) if call.body else None
     said: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
     if isinstance(row, NotAudited) or said.get("dry_run"):
         return
     details = {name: said[name] for name in row.says if said.get(name) is not None}
+    if row.shows:
+        details |= made.model_dump(mode="json", include=set(row.shows))
     if call.body:
         details["body_sha256"] = hashlib.sha256(call.body).hexdigest()
     reason = said.get("reason")

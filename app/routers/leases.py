@@ -14,6 +14,8 @@ from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.period import Period
 from app.kernel.terms import CapacityMeasure, ClaimKind, LeaseEventKind
 from app.ledger import leases as ledger
+from app.ledger.approvals.service import Asked
+from app.ledger.approvals.terms import Decision
 from app.ledger.commitments import Commitment, LeaseState
 from app.ledger.errors import (
     LeaseEndedError,
@@ -42,7 +44,8 @@ from app.matching.answers.recheck import RequestNotMetError, by_request
 from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.problems import problems
 from app.routers.space_requests import RulesDep
-from app.security.actors import NotAllowedError, NotSignedInError
+from app.routers.two_persons import ASKED_RESPONSE, TwoPersonsDep
+from app.security.actors import Actor, NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/leases", tags=["ledger 台账"])
 
@@ -212,6 +215,9 @@ class TerminateIn(BaseModel):
         description="a party that ends it alone needs a break of the terms on this day, and must"
         " be in time with its notice",
     )
+    reason: Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]+$")] | None = Field(
+        default=None, description="why 原因, for whoever approves; no personal data"
+    )
 
 
 class ExtendLeaseIn(BaseModel):
@@ -377,6 +383,12 @@ def shown_lease(session: SessionDep, made: Commitment) -> LeaseOut:
     return lease_out(recorded(session, made))
 
 
+def terminated(session: SessionDep, actor: Actor, lease_id: UUID, body: TerminateIn) -> LeaseOut:
+    """A lease ended as asked, as it is shown."""
+    made = ledger.terminate_lease(session, actor, lease_id, body.on, body.by)
+    return shown_lease(session, made)
+
+
 CHANGE_PROBLEMS = (LeaseEndedError, NoSuchCommitmentError, NotSignedInError, NotAllowedError)
 _LONGER = (UnitOccupiedError, OutsideUsableDaysError, QuantityNotAllowedError, InvalidInputError)
 
@@ -418,21 +430,29 @@ def read_lease(lease_id: IdPath, session: SessionDep, actor: ActorDep) -> LeaseO
     "/{lease_id}/terminate",
     response_model=LeaseOut,
     summary="End a lease early 提前终止租约",
-    responses=problems(NoSuchBreakError, InvalidInputError, *CHANGE_PROBLEMS),
+    responses=ASKED_RESPONSE | problems(NoSuchBreakError, InvalidInputError, *CHANGE_PROBLEMS),
 )
 def terminate_lease(
-    lease_id: IdPath, body: TerminateIn, session: SessionDep, actor: ActorDep, write: WriterDep
+    lease_id: IdPath,
+    body: TerminateIn,
+    session: SessionDep,
+    actor: ActorDep,
+    by_two: TwoPersonsDep,
 ) -> Response:
-    """End a lease on a day; on its first day it is undone. For managers upwards.
+    """End a lease on a day; on its first day it is undone. Takes two managers of the park.
+
+    The first call answers 202 with what would happen, and changes nothing; it is done when another
+    manager approves it (POST /api/v1/approvals/{id}/approve).
 
     By agreement any day will do. A party that ends it alone needs a break of the lease's terms.
     """
-    return write(
-        lambda: shown_lease(
-            session, ledger.terminate_lease(session, actor, lease_id, body.on, body.by)
-        ),
-        status=200,
+    asked = Asked(
+        Decision.TERMINATE_LEASE,
+        subject=str(lease_id),
+        body=body.model_dump(mode="json"),
+        reason=body.reason,
     )
+    return by_two(asked, lambda: terminated(session, actor, lease_id, body), status=200)
 
 
 @router.post(

@@ -1,6 +1,6 @@
 """What happens to units themselves: new terms and measurements, splits, mergers; and their life."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -8,6 +8,8 @@ from app.database.paging import PageRequest
 from app.inventory.features import UnitVersionProperties
 from app.inventory.schemas import ItemPage, UnitVersionOut
 from app.kernel.errors import InvalidInputError, NotFoundError
+from app.ledger.approvals.service import Asked
+from app.ledger.approvals.terms import Decision
 from app.ledger.units.changing import Change, change_terms, remeasure
 from app.ledger.units.errors import (
     DuplicateUnitCodeError,
@@ -32,6 +34,7 @@ from app.routers.dependencies import (
 )
 from app.routers.listings import IdOrCode, answer_page, page_responses
 from app.routers.problems import problems
+from app.routers.two_persons import ASKED_RESPONSE, TwoPersonsDep
 from app.routers.unit_event_forms import (
     EventIn,
     HistoryPage,
@@ -44,7 +47,7 @@ from app.routers.unit_event_forms import (
     VersionsQuery,
     event_out,
 )
-from app.security.actors import NotAllowedError, NotSignedInError
+from app.security.actors import Actor, NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/units", tags=["inventory"])
 
@@ -118,25 +121,36 @@ def change_unit_terms(
     status_code=201,
     response_model=UnitEventOut,
     summary="Re-measure a unit 面积重测（预测→实测）",
-    responses=problems(*_CHANGE_PROBLEMS),
+    responses=ASKED_RESPONSE | problems(*_CHANGE_PROBLEMS),
 )
 def remeasure_unit(
-    id_or_code: IdOrCode, body: RemeasureIn, session: SessionDep, actor: ActorDep, write: WriterDep
+    id_or_code: IdOrCode,
+    body: RemeasureIn,
+    session: SessionDep,
+    actor: ActorDep,
+    by_two: TwoPersonsDep,
 ) -> Response:
-    """Give a unit its measured areas from a day on. For managers upwards.
+    """Give a unit its measured areas from a day on. Takes two managers of the park.
+
+    The first call answers 202 with what would happen, and changes nothing; it is done when another
+    manager approves it (POST /api/v1/approvals/{id}/approve). A dry run takes nobody else.
 
     Who has the whole of it has the whole of the new size; parts stay as they are. Refused, with the
     promises named, where the parts taken would not fit.
     """
-    change = Change(
-        effective_on=body.effective_on,
-        changes=body.changes(),
+
+    def work() -> UnitEventOut:
+        return remeasured(session, actor, id_or_code, body)
+
+    if body.dry_run:
+        return by_two(None, work, status=200)
+    asked = Asked(
+        Decision.REMEASURE_UNIT,
+        subject=id_or_code,
+        body=body.model_dump(mode="json"),
         reason=body.reason,
-        dry_run=body.dry_run,
     )
-    return write(
-        lambda: event_out(remeasure(session, actor, id_or_code, change)), status=_status(body)
-    )
+    return by_two(asked, work, status=201, told=_rehearsed)
 
 
 @router.post(
@@ -230,6 +244,23 @@ def show_versions(
         geojson=geojson,
     )
     return answer_page(request, page, geojson=geojson)
+
+
+def remeasured(session: SessionDep, actor: Actor, name: str, body: RemeasureIn) -> UnitEventOut:
+    """A unit's new areas as asked, as they are shown."""
+    change = Change(
+        effective_on=body.effective_on,
+        changes=body.changes(),
+        reason=body.reason,
+        dry_run=body.dry_run,
+    )
+    return event_out(remeasure(session, actor, name, change))
+
+
+def _rehearsed(made: UnitEventOut) -> dict[str, Any]:
+    """An event that was taken back, as a dry run shows it."""
+    taken_back = {"dry_run": True, "event_id": None, "recorded_at": None}
+    return made.model_dump(mode="json", by_alias=True) | taken_back
 
 
 def _status(body: EventIn) -> int:

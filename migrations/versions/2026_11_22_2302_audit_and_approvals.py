@@ -1,6 +1,6 @@
 """The audit chain of each park, and decisions that take two people.
 
-Locks nothing but the tables it makes.
+Locks nothing but the tables it makes; parks and companies for an instant, for their keys.
 """
 
 import sqlalchemy as sa
@@ -82,6 +82,36 @@ BEGIN
     RETURN made.sequence;
 END
 $$"""
+
+_APPEND_SIGNATURE = "audit_append(uuid, text, text, uuid, uuid, text, text, text, text, text, text)"
+
+#: What may change of what was asked for: that somebody decides it, once.
+DECIDED_ONCE = """
+CREATE FUNCTION approvals_are_decided_once() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    decided CONSTANT text[] := ARRAY['state', 'decided_by', 'decided_account_id', 'decided_at',
+        'decision_reason'];
+BEGIN
+    IF OLD.state <> 'pending' OR to_jsonb(NEW) - decided <> to_jsonb(OLD) - decided THEN
+        RAISE EXCEPTION 'what was asked for stays, and is decided once' USING
+            ERRCODE = 'restrict_violation', CONSTRAINT = 'approvals_decided_once',
+            TABLE = 'approvals';
+    END IF;
+    RETURN NEW;
+END $$"""
+
+_AUDIENCE = "(SELECT current_setting('app.audience', true))"
+_PARKS = "(SELECT coalesce(current_setting('app.park_ids', true), ''))"
+_OF_ONES_PARKS = (
+    f"{_AUDIENCE} = 'staff' AND ({_PARKS} = ''"
+    f" OR park_id = ANY ((SELECT string_to_array({_PARKS}, ',')::uuid[])::uuid[]))"
+)
+_POLICIES = {
+    # The house's chain is for those who answer for every park.
+    "audit_entries": f"{_AUDIENCE} = 'system' OR {_OF_ONES_PARKS} OR {_AUDIENCE} = 'firm'"
+    " AND company_id = (SELECT nullif(current_setting('app.firm_id', true), '')::uuid)",
+    "approvals": f"{_AUDIENCE} = 'system' OR {_OF_ONES_PARKS}",
+}
 
 
 def upgrade() -> None:
@@ -168,16 +198,99 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_entries_company_id_id", "audit_entries", ["company_id", "id"])
     op.execute(APPEND)
-    op.execute(
-        "REVOKE ALL ON FUNCTION audit_append(uuid, text, text, uuid, uuid, text, text, text, text,"
-        " text, text) FROM PUBLIC"
-    )
+    op.execute(f"REVOKE ALL ON FUNCTION {_APPEND_SIGNATURE} FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION {_APPEND_SIGNATURE} TO space_relay_app")
     op.execute(
         "CREATE TRIGGER audit_entries_keep_history BEFORE UPDATE OR DELETE OR TRUNCATE"
         " ON audit_entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_loss_of_history()"
     )
+    op.create_table(
+        "approvals",
+        sa.Column("id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
+        sa.Column("park_id", sa.Uuid(), nullable=False),
+        sa.Column("company_id", sa.Uuid(), nullable=True, comment="the firm concerned"),
+        sa.Column(
+            "decision",
+            sa.Text(),
+            nullable=False,
+            comment="what is to be done, as lease.terminate",
+        ),
+        sa.Column("subject_type", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "subject_version",
+            sa.Text(),
+            nullable=False,
+            comment="of the subject when it was asked for; another one makes this void",
+        ),
+        sa.Column("body", sa.JSON(), nullable=False, comment="of the call that is kept"),
+        sa.Column("effect", sa.JSON(), nullable=False, comment="the answer of its rehearsal"),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("asked_account_id", sa.Uuid(), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.Text(), server_default="pending", nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=True),
+        sa.Column("decided_account_id", sa.Uuid(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decision_reason", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "decision IN ('lease.terminate', 'unit.remeasure')",
+            name=op.f("ck_approvals_decision_known"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('pending', 'approved', 'refused', 'void')",
+            name=op.f("ck_approvals_state_known"),
+        ),
+        sa.CheckConstraint(
+            "(state = 'pending') = (decided_at IS NULL)"
+            " AND (decided_at IS NULL) = (decided_by IS NULL)",
+            name=op.f("ck_approvals_decided_by_somebody"),
+        ),
+        sa.CheckConstraint(
+            "state <> 'approved' OR (decided_by <> asked_by"
+            " AND (decided_account_id <> asked_account_id) IS NOT FALSE)",
+            name=op.f("ck_approvals_two_persons"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["park_id"],
+            ["parks.id"],
+            name=op.f("fk_approvals_park_id_parks"),
+            ondelete="RESTRICT",
+        ),
+        sa.ForeignKeyConstraint(
+            ["company_id"],
+            ["companies.id"],
+            name=op.f("fk_approvals_company_id_companies"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
+    )
+    op.create_index(op.f("ix_approvals_company_id"), "approvals", ["company_id"])
+    op.create_index("ix_approvals_park_id_asked_at_id", "approvals", ["park_id", "asked_at", "id"])
+    op.create_index("ix_approvals_subject_id", "approvals", ["subject_id"])
+    op.execute(DECIDED_ONCE)
+    op.execute(
+        "CREATE TRIGGER approvals_decided_once BEFORE UPDATE ON approvals"
+        " FOR EACH ROW EXECUTE FUNCTION approvals_are_decided_once()"
+    )
+    op.execute(
+        "CREATE TRIGGER approvals_keep_history BEFORE DELETE OR TRUNCATE ON approvals"
+        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_loss_of_history()"
+    )
+    for table, seen in _POLICIES.items():
+        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+        op.execute(f"CREATE POLICY {table}_rows ON {table} TO space_relay_app USING ({seen})")
+    # The function that adds to a chain sees the whole of it, whoever calls.
+    op.execute(
+        "CREATE POLICY audit_entries_chain ON audit_entries TO space_relay_ledger USING (true)"
+    )
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION audit_append")
+    op.drop_table("approvals")
+    op.execute("DROP FUNCTION approvals_are_decided_once")
+    op.execute(f"DROP FUNCTION {_APPEND_SIGNATURE}")
     op.drop_table("audit_entries")

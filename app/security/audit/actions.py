@@ -47,6 +47,7 @@ class Action(Term):
     APPROVAL_ASKED = "approval.asked", "提请复核", "Second person's approval asked for"
     APPROVAL_APPROVED = "approval.approved", "复核通过", "Approved by a second person"
     APPROVAL_REFUSED = "approval.refused", "复核不通过", "Refused or taken back"
+    APPROVAL_VOIDED = "approval.voided", "复核失效", "Found void: its subject had changed"
 
     CREDENTIAL_ISSUED = "credential.issued", "签发凭证", "Credential issued"
     WEBHOOK_ADDED = "webhook.added", "登记回调地址", "Webhook endpoint added"
@@ -58,6 +59,28 @@ class Action(Term):
     WEBHOOK_DISABLED = "webhook.disabled", "停用失效的回调地址", "Failing webhook endpoint disabled"
 
     CREDENTIAL_REVOKED = "credential.revoked", "吊销凭证", "Credential revoked"
+    KEY_ROTATED = "key.rotated", "轮换密钥", "Key rotated"
+    SIGNING_KEY_REPLACED = "signing_key.replaced", "更换令牌签名密钥", "Tokens get a new signing key"
+
+    APPLICATION_APPROVED = "application.approved", "通过开通申请", "Application approved"
+    APPLICATION_REFUSED = "application.refused", "不予开通", "Application refused"
+    APPLICANT_REVEALED = "applicant.revealed", "查看申请联系邮箱", "Applicant's contact looked at"
+    INVITATION_MADE = "invitation.made", "邀请企业开通", "Firm invited"
+    INVITATION_ACCEPTED = "invitation.accepted", "企业接受邀请", "Invitation accepted"
+    INVITATION_REVOKED = "invitation.revoked", "撤销企业邀请", "Invitation taken back"
+    KEY_ROTATED = "key.rotated", "轮换密钥", "Key rotated"
+    SIGNING_KEY_REPLACED = (
+        "signing_key.replaced",
+        "更换令牌签名密钥",
+        "Tokens get a new signing key",
+    )
+
+    APPLICATION_APPROVED = "application.approved", "通过开通申请", "Application approved"
+    APPLICATION_REFUSED = "application.refused", "不予开通", "Application refused"
+    APPLICANT_REVEALED = "applicant.revealed", "查看申请联系邮箱", "Applicant's contact looked at"
+    INVITATION_MADE = "invitation.made", "邀请企业开通", "Firm invited"
+    INVITATION_ACCEPTED = "invitation.accepted", "企业接受邀请", "Invitation accepted"
+    INVITATION_REVOKED = "invitation.revoked", "撤销企业邀请", "Invitation taken back"
 
     SIGNED_IN = "session.signed_in", "登录", "Signed in"
     SIGN_IN_REFUSED = "session.refused", "登录被拒绝", "Signing in refused"
@@ -67,7 +90,7 @@ class Action(Term):
     STAFF_CHANGED = "staff.changed", "变更员工角色或园区", "Role or parks of staff changed"
     STAFF_DISABLED = "staff.disabled", "停用员工账号", "Staff account disabled"
     STAFF_ENABLED = "staff.enabled", "恢复员工账号", "Staff account enabled again"
-    STAFF_PASSWORD_SET = "staff.password_set", "修改密码", "Password changed"  # noqa: S105
+    STAFF_PASSWORD_SET = "staff.password_set", "修改密码", "Password changed"
     SECOND_FACTOR_SET_UP = "second_factor.set_up", "设置第二验证因素", "Second factor set up"
     SECOND_FACTOR_RESET = "second_factor.reset", "重置第二验证因素", "Second factor reset"
     RECOVERY_CODES_MADE = "recovery_codes.made", "生成恢复码", "Recovery codes made"

@@ -59,7 +59,7 @@ def record(
                 literal(park_id, Uuid),
                 literal(known.label if known else actor, Text),
                 literal(known.kind.value if known else SYSTEM, Text),
-                literal(getattr(known, "account_id", None), Uuid),
+                literal(known and known.account_id, Uuid),
                 literal(company_id or (known and known.company_id), Uuid),
                 literal(action, Text),
                 literal(subject_type, Text),

@@ -1,0 +1,38 @@
+"""Why a decision that takes two people is not made."""
+
+from app.kernel.errors import Kind, NotFoundError, SpaceRelayError
+
+
+class ApprovalDecidedError(SpaceRelayError):
+    """Somebody decided before."""
+
+    slug, title, kind = "approval-decided", "This was decided before", Kind.CONFLICT
+    title_zh = "该事项已有结论"
+
+
+class ApprovalExpiredError(SpaceRelayError):
+    """Nobody decided in time."""
+
+    slug, title, kind = "approval-expired", "It is too late to decide this", Kind.CONFLICT
+    title_zh = "复核已过期"
+
+
+class ApprovalVoidError(SpaceRelayError):
+    """What it is about changed after it was asked for, so nobody knows what they would approve."""
+
+    slug, title, kind = "approval-void", "What this is about has changed", Kind.CONFLICT
+    title_zh = "所涉事项已变化，复核失效"
+
+
+class OwnApprovalError(SpaceRelayError):
+    """Who asks does not approve."""
+
+    slug, title, kind = "own-approval", "A second person has to approve this", Kind.FORBIDDEN
+    title_zh = "须由第二人复核"
+
+
+class NoSuchApprovalError(NotFoundError):
+    """There is none, or it is of a park that is not the caller's."""
+
+    title = "No such approval"
+    title_zh = "没有该复核事项"

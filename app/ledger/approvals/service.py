@@ -1,0 +1,250 @@
+"""Decisions that take two people (双人复核): one asks, another one decides, then the work is done.
+
+What is asked for is rehearsed at once, so that what cannot be done is refused at once and the
+second person reads what would happen. When it is approved it is judged anew, in the transaction
+that does it. If what it is about has changed since in any way, it is void: nobody approves what
+they have not read.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from app.ledger.approvals.errors import (
+    ApprovalDecidedError,
+    ApprovalExpiredError,
+    ApprovalVoidError,
+    NoSuchApprovalError,
+    OwnApprovalError,
+)
+from app.ledger.approvals.terms import ApprovalState, Decision
+from app.ledger.units.writing import locked_units, rehearsed
+from app.ledger.writing import locked_commitment
+from app.models.approval import Approval
+from app.models.claim import Claim
+from app.models.lease import LeaseEvent, LeaseTerms
+from app.security.actors import Actor, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be done.
+
+    Attributes:
+        decision: which kind of thing.
+        subject: id of the lease, or id or code of the unit.
+        body: the call's body as JSON values; the work is done from it when it is approved.
+        reason: why, for whoever decides.
+    """
+
+    decision: Decision
+    subject: str
+    body: Mapping[str, Any]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a decision is about, read under the locks that the work takes too."""
+
+    type: str
+    id: UUID
+    park_id: UUID
+    company_id: UUID | None
+    version: str
+
+
+def ask(
+    session: Session,
+    actor: Actor,
+    asked: Asked,
+    rehearse: Callable[[], Mapping[str, Any]],
+    *,
+    valid_for: timedelta,
+    now: datetime,
+) -> UUID:
+    """Keep a call until a second person decides it; the id of what is to be decided.
+
+    ``rehearse`` does the work and returns what would be answered; nothing of it stays.
+
+    Raises:
+        NotAllowedError: the caller is no manager of the park.
+        SpaceRelayError: whatever the work itself is refused with.
+    """
+    actor.require_staff(Role.MANAGER)
+    subject = _locked(session, actor, asked.decision, asked.subject, asked.body)
+    with rehearsed(session, dry_run=True):
+        effect = rehearse()
+    approval_id = uuid4()
+    session.execute(
+        insert(Approval).values(
+            id=approval_id,
+            park_id=subject.park_id,
+            company_id=subject.company_id,
+            decision=asked.decision.value,
+            subject_type=subject.type,
+            subject_id=subject.id,
+            subject_version=subject.version,
+            body=dict(asked.body),
+            effect=dict(effect),
+            reason=asked.reason,
+            asked_by=actor.label,
+            asked_account_id=actor.account_id,
+            asked_at=now,
+            expires_at=now + valid_for,
+        )
+    )
+    return approval_id
+
+
+def to_decide(session: Session, actor: Actor, approval_id: UUID, now: datetime) -> Approval:
+    """A decision under its lock, if it can still be made by a manager of the park.
+
+    Raises:
+        NoSuchApprovalError: there is none, or it is of a park that is not the caller's.
+        ApprovalDecidedError: somebody decided before.
+        ApprovalExpiredError: it is too late.
+    """
+    actor.require_staff(Role.MANAGER)
+    found = session.scalar(
+        select(Approval)
+        .where(Approval.id == approval_id)
+        .with_for_update()
+        # What the session read before it waited for the lock is of before.
+        .execution_options(populate_existing=True)
+    )
+    if found is None:
+        raise no_such_approval()
+    if actor.park_ids is not None and found.park_id not in actor.park_ids:
+        raise no_such_approval()
+    if found.state != ApprovalState.PENDING:
+        raise ApprovalDecidedError(
+            f"it was decided before, and is {found.state}",
+            detail_zh="该事项此前已有结论",
+            state=found.state,
+            decided_at=None if found.decided_at is None else found.decided_at.isoformat(),
+        )
+    if found.expires_at <= now:
+        raise ApprovalExpiredError(
+            "nobody decided in time; ask for it again",
+            detail_zh="逾期未复核，请重新提请",
+            expired_at=found.expires_at.isoformat(),
+        )
+    return found
+
+
+def approve(
+    session: Session, actor: Actor, pending: Approval, reason: str | None, *, now: datetime
+) -> None:
+    """Write down that a second person approves; the work is to follow in this transaction.
+
+    Takes the locks of the work, so that what the work finds is what was read here.
+
+    Raises:
+        OwnApprovalError: it is the one who asked.
+        ApprovalVoidError: what it is about has changed.
+    """
+    same_account = actor.account_id is not None and actor.account_id == pending.asked_account_id
+    if same_account or actor.label == pending.asked_by:
+        raise OwnApprovalError(
+            "you asked for this yourself; another manager of the park has to approve it",
+            detail_zh="此事项由您本人提请，须由本园区另一位经理复核",
+        )
+    decision = Decision.of(pending.decision)
+    subject = _locked(session, actor, decision, str(pending.subject_id), pending.body)
+    if subject.version != pending.subject_version:
+        raise ApprovalVoidError(
+            "what this is about has changed since it was asked for; ask for it again",
+            detail_zh="提请之后所涉事项已变化，请重新提请",
+            subject_type=pending.subject_type,
+            subject_id=str(pending.subject_id),
+        )
+    _decide(session, actor, pending.id, ApprovalState.APPROVED, reason=reason, now=now)
+
+
+def refuse(session: Session, actor: Actor, pending: Approval, reason: str, now: datetime) -> None:
+    """Write down that it is refused; by the one who asked: taken back."""
+    _decide(session, actor, pending.id, ApprovalState.REFUSED, reason=reason, now=now)
+
+
+def void(session: Session, actor: Actor, approval_id: UUID, now: datetime) -> Approval | None:
+    """Write down that it was found void; None where somebody was quicker."""
+    pending = session.scalar(
+        select(Approval)
+        .where(Approval.id == approval_id, Approval.state == ApprovalState.PENDING.value)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if pending is not None:
+        _decide(session, actor, approval_id, ApprovalState.VOID, reason=None, now=now)
+    return pending
+
+
+def no_such_approval() -> NoSuchApprovalError:
+    """The one answer for what is not there and what is not the caller's."""
+    return NoSuchApprovalError(
+        "there is no such approval, or it is of another park",
+        detail_zh="没有该复核事项，或不属于您的园区",
+    )
+
+
+def _decide(
+    session: Session,
+    actor: Actor,
+    approval_id: UUID,
+    state: ApprovalState,
+    *,
+    reason: str | None,
+    now: datetime,
+) -> None:
+    session.execute(
+        update(Approval)
+        .where(Approval.id == approval_id)
+        .values(
+            state=state.value,
+            decided_by=actor.label,
+            decided_account_id=actor.account_id,
+            decided_at=now,
+            decision_reason=reason,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _locked(
+    session: Session, actor: Actor, decision: Decision, name: str, body: Mapping[str, Any]
+) -> Subject:
+    """What it is about, under the locks that the work takes, in the order in which it does."""
+    if decision is Decision.REMEASURE_UNIT:
+        redrawn = body.get("geometry") is not None
+        (unit,), _ = locked_units(session, actor, [name], reshaping=redrawn)
+        # Every change of the unit counts its version on, and of what is promised of it.
+        return Subject("unit", unit.id, unit.park_id, None, str(unit.version))
+    made, _ = locked_commitment(session, actor, UUID(name))
+    line = made.lines[0]
+    return Subject(
+        "lease", made.id, line.park_id, line.company_id, _lease_version(session, made.id)
+    )
+
+
+def _lease_version(session: Session, commitment_id: UUID) -> str:
+    """When and how often anything of a lease last came to be known: rows only add up or close."""
+    claims = select(
+        func.count(),
+        func.count(Claim.closed_by),
+        func.max(func.lower(Claim.live)),
+    ).where(Claim.commitment_id == commitment_id)
+    terms = select(func.max(func.lower(LeaseTerms.known))).where(
+        LeaseTerms.commitment_id == commitment_id
+    )
+    events = select(func.count(), func.max(LeaseEvent.recorded_at)).where(
+        LeaseEvent.commitment_id == commitment_id
+    )
+    parts = [part for query in (claims, terms, events) for part in session.execute(query).one()]
+    return json.dumps(parts, default=datetime.isoformat)

@@ -1,0 +1,284 @@
+"""Ending a lease and re-measuring a unit take two managers: one asks, another one does it."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.models.approval import Approval
+from app.models.audit import AuditEntry
+from app.models.claim import Claim
+from app.models.lease import LeaseEvent
+from app.models.space import Unit
+from app.security.actors import Role
+from tests import factories as make
+
+APPROVALS = "/api/v1/approvals"
+MEASURED = {
+    "effective_on": "2027-01-01",
+    "leasable_area_m2": "990.00",
+    "internal_area_m2": "800.00",
+    "method": "实测",
+}
+TERMS = {
+    "basis": "leasable",
+    "day_count": "month_365_12",
+    "payment_months": 3,
+    "due_days_before": 7,
+    "first_rate": "3.2000",
+}
+END = {"on": "2028-01-01", "reason": "双方协商"}
+
+
+class Office:
+    """A unit let whole, two managers of its park, and a way to call as either."""
+
+    def __init__(self, session: Session, client: TestClient) -> None:
+        self.session, self.client = session, client
+        self.unit = make.make_unit(session)
+        self.company = make.make_company(session)
+        self.lease = make.make_claim(
+            session, self.unit, date(2027, 1, 1), date(2030, 1, 1), company_id=self.company.id
+        )
+        parks = [self.unit.park_id]
+        self.wang, self.li = (
+            make.staff_headers(session, Role.MANAGER, park_ids=parks) for _ in range(2)
+        )
+        session.commit()
+
+    def end(self, headers: dict[str, str], **body: Any) -> Any:
+        address = f"/api/v1/leases/{self.lease.commitment_id}/terminate"
+        return self.client.post(address, json={**END, **body}, headers=headers)
+
+    def remeasure(self, headers: dict[str, str], **body: Any) -> Any:
+        address = f"/api/v1/units/{self.unit.id}/remeasure"
+        return self.client.post(address, json={**MEASURED, **body}, headers=headers)
+
+    def decide(self, asked: Any, word: str, headers: dict[str, str], **extra: Any) -> Any:
+        body = {"reason": "核对无误"}
+        return self.client.post(
+            f"{APPROVALS}/{asked.json()['id']}/{word}",
+            json=body,
+            headers={**headers, **extra},
+        )
+
+    def let_until(self) -> date | None:
+        found: date | None = self.session.execute(
+            select(func.upper(Claim.period)).where(
+                func.upper_inf(Claim.live), Claim.kind == "lease"
+            )
+        ).scalar_one()
+        return found
+
+    def area(self) -> float:
+        self.session.expire_all()
+        found = self.session.get_one(Unit, self.unit.id)
+        return float(found.leasable_area_m2)
+
+
+@pytest.fixture
+def office(session: Session, make_client: Callable[..., TestClient]) -> Office:
+    return Office(session, make_client(session, two_person_rule=True))
+
+
+def test_the_second_manager_ends_the_lease(office: Office) -> None:
+    asked = office.end(office.wang)
+
+    assert asked.status_code == 202, asked.text
+    said = asked.json()
+    assert asked.headers["location"] == f"{APPROVALS}/{said['id']}"
+    assert (said["state"], said["decision"], said["state_zh"]) == (
+        "pending",
+        "lease.terminate",
+        "待复核",
+    )
+    # What will happen is read before it happens.
+    assert (said["effect"]["state"], said["effect"]["until"]) == ("terminated", "2028-01-01")
+    assert office.let_until() == date(2030, 1, 1)
+    assert office.session.scalar(select(func.count()).select_from(LeaseEvent)) == 0
+
+    done = office.decide(asked, "approve", office.li)
+
+    assert (done.status_code, done.json()["state"]) == (200, "approved"), done.text
+    assert office.let_until() == date(2028, 1, 1)
+    trail = office.session.execute(
+        select(AuditEntry.action, AuditEntry.subject_type, AuditEntry.reason).order_by(
+            AuditEntry.sequence
+        )
+    ).all()
+    assert [tuple(row) for row in trail] == [
+        ("approval.asked", "approval", "双方协商"),
+        ("lease.terminated", "lease", "双方协商"),
+        ("approval.approved", "approval", "核对无误"),
+    ]
+
+
+def test_the_second_manager_changes_the_area(office: Office) -> None:
+    before = office.area()
+    asked = office.remeasure(office.wang)
+    assert (asked.status_code, office.area()) == (202, before), asked.text
+    assert (asked.json()["effect"]["dry_run"], asked.json()["effect"]["event_id"]) == (True, None)
+
+    assert office.decide(asked, "approve", office.li).status_code == 200
+    assert office.area() == 990.0
+
+
+def test_a_dry_run_takes_nobody_else(office: Office) -> None:
+    answer = office.remeasure(office.wang, dry_run=True)
+
+    assert (answer.status_code, answer.json()["dry_run"]) == (200, True)
+    assert office.client.get(APPROVALS, headers=office.wang).json()["items"] == []
+
+
+def test_who_asks_does_not_approve_but_may_take_back(office: Office) -> None:
+    asked = office.end(office.wang)
+
+    own = office.decide(asked, "approve", office.wang)
+    assert (own.status_code, own.json()["type"]) == (403, "/problems/own-approval")
+    assert office.decide(asked, "refuse", office.wang).json()["state"] == "refused"
+    late = office.decide(asked, "approve", office.li)
+    assert (late.status_code, late.json()["type"]) == (409, "/problems/approval-decided")
+    assert office.let_until() == date(2030, 1, 1)
+
+
+def test_one_person_with_two_credentials_is_one_person(office: Office) -> None:
+    """The database itself refuses it, whatever wrote the row."""
+    account = uuid4()
+    asked = UUID(office.end(office.wang).json()["id"])
+    row = {"id": asked, "account": account}
+    decide = (
+        "UPDATE approvals SET state = 'approved', decided_by = 'staff:other', decided_at = now(),"
+        " decided_account_id = :account WHERE id = :id"
+    )
+    session = office.session
+    session.execute(text("ALTER TABLE approvals DISABLE TRIGGER approvals_decided_once"))
+    session.execute(text("UPDATE approvals SET asked_account_id = :account WHERE id = :id"), row)
+    session.execute(text("ALTER TABLE approvals ENABLE TRIGGER approvals_decided_once"))
+
+    # Control: another person's account may.
+    other = session.begin_nested()
+    session.execute(text(decide), {"id": asked, "account": uuid4()})
+    other.rollback()
+    with pytest.raises(IntegrityError, match="two_persons"):
+        session.execute(text(decide), row)
+
+
+def test_only_managers_of_the_park_see_and_decide(office: Office) -> None:
+    asked = office.end(office.wang)
+    session = office.session
+    elsewhere = make.staff_headers(session, Role.ADMIN, park_ids=[make.make_park(session).id])
+    agent = make.staff_headers(session, Role.AGENT)
+    firm = make.firm_headers(session, office.company)
+    session.commit()
+
+    for headers, seen, decided in ((elsewhere, 404, 404), (agent, 200, 403), (firm, 403, 403)):
+        address = asked.headers["location"]
+        assert office.client.get(address, headers=headers).status_code == seen
+        assert office.decide(asked, "approve", headers).status_code == decided
+    assert office.end(agent).status_code == 403
+    assert office.client.get(APPROVALS, headers=elsewhere).json()["items"] == []
+    listed = office.client.get(APPROVALS, params={"state": "pending"}, headers=agent).json()
+    assert [one["id"] for one in listed["items"]] == [asked.json()["id"]]
+
+
+def test_what_cannot_be_done_is_refused_at_once(office: Office) -> None:
+    refused = office.end(office.wang, on="2031-01-01")
+
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/lease-already-ended")
+    assert office.session.scalar(select(func.count()).select_from(Approval)) == 0
+
+
+@pytest.mark.parametrize("change", ["extended", "on terms", "promised"])
+def test_a_subject_that_changed_makes_it_void(office: Office, change: str) -> None:
+    """Whatever became known of it since: nobody approves what they have not read."""
+    asked = office.remeasure(office.wang) if change == "promised" else office.end(office.wang)
+    lease = f"/api/v1/leases/{office.lease.commitment_id}"
+    calls = {
+        "extended": (f"{lease}/extend", {"until": "2031-01-01"}),
+        "on terms": (f"{lease}/terms", {"terms": TERMS}),
+        "promised": (
+            "/api/v1/holds",
+            {
+                "units": [{"unit_id": str(office.unit.id)}],
+                "from": "2032-01-01",
+                "until": "2033-01-01",
+                "company_id": str(office.company.id),
+            },
+        ),
+    }
+    address, body = calls[change]
+    changed = office.client.post(address, json=body, headers=office.wang)
+    assert changed.status_code in {200, 201}, changed.text
+
+    void = office.decide(asked, "approve", office.li)
+
+    assert (void.status_code, void.json()["type"]) == (409, "/problems/approval-void")
+    shown = office.client.get(asked.headers["location"], headers=office.li).json()
+    assert shown["state"] == "void"
+    again = office.decide(asked, "approve", office.li)
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/approval-decided")
+
+
+def test_nobody_decides_what_has_expired(
+    session: Session, make_client: Callable[..., TestClient]
+) -> None:
+    class Later:
+        ahead = timedelta()
+
+        def now(self) -> datetime:
+            return datetime.now(UTC) + self.ahead
+
+    client = make_client(session, two_person_rule=True, approval_hours=2)
+    office, clock = Office(session, client), Later()
+    client.app.state.clock = clock  # type: ignore[attr-defined]
+    asked = office.end(office.wang)
+    clock.ahead = timedelta(hours=2, minutes=1)
+
+    late = office.decide(asked, "approve", office.li)
+
+    assert (late.status_code, late.json()["type"]) == (409, "/problems/approval-expired")
+    shown = client.get(APPROVALS, params={"state": "expired"}, headers=office.li).json()["items"]
+    assert [(one["id"], one["state_zh"]) for one in shown] == [(asked.json()["id"], "已过期")]
+    assert office.let_until() == date(2030, 1, 1)
+
+
+def test_a_repeated_approval_does_nothing_twice(office: Office) -> None:
+    asked = office.end(office.wang)
+    key = {"Idempotency-Key": "approve-once"}
+
+    first, second = (office.decide(asked, "approve", office.li, **key) for _ in range(2))
+
+    assert (first.status_code, second.content) == (200, first.content)
+    assert second.headers["idempotency-replayed"] == "true"
+    assert office.session.scalar(select(func.count()).select_from(LeaseEvent)) == 1
+
+
+def test_of_managers_who_approve_at_once_one_does_it(
+    own_engine: Engine, make_client: Callable[..., TestClient]
+) -> None:
+    with Session(own_engine, expire_on_commit=False) as session:
+        office = Office(session, make_client(own_engine, two_person_rule=True))
+        asked = office.end(office.wang)
+        others = [make.staff_headers(session, Role.MANAGER) for _ in range(6)]
+        session.commit()
+        with ThreadPoolExecutor(len(others)) as crowd:
+            answers = list(crowd.map(lambda one: office.decide(asked, "approve", one), others))
+
+        statuses = sorted(answer.status_code for answer in answers)
+        assert statuses == [200, *[409] * 5], [answer.text for answer in answers]
+        assert session.scalar(select(func.count()).select_from(LeaseEvent)) == 1
+
+
+def test_switched_off_one_manager_does_it(client: TestClient, session: Session) -> None:
+    """The control arm of all the others."""
+    office = Office(session, client)
+
+    assert office.end(office.wang).status_code == 200
+    assert office.let_until() == date(2028, 1, 1)
