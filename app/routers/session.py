@@ -108,7 +108,7 @@ class SecondFactorIn(BaseModel):
     code: Code | None = Field(default=None, description="of the factor it replaces 原有验证码")
 
 
-class CodeIn(BaseModel):
+class SecondFactorCodeIn(BaseModel):
     """A code."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"code": "123456"}]})
@@ -399,7 +399,7 @@ def start_second_factor(
     responses=problems(NotSignedInError, NotAllowedError, CrossSiteError, SignInRefusedError),
 )
 def confirm_second_factor(
-    body: CodeIn,
+    body: SecondFactorCodeIn,
     response: Response,
     *,
     session: SessionDep,
@@ -430,7 +430,7 @@ def confirm_second_factor(
     ),
 )
 def renew_recovery_codes(
-    body: CodeIn,
+    body: SecondFactorCodeIn,
     response: Response,
     *,
     session: SessionDep,

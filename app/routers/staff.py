@@ -61,7 +61,7 @@ class SessionsQuery(Filters):
     )
 
 
-class InviteIn(BaseModel):
+class StaffInviteIn(BaseModel):
     """Who is to have an account."""
 
     model_config = ConfigDict(
@@ -88,7 +88,7 @@ class InviteIn(BaseModel):
     )
 
 
-class ChangeIn(BaseModel):
+class StaffChangeIn(BaseModel):
     """What to change; what is left out stays."""
 
     model_config = ConfigDict(
@@ -104,7 +104,7 @@ class ChangeIn(BaseModel):
     )
 
 
-class AcceptIn(BaseModel):
+class StaffAcceptIn(BaseModel):
     """The token of an invitation, and the password it is to set."""
 
     model_config = ConfigDict(
@@ -147,7 +147,7 @@ class StaffPage(BaseModel):
     next_cursor: str | None
 
 
-class InvitedOut(BaseModel):
+class StaffInvitedOut(BaseModel):
     """An account, and the token that sets its password once. The token is shown once."""
 
     account: StaffAccountOut
@@ -179,7 +179,7 @@ class StaffSessionList(BaseModel):
     items: list[StaffSessionOut]
 
 
-class EndedOut(BaseModel):
+class SessionsEndedOut(BaseModel):
     """How many sessions ended."""
 
     ended: int
@@ -200,9 +200,9 @@ def _account(account: Account) -> StaffAccountOut:
     )
 
 
-def _invited(invited: Invited, response: Response) -> InvitedOut:
+def _invited(invited: Invited, response: Response) -> StaffInvitedOut:
     response.headers["Cache-Control"] = "no-store"
-    return InvitedOut(
+    return StaffInvitedOut(
         account=_account(invited.account),
         invitation_token=invited.token,
         invitation_expires_at=invited.expires_at,
@@ -249,14 +249,14 @@ def list_staff(
     ),
 )
 def invite_staff(
-    body: InviteIn,
+    body: StaffInviteIn,
     response: Response,
     *,
     session: SessionDep,
     actor: ActorDep,
     clock: ClockDep,
     gate: GateDep,
-) -> InvitedOut:
+) -> StaffInvitedOut:
     """Make an account; its owner sets the password with the token, which is shown here once.
 
     Takes no Idempotency-Key, since an answer that is kept would keep the token: the same call again
@@ -283,7 +283,12 @@ def invite_staff(
     responses=problems(InvitationNotValidError, InvalidInputError, CrossSiteError),
 )
 def accept_staff_invitation(
-    body: AcceptIn, request: Request, *, session: GateSessionDep, clock: ClockDep, gate: GateDep
+    body: StaffAcceptIn,
+    request: Request,
+    *,
+    session: GateSessionDep,
+    clock: ClockDep,
+    gate: GateDep,
 ) -> StaffAccountOut:
     """Set the password that an invitation is for, and then sign in."""
     require_same_origin(request)
@@ -322,11 +327,11 @@ def end_staff_sessions(
     session: SessionDep,
     actor: ActorDep,
     clock: ClockDep,
-) -> EndedOut:
+) -> SessionsEndedOut:
     """End all your sessions, this one with them, or all those of an account."""
     with transaction(session):
         ended = sessions.revoke_all(session, actor, wanted.account, clock.now())
-    return EndedOut(ended=ended)
+    return SessionsEndedOut(ended=ended)
 
 
 @router.delete(
@@ -357,7 +362,7 @@ def read_staff(account_id: IdPath, session: SessionDep, actor: ActorDep) -> Staf
     responses=problems(*_MANAGED, CrossSiteError, LastAdministratorError, InvalidInputError),
 )
 def change_staff(
-    account_id: IdPath, body: ChangeIn, session: SessionDep, actor: ActorDep, clock: ClockDep
+    account_id: IdPath, body: StaffChangeIn, session: SessionDep, actor: ActorDep, clock: ClockDep
 ) -> StaffAccountOut:
     """Give another role or other parks, disable, or enable again. The account's sessions end.
 
@@ -392,7 +397,7 @@ def invite_staff_again(
     actor: ActorDep,
     clock: ClockDep,
     gate: GateDep,
-) -> InvitedOut:
+) -> StaffInvitedOut:
     """Make a new token, for who lost the first one or forgot the password."""
     with transaction(session):
         invited = accounts.invite_again(session, actor, account_id, clock.now(), gate.policy)
