@@ -50,24 +50,7 @@ class Action(Term):
     APPROVAL_VOIDED = "approval.voided", "复核失效", "Found void: its subject had changed"
 
     CREDENTIAL_ISSUED = "credential.issued", "签发凭证", "Credential issued"
-    WEBHOOK_ADDED = "webhook.added", "登记回调地址", "Webhook endpoint added"
-    WEBHOOK_CHANGED = "webhook.changed", "变更回调地址", "Webhook endpoint changed"
-    WEBHOOK_DELETED = "webhook.deleted", "删除回调地址", "Webhook endpoint deleted"
-    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated", "轮换回调密钥", "Webhook secret rotated"
-    WEBHOOK_TESTED = "webhook.tested", "发送测试回调", "Webhook test sent"
-    WEBHOOK_REPLAYED = "webhook.replayed", "重放回调事件", "Webhook events sent again"
-    WEBHOOK_DISABLED = "webhook.disabled", "停用失效的回调地址", "Failing webhook endpoint disabled"
-
     CREDENTIAL_REVOKED = "credential.revoked", "吊销凭证", "Credential revoked"
-    KEY_ROTATED = "key.rotated", "轮换密钥", "Key rotated"
-    SIGNING_KEY_REPLACED = "signing_key.replaced", "更换令牌签名密钥", "Tokens get a new signing key"
-
-    APPLICATION_APPROVED = "application.approved", "通过开通申请", "Application approved"
-    APPLICATION_REFUSED = "application.refused", "不予开通", "Application refused"
-    APPLICANT_REVEALED = "applicant.revealed", "查看申请联系邮箱", "Applicant's contact looked at"
-    INVITATION_MADE = "invitation.made", "邀请企业开通", "Firm invited"
-    INVITATION_ACCEPTED = "invitation.accepted", "企业接受邀请", "Invitation accepted"
-    INVITATION_REVOKED = "invitation.revoked", "撤销企业邀请", "Invitation taken back"
     KEY_ROTATED = "key.rotated", "轮换密钥", "Key rotated"
     SIGNING_KEY_REPLACED = (
         "signing_key.replaced",
@@ -95,3 +78,11 @@ class Action(Term):
     SECOND_FACTOR_RESET = "second_factor.reset", "重置第二验证因素", "Second factor reset"
     RECOVERY_CODES_MADE = "recovery_codes.made", "生成恢复码", "Recovery codes made"
     RECOVERY_CODE_USED = "recovery_codes.used", "使用恢复码", "Recovery code used"
+
+    WEBHOOK_ADDED = "webhook.added", "登记回调地址", "Webhook endpoint added"
+    WEBHOOK_CHANGED = "webhook.changed", "变更回调地址", "Webhook endpoint changed"
+    WEBHOOK_DELETED = "webhook.deleted", "删除回调地址", "Webhook endpoint deleted"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated", "轮换回调密钥", "Webhook secret rotated"
+    WEBHOOK_TESTED = "webhook.tested", "发送测试回调", "Webhook test sent"
+    WEBHOOK_REPLAYED = "webhook.replayed", "重放回调事件", "Webhook events sent again"
+    WEBHOOK_DISABLED = "webhook.disabled", "停用失效的回调地址", "Failing webhook endpoint disabled"
