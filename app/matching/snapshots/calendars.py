@@ -55,21 +55,57 @@ def free_steps(rows: Rows, taken: Taken) -> Steps:
     lasts = first < until
     row, first, until = row[lasts], first[lasts], until[lasts]
     quantity = taken.quantity[claim][lasts]
-    every = np.arange(len(rows.fid))
     sized, size_first, size_until, more = _other_sizes(rows)
+    # Most units are taken once and change in nothing else: there is nothing to be added up.
+    is_plain = (np.bincount(row, minlength=len(rows.fid)) <= 1) & (rows.usable_until == NEVER)
+    is_plain[sized] = False
+    once = is_plain[row]
+    plain = _plain_steps(rows, is_plain, row[once], first[once], until[once], quantity[once])
+    others, several = np.flatnonzero(~is_plain), ~once
     edges = _Edges()
-    edges.add(row, first, used=quantity)
-    edges.add(row, until, used=-quantity)
+    edges.add(row[several], first[several], used=quantity[several])
+    edges.add(row[several], until[several], used=-quantity[several])
     edges.add(sized, size_first, size=more)
     edges.add(sized, size_until, size=-more)
     # Days on which it may be used: a mark for each row, so that every row has a first edge.
-    edges.add(every, rows.usable_from, open_=1)
-    edges.add(every, rows.usable_until, open_=-1)
-    at, day, used, size, is_open = edges.levels(len(every))
+    edges.add(others, rows.usable_from[others], open_=1)
+    edges.add(others, rows.usable_until[others], open_=-1)
+    at, day, used, size, is_open = edges.levels(len(rows.fid))
     capacity = rows.capacity[at]
     some = np.clip(capacity + size - used, 0, capacity - 1)
     free = np.where(is_open > 0, np.where(used > 0, some, capacity), 0)
-    return _changes(at, day, free)
+    return _by_row(plain, _changes(at, day, free))
+
+
+def _plain_steps(  # noqa: PLR0917  (arrays of claims, side by side)
+    rows: Rows, is_plain: NDArray[np.bool_], row: Wide, first: Wide, until: Wide, quantity: Wide
+) -> Steps:
+    """Steps of units of which something is taken once, or never."""
+    begins = is_plain.copy()
+    # What is taken from the first day on was never free before.
+    begins[row[first == rows.usable_from[row]]] = False
+    capacity = rows.capacity[row]
+    left = np.clip(capacity - quantity, 0, capacity - 1)
+    stays = (left > 0) | (first > rows.usable_from[row])
+    ends = until != NEVER
+    free = np.flatnonzero(begins)
+    return _by_row(
+        _steps(free, rows.usable_from[free], rows.capacity[free]),
+        _steps(row[stays], first[stays], left[stays]),
+        _steps(row[ends], until[ends], capacity[ends]),
+    )
+
+
+def _steps(at: Wide, day: Wide, level: Wide) -> Steps:
+    most = Width.LARGE.most
+    return at.astype(np.int32), day.astype(np.int32), np.minimum(level, most).astype(np.int32)
+
+
+def _by_row(*several: Steps) -> Steps:
+    """Steps of several, by their rows; of a row those of the earlier come first."""
+    at, days, levels = (np.concatenate(parts) for parts in zip(*several, strict=True))
+    order = np.argsort(at, kind="stable")
+    return at[order], days[order], levels[order]
 
 
 def promised_steps(owner: Wide, taken: Taken, amount: Wide) -> Steps:
@@ -194,9 +230,4 @@ def _changes(at: Wide, day: Wide, level: Wide) -> Steps:
     follows = at[1:] == at[:-1]
     before[1:][follows] = level[:-1][follows]
     differs = level != before
-    most = Width.LARGE.most
-    return (
-        at[differs].astype(np.int32),
-        day[differs].astype(np.int32),
-        np.minimum(level[differs], most).astype(np.int32),
-    )
+    return _steps(at[differs], day[differs], level[differs])

@@ -168,18 +168,27 @@ def load(
 
 
 class _Ids:
-    """Finds units by their ids, millions at a time: a table of places by a hash of the id."""
+    """Finds rows by their ids, millions at a time: a table of places by a hash of the id."""
 
-    def __init__(self, ids: NDArray[Any], places: Wide) -> None:
+    def __init__(self, ids: NDArray[Any], places: Wide | None = None) -> None:
         self._bits = np.uint64(64 - max(len(ids), 1).bit_length() - 1)
         hashes = self._hash(ids)
         order = np.argsort(hashes)
-        self._ids, self._places = ids[order], places[order]
+        self._ids, self._places = ids[order], order if places is None else places[order]
         counts = np.bincount(hashes, minlength=1 << 64 - int(self._bits))
         self._starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
 
     def find(self, wanted: NDArray[Any]) -> Wide:
         """The place of each; -1 where there is none."""
+        # Most come several in a row, and those are found once.
+        new = np.ones(len(wanted), dtype=np.bool_)
+        new[1:] = (wanted["low"][1:] != wanted["low"][:-1]) | (
+            wanted["high"][1:] != wanted["high"][:-1]
+        )
+        first = np.flatnonzero(new)
+        return np.repeat(self._find(wanted[first]), np.diff(first, append=len(wanted)))
+
+    def _find(self, wanted: NDArray[Any]) -> Wide:
         found = np.full(len(wanted), -1)
         hashes = self._hash(wanted)
         at, end = self._starts[hashes], self._starts[hashes + 1]
@@ -207,10 +216,10 @@ def put_together(read: Read, rules: BuildingRules, since: date | None) -> Loaded
     first_day = 0 if since is None else since.toordinal()
     buildings = _sorted(read.buildings, "fid")
     floors = _sorted(read.floors, "fid")
-    floors["building"] = _places(buildings["fid"], floors["building_fid"])
+    floors["building"] = _Ids(buildings["id"]).find(floors["building"])
     floors = _only(floors, floors["building"] >= 0)
     units = read.units
-    units["floor"] = _places(floors["fid"], units["floor_fid"])
+    units["floor"] = _Ids(floors["id"]).find(units["floor"])
     # Two statements may see different instants: what has no floor yet is not there yet.
     units = _only(units, units["floor"] >= 0)
     turns = np.full(len(buildings["fid"]), NEVER_US)

@@ -101,7 +101,7 @@ _UNIT_LAYOUT = Layout(
     (
         Field("id", "u.id", 16),
         Field("fid", "u.fid", 8),
-        Field("floor_fid", "f.fid", 8),
+        Field("floor", "u.floor_id", 16),
         Field("usable_from", _ordinal("lower(u.usable)"), 4),
         Field("usable_until", f"coalesce({_ordinal('upper(u.usable)')}, {NEVER})", 4),
         # Facts that never change hold from day 0 on.
@@ -122,21 +122,23 @@ _UNIT_LAYOUT = Layout(
     )
 )
 _UNITS = """
-FROM unit_terms u JOIN floors f ON f.id = u.floor_id
+FROM unit_terms u
 WHERE (u.known_until IS NULL OR u.known_until > %(as_of)s)"""
 
 _FLOOR_LAYOUT = Layout(
     (
+        Field("id", "f.id", 16),
+        Field("building", "f.building_id", 16),
         Field("fid", "f.fid", 8),
-        Field("building_fid", "b.fid", 8),
         Field("level_index", "f.level_index", 2),
         *_cells(OF_FLOORS, "f", {}),
     )
 )
-_FLOORS = "FROM floors f JOIN buildings b ON b.id = f.building_id WHERE true"
+_FLOORS = "FROM floors f WHERE true"
 
 _BUILDING_LAYOUT = Layout(
     (
+        Field("id", "b.id", 16),
         Field("fid", "b.fid", 8),
         Field(
             "height",
@@ -185,7 +187,7 @@ _CLAIM_LAYOUT = Layout(
         Field("turns_us", _turns("lower(c.live)", "upper(c.live)"), 8),
     )
 )
-# Units are told by their ids and found here: joining a million of them takes the server longer.
+# What they are of is told by its id and found here: joining a million takes the server longer.
 _CLAIMS = """
 FROM {claims} c WHERE (upper_inf(c.live) OR upper(c.live) > %(as_of)s)"""
 #: Claims as a snapshot saw them. Transactions that are still to come are of another life: of a
@@ -320,7 +322,7 @@ def _sources(
 
     claims = _CLAIMS.format(claims="claims" if sees_claims else _SEEN_CLAIMS)
     copies = {
-        "units": (_UNIT_LAYOUT, _UNITS + within("u.building_id", "f.building_id")),
+        "units": (_UNIT_LAYOUT, _UNITS + within("u.building_id")),
         "claims": (_CLAIM_LAYOUT, claims + of_units("c.unit_id")),
         "walls": (_WALL_LAYOUT, _WALLS + of_units("w.unit_id")),
         "floors": (_FLOOR_LAYOUT, _FLOORS + within("f.building_id")),
