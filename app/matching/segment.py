@@ -117,9 +117,12 @@ class Floors:
     level_index: Middle
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Groups:
     """The units of one kind on one floor: rows ``start[g]`` to ``start[g + 1]``.
+
+    One is equal to itself alone, and stays where only ``Buildings.stale`` becomes another: what is
+    worked out once of a segment's arrays is kept by it.
 
     Sorted as rows are: by kind, building, level. ``of_kind[rank]`` and ``of_kind[rank + 1]`` bound
     the groups of a kind of space.

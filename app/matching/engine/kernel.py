@@ -25,7 +25,7 @@ from app.matching.engine.parts import (
 )
 from app.matching.engine.program import SUM, Program, Tests, close, own_of, tests_of
 from app.matching.forms import Ground, Own, Special
-from app.matching.segment import Cells, Large, Middle, Rows, Segment, Truths, Wide
+from app.matching.segment import Cells, Groups, Large, Middle, Rows, Segment, Truths, Wide
 
 Bytes = NDArray[np.uint8]
 Masks = NDArray[np.uint64]
@@ -83,17 +83,18 @@ class Units(NamedTuple):
     power_place: Large
 
 
-_SPANS: WeakKeyDictionary[Segment, Spans] = WeakKeyDictionary()
-_POWER: WeakKeyDictionary[Segment, tuple[Large, Large]] = WeakKeyDictionary()
+_SPANS: WeakKeyDictionary[Groups, Spans] = WeakKeyDictionary()
+#: The steps that it is of, peaks and places.
+_POWER: WeakKeyDictionary[Groups, tuple[Large, Large, Large]] = WeakKeyDictionary()
 #: For the eras that were asked for last: units on each floor and in each building.
-_CROWDS: WeakKeyDictionary[Segment, tuple[Truths, Wide, Wide]] = WeakKeyDictionary()
+_CROWDS: WeakKeyDictionary[Groups, tuple[Truths, Wide, Wide]] = WeakKeyDictionary()
 
 
 def spans_of(segment: Segment) -> Spans:
     """The runs of a segment, worked out once for it."""
-    found = _SPANS.get(segment)
+    found = _SPANS.get(segment.groups)
     if found is None:
-        found = _SPANS[segment] = _spans(segment)
+        found = _SPANS[segment.groups] = _spans(segment)
     return found
 
 
@@ -113,17 +114,17 @@ def _spans(segment: Segment) -> Spans:
 
 def _power_of(segment: Segment) -> tuple[Large, Large]:
     """Peaks and places of power, worked out once for a segment; see ``Units``."""
-    found = _POWER.get(segment)
-    if found is None:
-        b = segment.buildings
+    b = segment.buildings
+    found = _POWER.get(segment.groups)
+    if found is None or found[0] is not b.power_used:
         peak = b.power_used.copy()
         place = np.empty(len(segment), dtype=np.int32)
         first_free = segment.cells[Width.LARGE][FIRST_FREE]
         building = segment.floors.building[segment.floor]
         _note_peaks(b.power_at, peak)
         _note_places(b.power_at, b.power_day, building, first_free, place)
-        found = _POWER[segment] = (peak, place)
-    return found
+        found = _POWER[segment.groups] = (b.power_used, peak, place)
+    return found[1:]
 
 
 @kernel
@@ -305,13 +306,13 @@ def _asked(
 def crowds(program: Program) -> tuple[Wide, Wide]:
     """How many units are in force on each floor, and in each building, of whatever kind."""
     segment = program.segment
-    last = _CROWDS.get(segment)
+    last = _CROWDS.get(segment.groups)
     if last is None or not np.array_equal(last[0], program.live):
         there = segment.floor[program.live[segment.era]]
         floors = np.bincount(there, minlength=len(segment.floors.fid)).astype(np.int64)
         buildings = np.zeros(len(segment.buildings.fid), dtype=np.int64)
         np.add.at(buildings, segment.floors.building, floors)
-        last = _CROWDS[segment] = program.live, floors, buildings
+        last = _CROWDS[segment.groups] = program.live, floors, buildings
     return last[1], last[2]
 
 

@@ -61,6 +61,8 @@ _REFUSED = np.uint8(1)
 _EIGHT = 8
 #: Where fewer rows of a block than one in so many are left, they are looked at one by one.
 _SPARSE = 24
+#: Where more rows than this are refused on end, a block ends before them.
+_GAP = 128
 #: Of fewer rows of a block the wishes are read one by one.
 _FEW = 8
 _ALL_REFUSED = np.uint64(0x0101010101010101)
@@ -246,41 +248,56 @@ def _scan(  # noqa: PLR0917  (a kernel's arguments are arrays)
     span, behind = picked
     base, last = spans.start[span], spans.start[behind]
     _put_in_order(base, last, units, sieve)
-    for low in range(base, last, _BLOCK):
-        high = min(low + _BLOCK, last)
-        span, is_open = _mark_closed(low, high, span, spans, asked.ground, sieve.marks)
-        if is_open:
-            own = eligible[low - base : high - base] if len(eligible) else eligible
-            passed = _sift(low, high, units, asked.live, sieve, own)
-            missed = sieve.missed[: high - low]
-            if passed < _FEW or scale.wishes > _EIGHT:
-                missed = missed[:0]
-            else:
-                _note_wishes(low, high, units, scale, missed)
-            _settle(sieve.through[:passed], low, missed, units, asked, scale, best)
+    low = base
+    while low < last:
+        span, low, high = _next_block(span, low, behind, spans, asked.ground, sieve.marks)
+        own = eligible[low - base : high - base] if len(eligible) else eligible
+        passed = _sift(low, high, units, asked.live, sieve, own)
+        missed = sieve.missed[: high - low]
+        if passed < _FEW or scale.wishes > _EIGHT:
+            missed = missed[:0]
+        else:
+            _note_wishes(low, high, units, scale, missed)
+        _settle(sieve.through[:passed], low, missed, units, asked, scale, best)
+        low = high
 
 
 @step
-def _mark_closed(  # noqa: PLR0917  (as above)
-    low: int, high: int, span: int, spans: Spans, ground: Masks, marks: Bytes
-) -> tuple[int, bool]:
-    """Mark the rows of a block in buildings that the ground refuses.
+def _next_block(  # noqa: PLR0917  (as above)
+    span: int, low: int, behind: int, spans: Spans, ground: Masks, marks: Bytes
+) -> tuple[int, int, int]:
+    """The next rows to go through, some of which are in buildings that the ground leaves.
+
+    Rows in buildings that it refuses are passed over, or marked where they are few.
+
+    Args:
+        span: the run of ``low``, or one before it.
+        low: the first row that was not gone through.
+        behind: the run behind the last.
+        spans: all of them.
+        ground: of all buildings.
+        marks: of the rows of the block, written.
 
     Returns:
-        The run in which the next block begins, and whether any row of this one is left.
+        The run of the block's last row, its first row, and the one behind its last.
     """
-    is_open = False
-    row = low
-    while row < high:
-        while spans.start[span + 1] <= row:
-            span += 1
-        behind = min(high, spans.start[span + 1])
+    while span < behind and (spans.start[span + 1] <= low or ground[spans.building[span]] != 0):
+        span += 1
+    low = max(low, spans.start[span])
+    row = high = low
+    while span < behind and row < low + _BLOCK:
+        end = min(spans.start[span + 1], low + _BLOCK)
         closed = ground[spans.building[span]] != 0
-        is_open |= not closed
-        for i in range(row - low, behind - low):
+        if not closed:
+            high = end
+        elif end - high > _GAP:
+            break
+        for i in range(row - low, end - low):
             marks[i] = closed
-        row = behind
-    return span, is_open
+        row = end
+        if end == spans.start[span + 1]:
+            span += 1
+    return span, low, high
 
 
 @kernel

@@ -20,7 +20,7 @@ from app.matching.columns import DISTANCE_GRAIN, FACILITIES, Width
 from app.matching.forms import Ground
 from app.matching.rules.constraint import Combining, Constraint, Words
 from app.matching.rules.families import Bound, as_is, flag_says, no_margin, shown
-from app.matching.segment import ParkInfo, Rows, Segment
+from app.matching.segment import Groups, ParkInfo, Rows, Segment
 
 _UNKNOWN_DISTANCE = Width.LARGE.unknown
 _GEOD = Geod(ellps="WGS84")
@@ -223,29 +223,28 @@ def metres_to(centres: NDArray[np.float64], point: Mapping[str, float]) -> NDArr
 class Places(NamedTuple):
     """Where buildings are in space, from the southernmost to the northernmost.
 
-    ``order`` has their places, and ``xyz`` metres from the middle of the earth, the last along its
-    axis; shape ``(3, n)``.
+    ``centres`` are longitudes and latitudes, shape ``(n, 2)``; ``order`` has their places and
+    ``xyz`` metres from the middle of the earth, the last along its axis, shape ``(3, n)``.
     """
 
+    centres: NDArray[np.float64]
     order: Rows
     xyz: NDArray[np.float64]
 
 
 #: Of each segment, worked out once for it.
-_PLACES: WeakKeyDictionary[Segment, Places] = WeakKeyDictionary()
+_PLACES: WeakKeyDictionary[Groups, Places] = WeakKeyDictionary()
 
 
 def places_of(centres: NDArray[np.float64]) -> Places:
     """Longitudes and latitudes, shape ``(n, 2)``, as places on the ellipsoid."""
     xyz = _xyz(centres)
     order = np.argsort(xyz[2], kind="stable")
-    return Places(order, np.ascontiguousarray(xyz[:, order]))
+    return Places(centres, order, np.ascontiguousarray(xyz[:, order]))
 
 
-def is_near(
-    centres: NDArray[np.float64], places: Places, point: Mapping[str, float]
-) -> NDArray[np.bool_]:
-    """Which centres are near enough; ``places`` are those of the centres.
+def is_near(places: Places, point: Mapping[str, float]) -> NDArray[np.bool_]:
+    """Which centres are near enough.
 
     Geodesics are dear, so they are measured only where the straight way through the earth leaves it
     open, which is hardly ever. A geodesic is no shorter than the straight way between its ends; and
@@ -259,12 +258,12 @@ def is_near(
     x, y, z = places.xyz[:, low:high] - here[:, None]
     squared = x * x + y * y + z * z
     arc = 2 * _LEAST_RADIUS_M * math.sin(min(within, _FAR_M) / (2 * _LEAST_RADIUS_M))
-    truths = np.zeros(len(centres), dtype=np.bool_)
+    truths = np.zeros(len(places.order), dtype=np.bool_)
     truths[places.order[low:high]] = squared < max(0.0, arc - _SLACK_M) ** 2
     is_open = (squared >= max(0.0, arc - _SLACK_M) ** 2) & (squared <= most * most)
     if is_open.any():
         left = places.order[low:high][is_open]
-        truths[left] = metres_to(centres[left], point) <= within
+        truths[left] = metres_to(places.centres[left], point) <= within
     return truths
 
 
@@ -288,10 +287,10 @@ def near_rule() -> Constraint:
 
     def form(segment: Segment, need: Any) -> Ground:
         centres = segment.buildings.centre
-        places = _PLACES.get(segment)
-        if places is None:
-            places = _PLACES[segment] = places_of(centres)
-        return Ground(is_near(centres, places, need))
+        places = _PLACES.get(segment.groups)
+        if places is None or places.centres is not centres:
+            places = _PLACES[segment.groups] = places_of(centres)
+        return Ground(is_near(places, need))
 
     def have(segment: Segment, row: int, need: Any) -> Any:
         lon, lat = segment.buildings.centre[segment.building_of(row)].tolist()

@@ -19,7 +19,7 @@ from app.matching.engine.bundles.kernel import (
     is_feasible,
     write,
 )
-from app.matching.engine.compiled import kernel
+from app.matching.engine.compiled import kernel, step
 from app.matching.segment import GROUP_MOST
 
 
@@ -40,7 +40,7 @@ def of_floors(work: Work) -> None:
                 write(last - first, stretch, FLOOR, work)
 
 
-@kernel
+@step
 def is_tried_whole(group: int, work: Work) -> bool:
     """Whether all units of a group are a bundle that growing by walls does not meet.
 
@@ -129,7 +129,7 @@ def grow(group: int, base: int, shape: int, work: Work) -> None:
             write(base + size, stretch, shape, work)
 
 
-@kernel
+@step
 def lay_out(group: int, work: Work) -> np.uint32:
     """Note a group's members by their bits, and what all of them add up to; returns their bits."""
     members, grounds, room = work.members, work.grounds, work.room
@@ -149,7 +149,7 @@ def lay_out(group: int, work: Work) -> np.uint32:
     return np.uint32(eligible)
 
 
-@kernel
+@step
 def can_suffice(size: int, more: int, work: Work) -> bool:
     """Whether the sums can still come to enough with up to ``more`` of the units that are left."""
     room, low = work.room, work.asked.low
@@ -160,7 +160,7 @@ def can_suffice(size: int, more: int, work: Work) -> bool:
     return True
 
 
-@kernel
+@step
 def take(member: int, size: int, work: Work) -> bool:
     """Add a member's share to the sums of the next size; whether they are not too much."""
     members, room, high = work.members, work.room, work.asked.high

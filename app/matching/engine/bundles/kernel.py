@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.matching.columns import COLUMNS, NEVER
 from app.matching.engine.availability import first_stretch, holds_term
-from app.matching.engine.compiled import kernel
+from app.matching.engine.compiled import step
 from app.matching.engine.program import FIRST_ORDINAL
 from app.matching.segment import GROUP_MOST, Large, Middle, Small, Truths, Wide
 
@@ -192,7 +192,7 @@ class Work(NamedTuple):
     sink: Sink
 
 
-@kernel
+@step
 def stretch_from(member: int, day: int, work: Work) -> tuple[int, int]:
     """The first stretch from a day on that a member is free and that holds the term."""
     members, ends = work.members, work.asked.ends
@@ -208,7 +208,7 @@ def stretch_from(member: int, day: int, work: Work) -> tuple[int, int]:
     return first_stretch(members.step_day, members.step_free, low, high, need, day, ends)
 
 
-@kernel
+@step
 def common_stretch(count: int, day: int, work: Work) -> tuple[int, int]:
     """The first stretch that all the chosen are free, from a day on, and that holds the term.
 
@@ -230,7 +230,7 @@ def common_stretch(count: int, day: int, work: Work) -> tuple[int, int]:
     return day, until
 
 
-@kernel
+@step
 def choose(first: int, last: int, day: int, work: Work) -> tuple[int, int]:
     """Choose a range of members, and no other: entry 0 of ``room`` is theirs.
 
@@ -248,7 +248,7 @@ def choose(first: int, last: int, day: int, work: Work) -> tuple[int, int]:
     return day, until
 
 
-@kernel
+@step
 def add(first: int, last: int, count: int, size: int, work: Work) -> bool:
     """Choose a range of members after the first ``count``; whether they are not too much together.
 
@@ -268,7 +268,7 @@ def add(first: int, last: int, count: int, size: int, work: Work) -> bool:
     return within
 
 
-@kernel
+@step
 def falls_short(first: int, last: int, work: Work) -> bool:
     """Whether a range of members taken together is below some bound, as each part of it is."""
     before = work.members.before
@@ -278,7 +278,7 @@ def falls_short(first: int, last: int, work: Work) -> bool:
     return False
 
 
-@kernel
+@step
 def is_enough(size: int, work: Work) -> bool:
     """Whether what is chosen reaches every bound, and some of it every rule that one is enough for.
 
@@ -291,13 +291,13 @@ def is_enough(size: int, work: Work) -> bool:
     return bool(room.any_of[size] == asked.any_of)
 
 
-@kernel
+@step
 def power_for(area: int, asked: Asked) -> int:
     """Tenths of kVA that an area, hundredths of m², is to have by its size."""
     return -(-asked.power_per_m2 * area // _PER_M2_IN_A_TENTH_KVA)
 
 
-@kernel
+@step
 def power_left(building: int, day: int, asked: Asked) -> int:
     """Tenths of kVA that nobody has in the term that begins on a day, less than none if unknown."""
     fed = asked.power_kva[building]
@@ -306,17 +306,17 @@ def power_left(building: int, day: int, asked: Asked) -> int:
     place = day - FIRST_ORDINAL
     over = asked.ends[place] if place < len(asked.ends) else NEVER
     most, used = 0, 0
-    for step in range(asked.power_at[building], asked.power_at[building + 1]):
-        on = asked.power_day[step]
+    for change in range(asked.power_at[building], asked.power_at[building + 1]):
+        on = asked.power_day[change]
         if on >= over:
             break
         if on > day:
             most = max(most, used)
-        used = asked.power_used[step]
+        used = asked.power_used[change]
     return int(fed - max(most, used))
 
 
-@kernel
+@step
 def is_feasible(group: int, count: int, size: int, day: int, work: Work) -> bool:
     """Whether the ``count`` chosen, all in a group's building and free, are what is asked for."""
     grounds, asked = work.grounds, work.asked
@@ -330,7 +330,7 @@ def is_feasible(group: int, count: int, size: int, day: int, work: Work) -> bool
     return bool(needed <= power_left(grounds.building[group], day, asked))
 
 
-@kernel
+@step
 def write(count: int, stretch: tuple[int, int], shape: int, work: Work) -> None:
     """Write what is chosen down as a bundle, while there is room."""
     members, chosen, sink = work.members, work.room.chosen, work.sink

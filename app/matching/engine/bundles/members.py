@@ -6,14 +6,14 @@ bound is added up over the members, rent of a year included; a unit of which suc
 known makes every sum unknown, and so is no member.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from app.matching.columns import BY_WIDTH, COLUMNS, rank_of
 from app.matching.engine.bundles.kernel import Asked, Grounds, Masks64, Members
-from app.matching.engine.compiled import kernel
+from app.matching.engine.compiled import kernel, step
 from app.matching.engine.kernel import (
     AREA,
     CAPACITY,
@@ -27,10 +27,11 @@ from app.matching.engine.parts import rent_a_year
 from app.matching.engine.program import PER_UNIT, SUM, Program
 from app.matching.forms import Ground, Own, Special
 from app.matching.rules.constraint import Combining
-from app.matching.segment import Large, Middle, Rows, Truths, Wide
+from app.matching.segment import Cells, Large, Middle, Rows, Truths, Wide
 
 _WIDTHS = tuple(BY_WIDTH)
 _AREA = "leasable_area_m2"
+_RENT = "rent a year"
 #: More than any sum.
 _MOST = np.iinfo(np.int64).max
 
@@ -45,6 +46,14 @@ class AllUnits(NamedTuple):
     live: Truths
 
 
+class _Places(NamedTuple):
+    """Each unit's floor, and each floor's building and level."""
+
+    floor: Large
+    building: Large
+    level: Middle
+
+
 def make_members(program: Program, eligible: Truths) -> tuple[Members, Asked]:
     """The members among the eligible, and what is asked of them together.
 
@@ -54,13 +63,15 @@ def make_members(program: Program, eligible: Truths) -> tuple[Members, Asked]:
     """
     segment = program.segment
     units = units_of(segment)
+    bounds = _bounds(program)
     rows = program.kind_rows[0] + np.flatnonzero(eligible)
+    rows = rows[_near_others(program, rows, bounds[_AREA])]
     rows = rows[_passes(program, _of_each_in_a_sum(program), rows)]
     stretches = np.empty((2, len(rows)), dtype=np.int32)
     _stretches(rows, units, program.start, program.ends, stretches)
     in_time = stretches[0] <= program.latest
     rows, stretches = rows[in_time], stretches[:, in_time]
-    low, high, sums = _sums(program, units, rows)
+    sums = _sums(program, units, rows, bounds)
     known = (sums >= 0).all(axis=0)
     if not known.all():
         rows, stretches = rows[known], stretches[:, known]
@@ -81,7 +92,24 @@ def make_members(program: Program, eligible: Truths) -> tuple[Members, Asked]:
         step_day=segment.step_day,
         step_free=segment.step_free,
     )
+    low, high = np.array(list(bounds.values()), dtype=np.int64).T.copy()
     return members, _asked(program, low, high, any_bits)
+
+
+def _near_others(program: Program, rows: Rows, area: tuple[int, int]) -> Truths:
+    """Which of the rows have others on their floor, or next to it, that they could go with.
+
+    Most have none, and are worth no more looking at: a bundle is of one floor, and then two of them
+    are not too much and all of them enough, or it has a whole floor in it, and what is not whole
+    lies next to that.
+    """
+    segment = program.segment
+    passed = np.zeros(len(rows), dtype=np.bool_)
+    if len(rows):
+        places = _Places(segment.floor, segment.floors.building, segment.floors.level_index)
+        cells = segment.column(_AREA)
+        _mark_near(rows, places, cells, segment.era, program.live, area, passed)
+    return passed
 
 
 def _asked(program: Program, low: Wide, high: Wide, any_bits: Sequence[int]) -> Asked:
@@ -109,9 +137,9 @@ def _asked(program: Program, low: Wide, high: Wide, any_bits: Sequence[int]) -> 
     )
 
 
-def _sums(program: Program, units: Units, rows: Rows) -> tuple[Wide, Wide, Wide]:
-    """Lowest and highest sums, and what each row adds; the area first, then the other columns."""
-    tests, segment = program.tests, program.segment
+def _bounds(program: Program) -> dict[str, tuple[int, int]]:
+    """Lowest and highest sums by what is added up: the area first, then the other columns."""
+    tests = program.tests
     bounds: dict[str, tuple[int, int]] = {_AREA: (0, _MOST)}
     for test in np.flatnonzero(tests.combining == SUM):
         if tests.or_unknown[test]:
@@ -119,16 +147,25 @@ def _sums(program: Program, units: Units, rows: Rows) -> tuple[Wide, Wide, Wide]
         name = BY_WIDTH[_WIDTHS[tests.width[test]]][tests.row[test]]
         low, high = bounds.get(name, (0, _MOST))
         bounds[name] = max(low, int(tests.low[test])), min(high, int(tests.high[test]))
-    cells = [segment.column(name)[rows].astype(np.int64) for name in bounds]
+    if Own.RENT_A_YEAR in program.own:
+        bounds[_RENT] = 0, program.own[Own.RENT_A_YEAR][1].limit
+    return bounds
+
+
+def _sums(
+    program: Program, units: Units, rows: Rows, bounds: Mapping[str, tuple[int, int]]
+) -> Wide:
+    """What each row adds to each of what is bounded."""
+    cells = np.empty((len(bounds), len(rows)), dtype=np.int64)
+    for place, name in enumerate(bounds):
+        if name == _RENT:
+            _rents(rows, units, cells[place])
+        else:
+            cells[place] = program.segment.column(name)[rows]
     if bounds[_AREA] == (0, _MOST) and Own.POWER_LEFT not in program.own:
         # Nobody asks, so that it need not be known.
         np.maximum(cells[0], 0, out=cells[0])
-    if Own.RENT_A_YEAR in program.own:
-        bounds["rent a year"] = 0, program.own[Own.RENT_A_YEAR][1].limit
-        cells.append(np.empty(len(rows), dtype=np.int64))
-        _rents(rows, units, cells[-1])
-    both = np.array(list(bounds.values()), dtype=np.int64).T.copy()
-    return both[0], both[1], np.stack(cells)
+    return cells
 
 
 def _bits_of_any(program: Program) -> tuple[int, ...]:
@@ -195,6 +232,61 @@ def make_grounds(program: Program, members: Members) -> Grounds:
         is_whole=is_whole,
         of_building=of_building,
     )
+
+
+@kernel
+def _mark_near(  # noqa: PLR0917  (a kernel's arguments are arrays)
+    rows: Rows,
+    places: _Places,
+    areas: Cells,
+    era: Middle,
+    live: Truths,
+    area: tuple[int, int],
+    passed: Truths,
+) -> None:
+    """See ``_near_others``; rows of one floor follow each other, and floors from the lowest up."""
+    below, below_from, is_whole_below = -1, 0, False
+    first = 0
+    while first < len(rows):
+        floor = places.floor[rows[first]]
+        behind, total, least, next_least = first, 0, _MOST, _MOST
+        while behind < len(rows) and places.floor[rows[behind]] == floor:
+            # What is not known could be anything.
+            own = max(int(areas[rows[behind]]), 0)
+            total += own
+            if own < least:
+                least, next_least = own, least
+            elif own < next_least:
+                next_least = own
+            behind += 1
+        is_whole = behind - first == _there(rows[first], places.floor, era, live)
+        has_part = behind - first > 1 and area[0] <= total and least <= area[1] - next_least
+        is_next = (
+            below >= 0
+            and places.building[below] == places.building[floor]
+            and places.level[below] + 1 == places.level[floor]
+        )
+        if is_whole or has_part or (is_next and is_whole_below):
+            passed[first:behind] = True
+        if is_next and is_whole:
+            passed[below_from:first] = True
+        below, below_from, is_whole_below = floor, first, is_whole
+        first = behind
+
+
+@step
+def _there(row: int, floors: Large, era: Middle, live: Truths) -> int:
+    """How many rows on the floor of one and of its kind, from it on, and those before it."""
+    floor, count = floors[row], 0
+    place = row
+    while place < len(floors) and floors[place] == floor:
+        count += int(live[era[place]])
+        place += 1
+    place = row - 1
+    while place >= 0 and floors[place] == floor:
+        count += int(live[era[place]])
+        place -= 1
+    return count
 
 
 @kernel
