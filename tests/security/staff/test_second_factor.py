@@ -1,0 +1,152 @@
+"""One-time codes: as the RFC has them, once each, and what stands in for them."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.models.staff import StaffAccount
+from app.security.actors import Role
+from app.security.sealing import SealBrokenError, Sealer
+from app.security.staff import second_factor
+from app.security.staff.second_factor import Factor, matching_step, show_second_factor
+from app.security.staff.sign_in import Gate
+from tests.security.staff.conftest import NOW, PASSWORD, Clock, Open, Person, make_person
+
+#: RFC 6238, appendix B, SHA-1: the last six of eight digits.
+VECTORS = {
+    59: "287082",
+    1111111109: "081804",
+    1111111111: "050471",
+    1234567890: "005924",
+    2000000000: "279037",
+    20000000000: "353130",
+}
+STEP = timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(("seconds", "code"), VECTORS.items())
+def test_codes_are_those_of_the_rfc(session: Session, gate: Gate, seconds: int, code: str) -> None:
+    person = make_person(session, gate)
+    secret = base64.b32encode(b"12345678901234567890").decode()
+    kept = second_factor.sealed(gate.sealer, person.account_id, secret)
+    at = datetime.fromtimestamp(seconds, UTC)
+
+    assert matching_step(gate.sealer, person.account_id, kept, code, at) == seconds // 30
+    wrong = f"{(int(code) + 1) % 10**6:06d}"
+    assert matching_step(gate.sealer, person.account_id, kept, wrong, at) == -1
+
+
+def _show(session: Session, gate: Gate, person: Person, code: str, at: datetime) -> Factor | None:
+    account = session.get_one(StaffAccount, person.account_id)
+    return show_second_factor(session, gate.sealer, account, code, at)
+
+
+def test_a_step_is_good_once_and_none_before_it(session: Session, gate: Gate) -> None:
+    person = make_person(session, gate, Role.MANAGER)
+    now, before = person.code(NOW), person.code(NOW - STEP)
+
+    assert _show(session, gate, person, now, NOW) is Factor.ONE_TIME_CODE
+    assert _show(session, gate, person, now, NOW) is None
+    assert _show(session, gate, person, before, NOW) is None
+    after = person.code(NOW + STEP)
+    assert _show(session, gate, person, after, NOW) is Factor.ONE_TIME_CODE
+
+
+@pytest.mark.parametrize(
+    ("off", "taken"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)]
+)
+def test_a_telephone_may_be_off_by_one_step(
+    session: Session, gate: Gate, off: int, taken: bool
+) -> None:
+    person = make_person(session, gate, Role.MANAGER)
+    shown = _show(session, gate, person, person.code(NOW + off * STEP), NOW)
+    assert (shown is Factor.ONE_TIME_CODE) is taken
+
+
+def test_a_recovery_code_is_good_once_however_typed(session: Session, gate: Gate) -> None:
+    person = make_person(session, gate, Role.MANAGER)
+    first, second, *_ = second_factor.make_recovery_codes(session, person.account_id)
+
+    assert _show(session, gate, person, first.lower(), NOW) is Factor.RECOVERY_CODE
+    assert _show(session, gate, person, first, NOW) is None
+    typed = second.replace("-", " ")
+    assert _show(session, gate, person, typed, NOW) is Factor.RECOVERY_CODE
+    assert second_factor.recovery_codes_left(session, person.account_id) == 8
+    second_factor.make_recovery_codes(session, person.account_id)
+    assert second_factor.recovery_codes_left(session, person.account_id) == 10
+
+
+def test_a_secret_moved_to_another_account_does_not_open(session: Session, gate: Gate) -> None:
+    mine = make_person(session, gate, Role.MANAGER)
+    other = make_person(session, gate, Role.MANAGER)
+    account = session.get_one(StaffAccount, mine.account_id)
+    account.totp_secret = session.get_one(StaffAccount, other.account_id).totp_secret
+
+    with pytest.raises(SealBrokenError):
+        _show(session, gate, mine, other.code(NOW), NOW)
+
+
+def test_a_secret_of_an_old_key_is_sealed_anew_when_it_is_used(
+    session: Session, gate: Gate
+) -> None:
+    person = make_person(session, gate, Role.MANAGER)
+    account = session.get_one(StaffAccount, person.account_id)
+    both = Sealer(lambda: {"00000002": bytes(range(1, 33)), "00000001": bytes(range(32))})
+
+    assert show_second_factor(session, both, account, person.code(NOW), NOW)
+    assert account.totp_secret is not None
+    assert both.is_current(account.totp_secret)
+    with pytest.raises(SealBrokenError):
+        show_second_factor(session, gate.sealer, account, person.code(NOW + STEP), NOW)
+
+
+def test_another_telephone_takes_a_code_of_the_one_before(
+    session: Session, gate: Gate, clock: Clock, open_browser: Open
+) -> None:
+    person = make_person(session, gate, Role.MANAGER)
+    browser = open_browser()
+    assert browser.sign_in(person.email, code=person.code(clock.at)).status_code == 200
+    body = {"password": PASSWORD}
+
+    without = browser.call("POST", "/session/second-factor", json=body)
+    assert without.json()["type"] == "/problems/second-factor-needed"
+    used = {**body, "code": person.code(clock.at)}
+    assert browser.call("POST", "/session/second-factor", json=used).status_code == 401
+    clock.forward(seconds=30)
+    fresh = {**body, "code": person.code(clock.at)}
+    started = browser.call("POST", "/session/second-factor", json=fresh)
+    assert started.status_code == 201
+
+    # Until the new one is confirmed the one before counts.
+    clock.forward(seconds=30)
+    laptop = open_browser()
+    assert laptop.sign_in(person.email, code=person.code(clock.at)).status_code == 200
+    new = Person(session.get_one(StaffAccount, person.account_id), started.json()["secret"])
+    confirmed = browser.call(
+        "POST", "/session/second-factor/confirm", json={"code": new.code(clock.at)}
+    )
+    assert confirmed.status_code == 200, confirmed.text
+    assert laptop.call("GET", "/session").status_code == 401
+    clock.forward(seconds=30)
+    assert laptop.sign_in(person.email, code=person.code(clock.at)).status_code == 401
+    assert laptop.sign_in(person.email, code=new.code(clock.at)).status_code == 200
+
+
+def test_recovery_codes_let_in_and_are_made_anew_with_a_code(
+    session: Session, gate: Gate, clock: Clock, open_browser: Open
+) -> None:
+    person = make_person(session, gate, Role.MANAGER)
+    code, *_ = second_factor.make_recovery_codes(session, person.account_id)
+    session.commit()
+    browser = open_browser()
+
+    assert browser.sign_in(person.email, code=code).status_code == 200
+    assert browser.call("GET", "/session").json()["second_factor"]["recovery_codes_left"] == 9
+    assert open_browser().sign_in(person.email, code=code).status_code == 401
+    wrong = browser.call("POST", "/session/recovery-codes", json={"code": "000000"})
+    assert wrong.status_code == 401
+    made = browser.call("POST", "/session/recovery-codes", json={"code": person.code(clock.at)})
+    assert made.status_code == 201, made.text
+    assert len(made.json()["recovery_codes"]) == 10
