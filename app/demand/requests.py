@@ -213,7 +213,7 @@ def _read(session: Session, actor: Actor, request_id: UUID) -> SpaceRequestOut:
     """What a write answers with: whoever may write it need not be allowed to read others."""
     text = fetch_one(session, _visible(actor).where(SpaceRequest.id == request_id))
     if text is None:
-        raise _no_request()
+        raise no_request()
     return SpaceRequestOut.model_validate_json(text)
 
 
@@ -230,7 +230,7 @@ def _locked(
         .with_for_update()
     ).one_or_none()
     if row is None or (not actor.is_staff and row.company_id != actor.company_id):
-        raise _no_request()
+        raise no_request()
     if version is not None and version != row.version:
         raise RequestChangedError(
             f"version {row.version} is current; read it and try again",
@@ -267,7 +267,8 @@ def _require_unused(session: Session, request_id: UUID, now: datetime) -> None:
         )
 
 
-def _no_request() -> NotFoundError:
+def no_request() -> NotFoundError:
+    """There is none, or it is not the caller's to see: nobody is told which."""
     return NotFoundError(
         "no such space request, or it is not yours to see", detail_zh="没有该空间需求，或无权查看"
     )

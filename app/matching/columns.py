@@ -206,6 +206,11 @@ BY_WIDTH: Mapping[Width, tuple[str, ...]] = {
     for width in Width
 }
 
+#: Of each column the width of its cells, and its row in the matrix of that width.
+AT: Mapping[str, tuple[Width, int]] = {
+    name: (width, place) for width, names in BY_WIDTH.items() for place, name in enumerate(names)
+}
+
 #: Distances of a building from the nearest facility of each type: row order, centimetres.
 FACILITIES: tuple[FacilityType, ...] = tuple(FacilityType)
 #: Grain of distances: centimetres.

@@ -19,7 +19,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from app.matching.columns import BY_WIDTH, COLUMNS, NEVER, Column, Width, rank_of
+from app.matching.columns import AT, BY_WIDTH, COLUMNS, NEVER, Column, Width, rank_of
 
 Small = NDArray[np.int8]
 Middle = NDArray[np.int16]
@@ -176,9 +176,14 @@ class Segment:
 
     def column(self, name: str) -> Cells:
         """One column's cells, shape ``(n_units,)``."""
-        width = COLUMNS[name].width
-        cells: Cells = self.cells[width][BY_WIDTH[width].index(name)]
+        width, place = AT[name]
+        cells: Cells = self.cells[width][place]
         return cells
+
+    def cell(self, name: str, row: int) -> int:
+        """One cell: of a single unit several times as fast as by way of its column."""
+        width, place = AT[name]
+        return int(self.cells[width][place, row])
 
     def rows_of(self, unit_type: str) -> tuple[int, int]:
         """The first row of a kind of space, and the first behind it."""
@@ -188,7 +193,7 @@ class Segment:
 
     def value(self, name: str, row: int) -> object:
         """One value as a person knows it; None where unknown."""
-        return COLUMNS[name].value(int(self.column(name)[row]))
+        return COLUMNS[name].value(self.cell(name, row))
 
     def calendar(self, row: int) -> list[tuple[int, int]]:
         """From which days on how much of a unit is free, until the next; nothing before."""

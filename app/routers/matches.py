@@ -31,12 +31,13 @@ from app.security.actors import NotAllowedError, NotSignedInError
 router = APIRouter(prefix="/api/v1", tags=["matching"])
 
 
-def get_tables(request: Request, rules: RulesDep) -> Tables:
+# What waits for nothing is async: a thread for each would take longer than the work.
+async def get_tables(request: Request, rules: RulesDep) -> Tables:
     """The tables that answers are made with."""
     return Tables(rules, load_fit_out(request.app.state.settings.data_dir))
 
 
-def get_snapshots(request: Request) -> Snapshots:
+async def get_snapshots(request: Request) -> Snapshots:
     """Where answers look at space."""
     snapshots: Snapshots = request.app.state.snapshots
     return snapshots

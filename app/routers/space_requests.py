@@ -28,7 +28,7 @@ from app.security.actors import NotAllowedError, NotSignedInError
 router = APIRouter(prefix="/api/v1/space-requests", tags=["demand"])
 
 
-def get_rules(request: Request) -> Rules:
+async def get_rules(request: Request) -> Rules:
     """The tables that needs are derived from."""
     return load_rules(request.app.state.settings.data_dir)
 

@@ -32,10 +32,9 @@ def plain(value: Any) -> Any:
     {'a': 2, 'b': [0.25, '2027-01-01']}
     """
     match value:
-        case Mapping():
-            made: Any = {str(key): plain(one) for key, one in value.items()}
+        # What there is most of comes first.
         case Enum():
-            made = value.value
+            made: Any = value.value
         case None | bool() | str():
             made = value
         case int() | float() | Decimal():
@@ -44,6 +43,8 @@ def plain(value: Any) -> Any:
             made = value.isoformat()
         case UUID():
             made = str(value)
+        case Mapping():
+            made = {str(key): plain(one) for key, one in value.items()}
         case frozenset() | set():
             made = sorted(plain(one) for one in value)
         case _:

@@ -148,11 +148,13 @@ class _Said:
         relay: Sequence[Relay] | None,
     ) -> None:
         self._session, self._question, self._demand = session, question, question.demand
-        self._snapshot, self._tables = snapshot, tables
+        self._snapshot = snapshot
         self._answer, self._parks, self._relay = answer, parks, relay
         self._shown: Shown = {}
         self._verdicts = words.Verdicts(self._demand.hard)
         self._wishes = words.Verdicts(self._demand.soft)
+        self._works = words.FitOuts(tables.fit_out, self._demand.hard)
+        self._wished_works = words.FitOuts(tables.fit_out, self._demand.soft)
 
     def read(self, places: Iterable[Place]) -> None:
         """Read the names of all units that are shown, those of the matches and these."""
@@ -182,7 +184,7 @@ class _Said:
         segment, growth = program.segment, self._demand.growth
         wishes = judge_wishes(program, candidate)
         missed = [one for one in wishes if not one.fits]
-        works = words.works_for(self._tables.fit_out, segment, candidate, missed, self._demand.soft)
+        _, fit_out = self._wished_works.of(segment, candidate, missed)
         return {
             "rank": rank,
             "kind": candidate.kind,
@@ -198,7 +200,7 @@ class _Said:
             "contributions": [words.contribution(one) for one in added],
             "margins": [self._verdicts.of(one) for one in judge(program, candidate)],
             "wishes": [self._wishes.of(one) for one in wishes],
-            "fit_out": words.fit_out_shown(works),
+            "fit_out": fit_out,
             "relay_outlook": None
             if growth is None
             else words.outlook_shown(outlook_of(segment, candidate, growth, self._parks)),
@@ -208,16 +210,14 @@ class _Said:
         program = self._answer.programs[place.segment]
         candidate = candidate_of(program, place.row)
         broken = [one for one in judge(program, candidate) if not one.fits]
-        works = words.works_for(
-            self._tables.fit_out, program.segment, candidate, broken, self._demand.hard
-        )
+        works, fit_out = self._works.of(program.segment, candidate, broken)
         mends = {one.item.need for one in works.works} >= {one.constraint.key for one in broken}
         return {
             "unit": unit_shown(self._shown, program.segment, place.row, candidate.quantities[0]),
             "first_day": words.day_shown(candidate.first_day),
             "free_until": words.day_shown(candidate.until),
             "reasons": [self._verdicts.of(one) for one in broken],
-            "fit_out": words.fit_out_shown(works) if mends else None,
+            "fit_out": fit_out if mends else None,
         }
 
     def blocker(self, one: Blocker) -> Members:

@@ -10,13 +10,13 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.demand.companies import asset_of, history_of
 from app.demand.needs import NO_NAMES, Need, PlaceNames, from_json, named
 from app.demand.pipeline import StageEntry, current, upcoming
-from app.demand.request_schemas import SpaceRequestOut
-from app.demand.requests import place_names
+from app.demand.requests import no_request, place_names
 from app.demand.rules import Rules
 from app.kernel.terms import Modality, PipelineStage, UnitType
 from app.matching.answers.canonical import plain
@@ -24,10 +24,52 @@ from app.matching.answers.fit_out import FitOutRules
 from app.matching.answers.outlook import growth_of
 from app.matching.rules.compile import compile_demand
 from app.matching.rules.demand import Demand, Growth
-from app.security.actors import Actor, ActorKind
+from app.security.actors import Actor, ActorKind, Role, Scope
 
 #: Version of how answers are put together; raise it when the same findings give other bytes.
 ANSWERS_VERSION = "2026.11-1"
+
+
+#: The request, and for the rest of the transaction that statements keep their plans: they are few,
+#: always the same, and to plan that of the names takes longer than to run it.
+_FILED = """
+SELECT r.version, r.company_id, r.pipeline_asset_id, r.stated, r.needs,
+    set_config('plan_cache_mode', 'force_generic_plan', true) AS plans
+FROM space_requests r WHERE r.id = :id
+    AND (CAST(:company_id AS uuid) IS NULL OR r.company_id = CAST(:company_id AS uuid))"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """What an answer follows from of a request; the members are those of ``SpaceRequest``."""
+
+    id: UUID
+    version: int
+    company_id: UUID
+    pipeline_asset_id: UUID | None
+    stated: Mapping[str, Any]
+    needs: tuple[Need, ...]
+
+
+def filed(session: Session, actor: Actor, request_id: UUID) -> Filed:
+    """A request as it stands; a firm's key sees only its own.
+
+    Raises:
+        NotFoundError: there is none, or it is not the caller's to see.
+    """
+    actor.require_firm_scope_or_staff(Scope.REQUESTS_READ, Role.VIEWER)
+    asked = {"id": request_id, "company_id": None if actor.is_staff else actor.company_id}
+    row = session.execute(text(_FILED), asked).one_or_none()
+    if row is None:
+        raise no_request()
+    return Filed(
+        id=request_id,
+        version=row.version,
+        company_id=row.company_id,
+        pipeline_asset_id=row.pipeline_asset_id,
+        stated=row.stated,
+        needs=tuple(from_json(need) for need in row.needs),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +165,7 @@ def names_for(session: Session, needs: Sequence[Need], rules: Rules) -> PlaceNam
     return place_names(session)
 
 
-def growth_for(
-    session: Session, request: SpaceRequestOut, rules: Rules, today: date
-) -> Growth | None:
+def growth_for(session: Session, request: Filed, rules: Rules, today: date) -> Growth | None:
     """What comes next for a request, as its product's pipeline says; None without a pipeline."""
     if request.pipeline_asset_id is None:
         return None

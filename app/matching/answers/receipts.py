@@ -89,11 +89,17 @@ def _sealed(members: Mapping[str, Any], answer: bytes) -> str:
     return hashlib.sha256(canonical(members) + b"\n" + answer).hexdigest()
 
 
-def keep(session: Session, receipt: Receipt) -> None:
-    """Write a receipt down; in the transaction of whoever calls."""
+#: Made once, and past the mapper, which would take as long as the database does.
+_KEPT = insert(MatchReceipt)
+
+
+def keep(session: Session, receipt: Receipt) -> str:
+    """Write a receipt down, in the transaction of whoever calls; returns its hash, hexadecimal."""
+    sha256 = receipt.sha256
     # Of the members as they are: asdict would copy the answer's parts over and over.
     values = {name: getattr(receipt, name) for name in Receipt.__slots__}
-    session.execute(insert(MatchReceipt), {**values, "sha256": bytes.fromhex(receipt.sha256)})
+    session.connection().execute(_KEPT, {**values, "sha256": bytes.fromhex(sha256)})
+    return sha256
 
 
 def read(session: Session, actor: Actor, receipt_id: UUID) -> Receipt:

@@ -13,8 +13,6 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from app.database.session import transaction
-from app.demand.needs import from_json
-from app.demand.requests import get_request
 from app.inventory.known import require_past
 from app.kernel.clock import civil_day
 from app.kernel.errors import Fault, InvalidInputError
@@ -28,6 +26,7 @@ from app.matching.answers.question import (
     Tables,
     asked_from,
     demand_of,
+    filed,
     growth_for,
     names_for,
 )
@@ -76,10 +75,10 @@ def find_matches(
     """
     require_past(body.as_of, now, "/as_of")
     _require_relaxable(body)
-    request = get_request(session, actor, request_id)
+    request = filed(session, actor, request_id)
     day = civil_day(body.as_of or now)
     asked = Asked(
-        needs=tuple(from_json(need.model_dump()) for need in request.needs),
+        needs=request.needs,
         day=day,
         weights=weights_asked(session, body.weights, body.policy, body.as_of),
         growth=growth_for(session, request, tables.needs, day),
@@ -111,9 +110,9 @@ def find_matches(
         created_at=now,
     )
     with transaction(session):
-        receipts.keep(session, receipt)
+        sha256 = receipts.keep(session, receipt)
     age_ms = None if body.as_of is not None else round((snapshots.age_seconds() or 0) * 1000)
-    return Answered(_sent(receipt, age_ms), receipt)
+    return Answered(_sent(receipt, sha256, age_ms), receipt)
 
 
 def _require_relaxable(body: MatchIn) -> None:
@@ -172,10 +171,10 @@ def _snapshot(session: Session, body: MatchIn, snapshots: Snapshots) -> Snapshot
     return snapshots.current(session)
 
 
-def _sent(receipt: Receipt, age_ms: int | None) -> bytes:
+def _sent(receipt: Receipt, sha256: str, age_ms: int | None) -> bytes:
     """The answer with what is not kept in it: its receipt, and how old the snapshot was."""
     more = {
-        "receipt": {"id": str(receipt.id), "sha256": receipt.sha256},
+        "receipt": {"id": str(receipt.id), "sha256": sha256},
         "snapshot_age_ms": age_ms,
     }
     return canonical(more)[:-1] + b"," + receipt.answer[1:]

@@ -12,9 +12,9 @@ from app.matching.answers.canonical import Members, number, plain
 from app.matching.answers.fit_out import Band, FitOut, FitOutRules, Lack, fit_out
 from app.matching.answers.outlook import Outlook
 from app.matching.columns import COLUMNS, MONEY_GRAIN, NEVER, QUANTITY_GRAIN, Width
+from app.matching.engine.alone import FULL
 from app.matching.engine.candidates import Candidate
 from app.matching.engine.judge import Finding, rent_of_year, total_cell
-from app.matching.engine.measures import FULL
 from app.matching.engine.parts import BY_PLACE
 from app.matching.engine.scoring import SCALE, Contribution
 from app.matching.rules.demand import Demand
@@ -108,26 +108,41 @@ def _total(segment: Segment, column: str, candidate: Candidate) -> float | None:
     return None if cell == Width.LARGE.unknown else cell / COLUMNS[column].grain
 
 
-def works_for(
-    rules: FitOutRules,
-    segment: Segment,
-    candidate: Candidate,
-    missed: Sequence[Finding],
-    needs: Mapping[str, Any],
-) -> FitOut:
-    """What would have to be built: out of the shell, and for what the space does not meet.
+class FitOuts:
+    """What would have to be built, for the offers of one question: those alike are made once.
 
     Args:
         rules: what is built how.
-        segment: of the candidate.
-        candidate: the space; of several units the least finished says what state it is in.
-        missed: rules that it does not meet.
-        needs: of these rules.
+        needs: what is asked for, of the rules that are not met.
     """
-    states = [int(segment.column("physical_state")[row]) for row in candidate.rows]
-    lacks = [Lack(one.constraint.key, needs[one.constraint.key], one.have) for one in missed]
-    area = _total(segment, "leasable_area_m2", candidate) or 0.0
-    return fit_out(rules, COLUMNS["physical_state"].value(min(states)), lacks, area)
+
+    def __init__(self, rules: FitOutRules, needs: Mapping[str, Any]) -> None:
+        self._rules, self._needs = rules, needs
+        self._made: dict[tuple[Any, ...], tuple[FitOut, Members]] = {}
+
+    def of(
+        self, segment: Segment, candidate: Candidate, missed: Sequence[Finding]
+    ) -> tuple[FitOut, Members]:
+        """Out of the shell, and for what the space does not meet; found, and as it is answered.
+
+        Args:
+            segment: of the candidate.
+            candidate: the space; of several units the least finished says what state it is in.
+            missed: rules that it does not meet.
+        """
+        states = segment.column("physical_state")
+        state = COLUMNS["physical_state"].value(min(int(states[row]) for row in candidate.rows))
+        area = _total(segment, "leasable_area_m2", candidate) or 0.0
+        known = state, area, *((one.constraint.key, one.have) for one in missed)
+        made = self._made.get(known)
+        if made is None:
+            lacks = [
+                Lack(one.constraint.key, self._needs[one.constraint.key], one.have)
+                for one in missed
+            ]
+            found = fit_out(self._rules, state, lacks, area)
+            made = self._made[known] = found, fit_out_shown(found)
+        return made
 
 
 def fit_out_shown(found: FitOut) -> Members:

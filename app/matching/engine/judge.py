@@ -6,15 +6,13 @@ or on a part of one, is its ``combining``: every unit, the sum, or any one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from app.matching.columns import (
-    BY_WIDTH,
     COLUMNS,
     MONEY_GRAIN,
     NEVER,
@@ -32,12 +30,9 @@ from app.matching.segment import Segment
 _PLACE = rank_of("capacity_measure", "place")
 _UNKNOWN = Width.LARGE.unknown
 _SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
-#: Where each column's cells are; asked for thousands of times an answer.
-_AT = {name: (width, place) for width in Width for place, name in enumerate(BY_WIDTH[width])}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One rule on one candidate.
 
     Attributes:
@@ -89,12 +84,12 @@ def is_absent(program: Program, row: int) -> bool:
 
 def candidate_of(program: Program, row: int) -> Candidate:
     """What a unit offers by itself."""
-    capacity = _cell(program.segment, "capacity", row)
+    capacity = program.segment.cell("capacity", row)
     quantity = _quantity_of(program, row)
     first_day, until = stretch_of(program, (row,), (quantity,))
     kind = CandidateKind.UNIT
     if quantity < capacity:
-        by_place = _cell(program.segment, "capacity_measure", row) == _PLACE
+        by_place = program.segment.cell("capacity_measure", row) == _PLACE
         kind = CandidateKind.PLACES if by_place else CandidateKind.PART
     return Candidate(kind, (row,), (quantity,), first_day, until)
 
@@ -167,7 +162,7 @@ def _within(
     segment: Segment, tests: Sequence[Interval], combining: Combining, candidate: Candidate
 ) -> bool:
     def by_unit(test: Interval, row: int) -> bool:
-        return _lies_within(test, _cell(segment, test.column, row))
+        return _lies_within(test, segment.cell(test.column, row))
 
     if combining is Combining.ANY:
         return any(all(by_unit(one, row) for one in tests) for row in candidate.rows)
@@ -198,7 +193,7 @@ def total_cell(segment: Segment, column: str, candidate: Candidate) -> int:
 
 def _taken(segment: Segment, column: str, row: int, quantity: int) -> int:
     """What is taken of a column with so much of a unit, half of a grain rounded up."""
-    cell, capacity = _cell(segment, column, row), _cell(segment, "capacity", row)
+    cell, capacity = segment.cell(column, row), segment.cell("capacity", row)
     if column == "capacity":
         return quantity
     if cell == COLUMNS[column].width.unknown or quantity == capacity:
@@ -212,7 +207,7 @@ def _own_holds(program: Program, form: Special, candidate: Candidate) -> bool:
             return candidate.first_day <= program.latest
         case Own.WHOLE_FLOOR | Own.WHOLE_BUILDING:
             return _crowd(program, form, candidate) == len(candidate.rows) and all(
-                quantity == _cell(program.segment, "capacity", row)
+                quantity == program.segment.cell("capacity", row)
                 for row, quantity in zip(candidate.rows, candidate.quantities, strict=True)
             )
         case Own.RENT_A_YEAR:
@@ -241,10 +236,10 @@ def rent_of_year(segment: Segment, candidate: Candidate) -> int | None:
     """The rent of a year, 分; None where that of a unit is not known."""
     total = 0
     for row, quantity in zip(candidate.rows, candidate.quantities, strict=True):
-        capacity = _cell(segment, "capacity", row)
-        by_place = _cell(segment, "rent_cny_per_place_month", row)
+        capacity = segment.cell("capacity", row)
+        by_place = segment.cell("rent_cny_per_place_month", row)
         by_m2, area = (
-            _cell(segment, name, row) for name in ("rent_cny_per_m2_day", "leasable_area_m2")
+            segment.cell(name, row) for name in ("rent_cny_per_m2_day", "leasable_area_m2")
         )
         if by_place != _UNKNOWN:
             total += _half_up(by_place * quantity * 12, 100)
@@ -365,11 +360,6 @@ def _buildings(program: Program, candidate: Candidate) -> list[int]:
     return sorted({program.segment.building_of(row) for row in candidate.rows})
 
 
-def _cell(segment: Segment, column: str, row: int) -> int:
-    width, place = _AT[column]
-    return int(segment.cells[width][place, row])
-
-
 def _half_up(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
@@ -383,8 +373,8 @@ def _term_end(program: Program, first_day: int) -> int:
 def _quantity_of(program: Program, row: int) -> int:
     """How much of a unit is offered: see ``parts``."""
     segment, want = program.segment, program.wanted
-    capacity, least = (_cell(segment, name, row) for name in ("capacity", "min_part"))
-    by_place = _cell(segment, "capacity_measure", row) == _PLACE
+    capacity, least = (segment.cell(name, row) for name in ("capacity", "min_part"))
+    by_place = segment.cell("capacity_measure", row) == _PLACE
     asked = want.places if by_place else want.aim
     if least == _UNKNOWN or not asked:
         return capacity
@@ -400,8 +390,8 @@ def _quantity_of(program: Program, row: int) -> int:
 
 def _may_leave(segment: Segment, row: int, rest: int) -> bool:
     """Whether so much may stay free beyond what is taken."""
-    least = _cell(segment, "min_part", row)
-    keeps = least != _UNKNOWN and _cell(segment, "keeps_lettable_remainder", row) == 1
+    least = segment.cell("min_part", row)
+    keeps = least != _UNKNOWN and segment.cell("keeps_lettable_remainder", row) == 1
     return rest == 0 or (rest > 0 and (not keeps or rest >= least))
 
 

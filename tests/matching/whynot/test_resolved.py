@@ -9,12 +9,11 @@ import pytest
 
 from app.matching.engine.kernel import asked_of, units_of
 from app.matching.engine.masks import violations
-from app.matching.engine.program import ABSENT
 from app.matching.engine.whynot import amounts, relaxations
 from app.matching.engine.whynot.amounts import Amounts, find_amounts, smallest
 from app.matching.engine.whynot.histogram import Histogram
 from app.matching.engine.whynot.relaxations import find_relaxations
-from app.matching.engine.whynot.rows import masks_of, rows_within
+from app.matching.engine.whynot.rows import count_fitting, rows_opened, rows_within
 from app.matching.rules.demand import Demand
 from app.matching.segment import Segment
 from tests.matching.whynot.worlds import (
@@ -103,13 +102,25 @@ def test_more_units_need_no_smaller_amounts(refusals: Histogram) -> None:
         assert 1 <= opened[0] <= opened[1] <= opened[2] == one.opens
 
 
-def test_rows_judged_again_break_what_all_rows_break(refusals: Histogram) -> None:
+def test_as_many_rows_fit_again_as_of_all_rows(refusals: Histogram) -> None:
+    rng = np.random.default_rng(0)
     for program, masks in zip(refusals.programs, refusals.rows, strict=True):
-        rows = np.arange(len(masks))
-        again = masks_of(rows, units_of(program.segment), asked_of(program))
-        here = masks & np.uint64(ABSENT) == 0
-        assert (again[here] == violations(program)[here]).all()
-        assert (again & np.uint64(ABSENT) == masks & np.uint64(ABSENT)).all()
+        units, asked = units_of(program.segment), asked_of(program)
+        again = violations(program)
+        for waived in rng.integers(0, 1 << len(program.active), size=40, dtype=np.uint64):
+            # Nearly all bits waived, so that there are rows to be counted.
+            waived |= np.uint64(int(rng.integers(0, 1 << len(program.active))))  # noqa: PLW2901
+            rows = np.flatnonzero(rng.random(len(masks)) < 0.5)
+            expected = np.count_nonzero(again[rows] & ~waived == 0)
+            assert count_fitting(rows, waived, units, asked) == expected
+
+
+def test_rows_that_a_set_opens_are_found_among_those_of_the_kind(refusals: Histogram) -> None:
+    for program, masks in zip(refusals.programs, refusals.rows, strict=True):
+        for bit in range(len(program.active)):
+            for waived in (1 << bit, (1 << len(program.active)) - 1 - (1 << bit)):
+                expected = np.flatnonzero((masks != 0) & (masks & ~np.uint64(waived) == 0))
+                assert rows_opened(program, masks, waived).tolist() == expected.tolist()
 
 
 def test_smallest_takes_the_first_by_every_key() -> None:
@@ -148,7 +159,7 @@ def wrong_claims(worlds: Sequence[tuple[Sequence[Segment], Demand]]) -> int:
 
 
 def test_amounts_that_are_not_solved_again_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amounts, "masks_of", lambda rows, _units, _asked: rows.astype("u8") * 0)
+    monkeypatch.setattr(amounts, "count_fitting", lambda rows, _waived, _units, _asked: len(rows))
     assert wrong_claims(rooms()) > 0
 
 

@@ -56,8 +56,8 @@ def test_those_that_wait_are_those_of_the_reference() -> None:
 def test_units_that_break_more_than_the_days_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         waiting,
-        "rows_within",
-        lambda masks, days: np.flatnonzero(masks & (days | np.uint64(ABSENT)) == days),
+        "rows_opened",
+        lambda _program, masks, days: np.flatnonzero(masks & np.uint64(days | ABSENT) == days),
     )
     assert wrong_waits() > 0
 

@@ -19,7 +19,7 @@ from app.matching.engine.kernel import asked_of, units_of
 from app.matching.engine.program import Program, make_program
 from app.matching.engine.whynot.histogram import Histogram, Place, bits_of
 from app.matching.engine.whynot.relaxations import Relaxation
-from app.matching.engine.whynot.rows import masks_of, offers_of, rows_that_may, rows_within
+from app.matching.engine.whynot.rows import count_fitting, offers_of, rows_opened, rows_that_may
 from app.matching.engine.whynot.shortfall import buildings_of, shortfalls
 from app.matching.forms import Form, Ground
 from app.matching.rules.constraint import Constraint
@@ -106,7 +106,7 @@ def _nearest(histogram: Histogram, waived: int, count: int) -> list[_Near]:
 
 def _nearest_of(histogram: Histogram, at: int, waived: int, count: int) -> list[_Near]:
     program, masks = histogram.programs[at], histogram.rows[at]
-    rows = rows_within(masks, np.uint64(waived))
+    rows = rows_opened(program, masks, waived)
     offers = offers_of(rows, units_of(program.segment), asked_of(program))
     bits = list(bits_of(waived))
     missing = np.zeros((len(bits), len(rows)))
@@ -193,18 +193,17 @@ def _applied(histogram: Histogram, relaxation: Relaxation, changes: Sequence[Cha
     waived = frozenset(one.constraint.key for one in changes if one.give is None)
     demand = _given_way(histogram.programs[0].demand, given)
     not_applied = sum(1 << bit for bit, one in enumerate(histogram.active) if one.key in waived)
-    fits = 0
+    resized = bool(given.keys() & _SIZES)
+    # What fits as it is fits then too, unless other parts are offered.
+    fits = 0 if resized else histogram.feasible
     for program, masks in zip(histogram.programs, histogram.rows, strict=True):
-        units, asked = units_of(program.segment), asked_of(program)
-        may = np.uint64(relaxation.mask)
-        if given.keys() & _SIZES:
-            rows = rows_that_may(masks, may, units, asked)
+        units = units_of(program.segment)
+        if resized:
+            rows = rows_that_may(masks, np.uint64(relaxation.mask), units, asked_of(program))
         else:
-            rows = rows_within(masks, may)
-            fits += int(np.count_nonzero(masks == 0))
+            rows = rows_opened(program, masks, relaxation.mask)
         again = asked_of(_again(program, demand, given, rows))
-        broken = masks_of(rows, units, again) & ~np.uint64(not_applied)
-        fits += int(np.count_nonzero(broken == 0))
+        fits += count_fitting(rows, np.uint64(not_applied), units, again)
     return Amounts(tuple(changes), fits - histogram.feasible, demand, waived)
 
 

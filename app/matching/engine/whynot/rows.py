@@ -18,11 +18,9 @@ from app.matching.engine.kernel import (
     sums_refused,
     terms_refused,
 )
-from app.matching.engine.program import ABSENT
+from app.matching.engine.program import Program
 from app.matching.engine.whynot.histogram import Masks
 from app.matching.segment import Rows, Wide
-
-_ABSENT = np.uint64(ABSENT)
 
 
 class Offers(NamedTuple):
@@ -39,6 +37,16 @@ class Offers(NamedTuple):
     quantity: Wide
     first_day: Wide
     rent: Wide
+
+
+def rows_opened(program: Program, masks: Masks, waived: int) -> Rows:
+    """Rows that break something, and nothing but what is waived; ascending."""
+    kind = program.bit("unit_type")
+    if kind is None or waived >> kind & 1:
+        return rows_within(masks, np.uint64(waived))
+    # All other rows are of another kind.
+    first, behind = program.kind_rows
+    return first + rows_within(masks[first:behind], np.uint64(waived))
 
 
 @njit(cache=True, nogil=True)
@@ -99,25 +107,35 @@ def offers_of(rows: Rows, units: Units, asked: Asked) -> Offers:
 
 
 @njit(cache=True, nogil=True)
-def masks_of(rows: Rows, units: Units, asked: Asked) -> Masks:
-    """What some units break, as ``masks.violations`` says it of all."""
-    by_offer = redone(asked)
-    masks = np.empty(len(rows), dtype=np.uint64)
-    for place in range(len(rows)):
-        row = rows[place]
-        mask = asked.ground[units.floor_building[units.floor[row]]]
+def count_fitting(rows: Rows, waived: np.uint64, units: Units, asked: Asked) -> int:
+    """How many of some units break nothing but what is waived, each with its own offer."""
+    count = 0
+    # What is judged by the offer is dear, and left for those that pass the rest.
+    alone = ~(waived | redone(asked))
+    for row in rows:
         if not asked.live[units.era[row]]:
-            mask |= _ABSENT
-        for test in range(len(asked.tests.bit)):
-            if _fails(row, test, units, asked.tests):
-                mask |= asked.tests.mark[test]
+            continue
+        if asked.ground[units.floor_building[units.floor[row]]] & alone != 0:
+            continue
+        if _fails_any(row, alone, units, asked.tests):
+            continue
         quantity = offered(row, units, asked.want)
+        broken = sums_refused(row, quantity, units, asked.sums)
+        broken |= terms_refused(row, quantity, units, asked)
+        if broken & ~waived != 0:
+            continue
         first_day, _ = free_from(row, quantity, units, asked)
-        mask &= ~by_offer
-        mask |= sums_refused(row, quantity, units, asked.sums)
-        mask |= terms_refused(row, quantity, units, asked)
-        masks[place] = mask | days_refused(row, quantity, first_day, units, asked)
-    return masks
+        count += days_refused(row, quantity, first_day, units, asked) & ~waived == 0
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _fails_any(row: int, bits: np.uint64, units: Units, tests: Checks) -> bool:
+    """Whether all of a unit fails one of the interval tests of some bits."""
+    for test in range(len(tests.bit)):
+        if tests.mark[test] & bits != 0 and _fails(row, test, units, tests):
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)

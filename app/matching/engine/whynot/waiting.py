@@ -11,7 +11,7 @@ from app.matching.engine.kernel import asked_of, units_of
 from app.matching.engine.program import FIRST_ORDINAL, Program
 from app.matching.engine.whynot.amounts import smallest
 from app.matching.engine.whynot.histogram import Histogram, Place
-from app.matching.engine.whynot.rows import Offers, offers_of, rows_within
+from app.matching.engine.whynot.rows import Offers, offers_of, rows_opened
 
 #: Units that are named.
 NAMED = 20
@@ -68,11 +68,11 @@ def window_of(program: Program) -> tuple[int, int]:
 def find_waiting(histogram: Histogram, named: int = NAMED) -> Waiting:
     """The units that break availability and nothing else."""
     bit = histogram.programs[0].bit("availability")
-    waived = np.uint64(0 if bit is None else 1 << bit)
+    waived = 0 if bit is None else 1 << bit
     days: Counter[int] = Counter()
     found: list[Waiter] = []
     for at, (program, masks) in enumerate(zip(histogram.programs, histogram.rows, strict=True)):
-        rows = rows_within(masks, waived)
+        rows = rows_opened(program, masks, waived)
         offers = offers_of(rows, units_of(program.segment), asked_of(program))
         distinct, counts = np.unique(offers.first_day, return_counts=True)
         days.update(dict(zip(distinct.tolist(), counts.tolist(), strict=True)))
