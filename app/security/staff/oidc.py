@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 from httpx2 import HTTPError
@@ -27,6 +28,8 @@ from app.security.actors import Role
 from app.security.sealing import SealBrokenError, Sealer
 from app.security.staff.errors import IdentityProviderError, SignInRefusedError
 from app.settings import Settings
+
+logger = structlog.get_logger(__name__)
 
 #: How long somebody may take to sign in at the provider.
 TRIP_MAX = timedelta(minutes=10)
@@ -185,7 +188,7 @@ class Provider:
             except OAuthError as error:
                 raise _refused("the identity provider does not know its own answer") from error
             except (HTTPError, ValueError) as error:
-                raise _unavailable() from error
+                raise _unavailable(error) from error
         return self._identity(self._claims(tokens.get("id_token"), trip["nonce"], now))
 
     def _trip(self, cookie: str | None, now: datetime) -> dict[str, Any]:
@@ -265,24 +268,32 @@ class Provider:
 
     def _ask(self, now: datetime) -> _Known:
         issuer = self.config.issuer
-        where = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
         try:
             with self._client() as client:
-                metadata = client.get(where, withhold_token=True).raise_for_status().json()
-                if metadata["issuer"] != issuer:
-                    raise IdentityProviderError(
-                        "the identity provider calls itself by another name than the settings do",
-                        detail_zh="身份认证服务的 issuer 与设置不一致",
-                    )
+                metadata = _document(
+                    client, f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+                )
+                _require_same_name(metadata.get("issuer"), issuer)
                 for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                    _require_safe(metadata[name])
-                keys = client.get(metadata["jwks_uri"], withhold_token=True).raise_for_status()
-                return _Known(metadata, KeySet.import_key_set(keys.json()), now)
-        except (
-            *(HTTPError, JoseError, OidcSettingsError),
-            *(ValueError, KeyError, TypeError),
-        ) as error:
-            raise _unavailable() from error
+                    _require_safe(str(metadata.get(name)))
+                keys = _document(client, metadata["jwks_uri"])
+                known = KeySet.import_key_set({"keys": keys["keys"]})
+        except (HTTPError, JoseError, OidcSettingsError, ValueError, KeyError) as error:
+            raise _unavailable(error) from error
+        return _Known(metadata, known, now)
+
+
+def _require_same_name(said: object, agreed: str) -> None:
+    if said != agreed:
+        raise OidcSettingsError(f"it calls itself {said}, and the settings {agreed}")
+
+
+def _document(client: Any, url: str) -> dict[str, Any]:
+    """A JSON object that the provider publishes."""
+    found = client.request("GET", url, withhold_token=True).raise_for_status().json()
+    if not isinstance(found, dict):
+        raise ValueError(f"{url} is no JSON object")  # noqa: TRY004 - as if it were no JSON
+    return found
 
 
 def _group(name: str, place: Mapping[str, str | list[str]]) -> GroupPlace:
@@ -308,7 +319,8 @@ def _refused(detail: str) -> SignInRefusedError:
     return SignInRefusedError(detail, detail_zh="身份认证服务的登录未成功，请重新登录")
 
 
-def _unavailable() -> IdentityProviderError:
+def _unavailable(why: Exception) -> IdentityProviderError:
+    logger.warning("identity provider unavailable", error=repr(why))
     return IdentityProviderError(
         "the identity provider does not answer as it should; try again",
         detail_zh="身份认证服务未正常响应，请稍后重试",
