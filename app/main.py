@@ -15,6 +15,7 @@ from app.demand.rules import load_rules
 from app.kernel.clock import Clock, SystemClock
 from app.matching.snapshots.source import Followed
 from app.routers import (
+    applications,
     approvals,
     audit,
     buildings,
@@ -25,11 +26,13 @@ from app.routers import (
     free_space,
     health,
     holds,
+    keys,
     kpis,
     lease_money,
     leases,
     match_rules,
     matches,
+    oauth,
     parcels,
     parks,
     problems,
@@ -94,6 +97,9 @@ ROUTERS = (
     staff.router,
     matches.router,
     match_rules.router,
+    applications.router,
+    keys.router,
+    oauth.router,
 )
 
 
@@ -136,6 +142,7 @@ def create_app(
     app.state.public_sessions = session_factory(public_engine or engine)
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
+    app.state.issuer = settings.public_url or "http://127.0.0.1:8000"
     app.state.sealer = Sealer.of(settings)
     app.state.gate = Gate(Passwords(), app.state.sealer, StaffPolicy.of(settings))
     provider = OidcConfig.of(settings)

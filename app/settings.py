@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     lock_timeout_ms: int = Field(
         default=5_000, ge=100, description="longest wait for a lock, milliseconds"
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#]+$",
+        description="where callers reach this service, as tokens name it; unset: where it listens",
+    )
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="largest request body")
     session_idle_minutes: int = Field(
         default=120, ge=30, le=480, description="a session unused for so long ends, minutes"

@@ -49,9 +49,6 @@ class Credential(Base):
     )
     previous_until: Mapped[datetime | None] = mapped_column(comment="when that one ends")
     rotated_at: Mapped[datetime | None]
-    expiry_told_at: Mapped[datetime | None] = mapped_column(
-        comment="when the firm was told that the key will expire"
-    )
     issued_by: Mapped[str | None] = mapped_column(comment="who asked for it")
 
     __table_args__ = (

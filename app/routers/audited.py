@@ -148,6 +148,29 @@ AUDITED: Mapping[str, Audited | NotAudited] = {
     "reopen_request": Audited(Action.REQUEST_REOPENED, "space_request", _house),
     "approve_approval": Audited(Action.APPROVAL_APPROVED, "approval", _own, shows=_APPROVAL),
     "refuse_approval": Audited(Action.APPROVAL_REFUSED, "approval", _own, shows=_APPROVAL),
+    "issue_key": Audited(
+        Action.CREDENTIAL_ISSUED, "key", _house, shows=("client_id", "scopes", "expires_at")
+    ),
+    "rotate_key": Audited(
+        Action.KEY_ROTATED, "key", _house, shows=("client_id", "previous_until", "expires_at")
+    ),
+    "revoke_key": Audited(Action.CREDENTIAL_REVOKED, "key", _house, shows=("client_id",)),
+    "approve_application": Audited(
+        Action.APPLICATION_APPROVED,
+        "application",
+        _house,
+        subject="application_id",
+        shows=("linked", "scopes", "expires_at"),
+    ),
+    "refuse_application": Audited(Action.APPLICATION_REFUSED, "application", _house),
+    "invite_company": Audited(
+        Action.INVITATION_MADE, "invitation", _house, shows=("scopes", "expires_at")
+    ),
+    "revoke_invitation": Audited(Action.INVITATION_REVOKED, "invitation", _house),
+    "accept_invitation": NotAudited("nobody is signed in; the room records who was let in"),
+    "reveal_applicant": NotAudited("the room records it; a kept answer would keep the address"),
+    "apply": NotAudited("nobody is signed in; the application is its own record"),
+    "grant_access_token": NotAudited("lives minutes; the key notes that it was used"),
     "match": NotAudited("every answer is kept as a receipt, which says who asked"),
     "replay_match_receipt": NotAudited("writes nothing"),
     "check_offer": NotAudited("writes nothing"),

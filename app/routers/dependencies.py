@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -18,6 +19,7 @@ from app.routers.audited import Call, note
 from app.security import credentials
 from app.security.actors import Actor, NotSignedInError
 from app.security.idempotency import Answer, Attempt, run_once
+from app.security.oauth import tokens
 from app.security.rows import bind, system
 from app.security.staff import sessions
 from app.security.staff.errors import CrossSiteError, SecondFactorNotSetUpError
@@ -30,7 +32,7 @@ SPACE_VERSION = "X-Space-Version"
 
 bearer_scheme = HTTPBearer(
     auto_error=False,
-    description="a firm's API key (`sr_live_…`) or a staff token (`sr_staff_…`)",
+    description="a firm's API key (`sr_live_…`), an access token, or a staff token (`sr_staff_…`)",
 )
 
 
@@ -117,6 +119,13 @@ class Caller:
     signed_in: SignedIn | None = None
 
 
+def shown_actor(request: Request, session: Session, text: str | None, now: datetime) -> Actor:
+    """Who shows this key or access token; the public where none is shown."""
+    if text is not None and tokens.looks_like_token(text):
+        return tokens.actor_of(session, text, now, issuer=request.app.state.issuer)
+    return credentials.authenticate(session, text, now)
+
+
 def get_caller(
     request: Request,
     session: SessionDep,
@@ -137,7 +146,7 @@ def get_caller(
         caller = Caller(signed_in.actor, signed_in)
     else:
         text = bearer.credentials if bearer else None
-        caller = Caller(credentials.authenticate(session, text, clock.now()))
+        caller = Caller(shown_actor(request, session, text, clock.now()))
     bind(session, caller.actor)
     return caller
 

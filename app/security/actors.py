@@ -5,6 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from app.kernel.errors import Kind, NotFoundError, SpaceRelayError
+from app.kernel.terms import Term
 
 
 class ActorKind(StrEnum):
@@ -31,14 +32,34 @@ class Role(StrEnum):
 _RANK = {Role.VIEWER: 0, Role.AGENT: 1, Role.MANAGER: 2, Role.ADMIN: 3}
 
 
-class Scope(StrEnum):
+class Scope(Term):
     """What a firm's key may do."""
 
-    REQUESTS_READ = "requests:read"
-    REQUESTS_WRITE = "requests:write"
-    HOLDS_WRITE = "holds:write"
-    KEYS_WRITE = "keys:write"
-    WEBHOOKS_WRITE = "webhooks:write"
+    REQUESTS_READ = (
+        "requests:read",
+        "查看本企业的资料、需求、匹配、锁定与租约",
+        "read the firm's own data, requests, matches, holds and leases",
+    )
+    REQUESTS_WRITE = (
+        "requests:write",
+        "提交和修改管线与空间需求",
+        "write pipeline assets and space requests",
+    )
+    HOLDS_WRITE = (
+        "holds:write",
+        "锁定、延长、释放房源，参加排队",
+        "hold units, extend and release holds, join lines",
+    )
+    KEYS_WRITE = (
+        "keys:write",
+        "签发、轮换、吊销本企业的密钥，开通沙盒",
+        "issue, rotate and revoke the firm's keys, and ask for the sandbox's",
+    )
+    WEBHOOKS_WRITE = (
+        "webhooks:write",
+        "管理本企业的 webhook 地址",
+        "manage the firm's webhook endpoints",
+    )
 
 
 class NotSignedInError(SpaceRelayError):

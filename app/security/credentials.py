@@ -104,7 +104,6 @@ def rotate(
     credential.previous_until = min(now + overlap, credential.expires_at or now + overlap)
     credential.secret_sha256 = _sha256(text)
     credential.rotated_at, credential.expires_at = now, expires_at
-    credential.expiry_told_at = None
     session.flush()
     return text
 
@@ -126,7 +125,7 @@ def authenticate(session: Session, bearer: str | None, now: datetime) -> Actor:
 def find_valid(session: Session, text: str, now: datetime) -> Credential | None:
     """The credential that has this text now; None: it is no valid credential's."""
     parts = text.split("_", _PARTS - 1)
-    if len(parts) != _PARTS or not text.isascii():
+    if len(parts) != _PARTS or not text.isascii() or not parts[2].isalnum():
         return None
     credential = session.scalar(select(Credential).where(Credential.key_id == parts[2]))
     # Compare even when the key is unknown, so that the time taken tells nothing.

@@ -1,4 +1,4 @@
-"""Applications, invitations, keys that rotate and tell of their end, and keys that sign tokens.
+"""Applications, invitations, keys that rotate, and keys that sign tokens.
 
 Locks credentials while its few rows are given a prefix, companies for an instant, for their keys,
 and nothing else but the tables it makes.
@@ -36,11 +36,6 @@ def _added() -> tuple[sa.Column[Any], ...]:
         ),
         sa.Column("previous_until", sa.DateTime(timezone=True), comment="when that one ends"),
         sa.Column("rotated_at", sa.DateTime(timezone=True)),
-        sa.Column(
-            "expiry_told_at",
-            sa.DateTime(timezone=True),
-            comment="when the firm was told that the key will expire",
-        ),
         sa.Column("issued_by", sa.Text(), comment="who asked for it"),
     )
 
