@@ -85,7 +85,7 @@ def tell(engine: Engine) -> dict[str, Any]:
         make.make_claim(session, known, date(2027, 2, 1), date(2027, 3, 1), live=FIRST_HOUR)
         session.commit()
 
-    app = create_app(engine, Settings(log_level="ERROR"), StoppedClock())
+    app = create_app(engine, Settings(log_level="ERROR", two_person_rule=False), StoppedClock())
     with TestClient(app, headers=staff) as client:
         story = Story(client, company)
         return {

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Text, Uuid, func, literal, select
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.security.actors import Actor
@@ -14,6 +14,10 @@ from app.security.audit.actions import Action
 
 #: What acts without a person or a firm: jobs and the command line.
 SYSTEM = "system"
+_APPEND = text(
+    "SELECT audit_append(CAST(:park AS uuid), :actor, :kind, CAST(:account AS uuid),"
+    " CAST(:company AS uuid), :action, :type, :subject, :reason, :details, :request)"
+)
 _ACTIONS = frozenset(action.value for action in Action)
 
 
@@ -54,21 +58,20 @@ def record(
     known = actor if isinstance(actor, Actor) else None
     session.flush()
     session.execute(
-        select(
-            func.audit_append(
-                literal(park_id, Uuid),
-                literal(known.label if known else actor, Text),
-                literal(known.kind.value if known else SYSTEM, Text),
-                literal(known and known.account_id, Uuid),
-                literal(company_id or (known and known.company_id), Uuid),
-                literal(action, Text),
-                literal(subject_type, Text),
-                literal(None if subject_id is None else str(subject_id), Text),
-                literal(reason, Text),
-                literal(_canonical(details or {}), Text),
-                literal(structlog.contextvars.get_contextvars().get("request_id"), Text),
-            )
-        )
+        _APPEND,
+        {
+            "park": park_id,
+            "actor": known.label if known else actor,
+            "kind": known.kind.value if known else SYSTEM,
+            "account": known and known.account_id,
+            "company": company_id or (known and known.company_id),
+            "action": action,
+            "type": subject_type,
+            "subject": None if subject_id is None else str(subject_id),
+            "reason": reason,
+            "details": _canonical(details or {}),
+            "request": structlog.contextvars.get_contextvars().get("request_id"),
+        },
     )
 
 

@@ -4,6 +4,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -22,7 +23,11 @@ ENTRIES = 20
 IN_PARK = "park_id IS NOT NULL"
 DELETE = f"DELETE FROM audit_entries WHERE {IN_PARK}"  # noqa: S608 - our own words
 #: Everything that canonical JSON could be written differently for.
-ODD = {"中": 'a"b\\c/d', "\x01\x1f\x7f": "\u2028\u0085\t\n\r\b\f", "n": [1, 0.25, None, True, {}]}
+ODD: dict[str, Any] = {
+    "中": 'a"b\\c/d',
+    "\x01\x1f\x7f": "\u2028\u0085\t\n\r\b\f",
+    "n": [1, 0.25, None, True, {}],
+}
 
 
 def _write(session: Session, park_id: UUID | None, number: int) -> None:

@@ -1,5 +1,7 @@
 """No write goes past the trail: every unsafe operation has a row, every row an operation."""
 
+from typing import Any
+
 from fastapi.testclient import TestClient
 
 from app.routers.audited import AUDITED, NotAudited
@@ -7,7 +9,7 @@ from app.routers.audited import AUDITED, NotAudited
 _UNSAFE = {"post", "put", "patch", "delete"}
 
 
-def _unsafe_operations(document: dict) -> set[str]:
+def _unsafe_operations(document: dict[str, Any]) -> set[str]:
     return {
         operation["operationId"]
         for path in document["paths"].values()
