@@ -44,6 +44,12 @@ from app.security.credentials import (
 )
 from app.security.demo import Demo, ensure_demo
 from app.security.rows import system
+from app.security.sealing import Sealer, SecretKeyError, new_key_line
+from app.security.staff import accounts
+from app.security.staff.oidc import OidcSettingsError
+from app.security.staff.passwords import Passwords
+from app.security.staff.policy import StaffPolicy
+from app.security.staff.sign_in import Gate
 from app.seeding.bulk_plan import LET_PCT
 from app.seeding.service import ReferenceConflictError, SeedReport, generate_park, seed
 from app.settings import Settings, settings
@@ -62,6 +68,11 @@ audit_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(audit_app, name="audit")
+
+staff_app = typer.Typer(
+    help="Accounts of staff: the first administrator is made here.", no_args_is_help=True
+)
+app.add_typer(staff_app, name="staff")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -255,7 +266,11 @@ def serve(
             lock_timeout_ms=configured.lock_timeout_ms,
             application_name="space-relay-public",
         )
-        service = create_app(engine, configured, public_engine=public_engine)
+        make_gate()  # says so at once where the keys cannot be used
+        try:
+            service = create_app(engine, configured, public_engine=public_engine)
+        except OidcSettingsError as error:
+            fail(f"The identity provider's settings: {error}.", "docs/reference/settings.md")
         # Meanwhile the rest can be asked for already.
         service.state.snapshots.begin()
         threading.Thread(target=warm_up, name="kernels", daemon=True).start()
@@ -301,6 +316,17 @@ def _worker_beside(engine: Engine) -> Iterator[None]:
             beside.wait()
 
 
+def make_gate() -> Gate:
+    """What accounts of staff are made with."""
+    configured = settings()
+    try:
+        sealer = Sealer.of(configured)
+        sealer.check()
+    except SecretKeyError as error:
+        fail(str(error), error.remedy)
+    return Gate(Passwords(), sealer, StaffPolicy.of(configured))
+
+
 def prepare_demo(base_url: str) -> None:
     """Migrate, load the reference data once, and say how to try it."""
     with opened_engine() as engine, Session(engine) as session:
@@ -311,7 +337,8 @@ def prepare_demo(base_url: str) -> None:
         except ReferenceConflictError as conflict:
             # After an update: what is there is still good, and may have been worked with.
             err.print(f"[yellow]{conflict}[/yellow]\n  python3 dev.py clean --data", soft_wrap=True)
-        made = ensure_demo(session, settings().home, base_url, SystemClock())
+        system(session)
+        made = ensure_demo(session, settings().home, base_url, SystemClock(), make_gate())
     announce(made)
 
 
@@ -321,6 +348,9 @@ def announce(made: Demo) -> None:
     if made.fresh:
         out.print(f"  staff token 员工令牌   {made.staff_token}", soft_wrap=True)
         out.print(f"  firm API key 企业密钥  {made.firm_key}", soft_wrap=True)
+        out.print(f"  sign in as 登录账号    {made.account.email}", soft_wrap=True)
+        out.print(f"  password 密码          {made.account.password}", soft_wrap=True, markup=False)
+        out.print(f"  code's secret 验证密钥 {made.account.totp_secret}", soft_wrap=True)
     out.print(f"  demo firm 演示企业     {made.company_name_zh}  {made.company_id}", soft_wrap=True)
     out.print(f"  kept in 凭证文件       {made.path}\n", soft_wrap=True)
 
@@ -486,6 +516,81 @@ def audit_head() -> None:
         system(session)
         for head in heads(session):
             out.print(head.line(), soft_wrap=True, markup=False)
+
+
+@contextmanager
+def staff_session() -> Iterator[Session]:
+    """A session that changes accounts, and commits at the end."""
+    with opened_engine() as engine, Session(engine) as session:
+        system(session)
+        with transaction(session):
+            yield session
+
+
+Email = Annotated[str, typer.Argument(help="the account's e-mail address")]
+
+
+@staff_app.command(name="invite")
+def staff_invite(
+    email: Email,
+    name: Annotated[str, typer.Option(help="the person's name; else the address")] = "",
+    role: Annotated[Role, typer.Option(help="what the person may do")] = Role.AGENT,
+    park: Annotated[
+        list[str] | None, typer.Option(help="code of a park; every park if left out")
+    ] = None,
+) -> None:
+    """Make an account, or invite again who has one. The token is shown once."""
+    gate, now = make_gate(), SystemClock().now()
+    with staff_session() as session:
+        known = accounts.account_of(session, email)
+        if known is None:
+            place = accounts.Place(role, accounts.find_parks(session, park or None))
+            invited = accounts.invite(
+                session,
+                accounts.COMMAND_LINE,
+                email=email,
+                name=name or email,
+                place=place,
+                now=now,
+                policy=gate.policy,
+            )
+        else:
+            invited = accounts.invite_again(
+                session, accounts.COMMAND_LINE, known.id, now, gate.policy
+            )
+    out.print(invited.token, soft_wrap=True, markup=False)
+    err.print(
+        "hand it over by a way you trust; it sets the password at"
+        f" POST /api/v1/staff/accept-invitation, until {invited.expires_at:%Y-%m-%d %H:%M} UTC",
+        soft_wrap=True,
+    )
+
+
+@staff_app.command(name="disable")
+def staff_disable(email: Email) -> None:
+    """Let the account's owner in no more, and end all its sessions."""
+    with staff_session() as session:
+        account = accounts.find_account(session, email)
+        wanted = accounts.Change(disabled=True)
+        accounts.change(session, accounts.COMMAND_LINE, account.id, wanted, SystemClock().now())
+    out.print("disabled")
+
+
+@staff_app.command(name="reset-second-factor")
+def staff_reset_second_factor(email: Email) -> None:
+    """Take the second factor off an account whose owner lost it."""
+    with staff_session() as session:
+        account = accounts.find_account(session, email)
+        accounts.reset_second_factor(
+            session, accounts.COMMAND_LINE, account.id, SystemClock().now()
+        )
+    out.print("reset; the next sign-in sets up a new one")
+
+
+@app.command(name="secret-key")
+def secret_key() -> None:
+    """Print a new key to seal secrets with, as a line of the key file; it goes on top."""
+    out.print(new_key_line(), soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -17,6 +17,8 @@ from app.matching.snapshots.changes import forget_changes_before
 from app.security.audit.chain import heads
 from app.security.idempotency import forget_before
 from app.security.rows import system
+from app.security.staff.sessions import forget_sessions_before
+from app.security.staff.throttle import FORGOTTEN_AFTER, forget_attempts_before
 from app.settings import settings
 
 logger = structlog.get_logger(__name__)
@@ -25,6 +27,8 @@ logger = structlog.get_logger(__name__)
 IDEMPOTENCY_RETENTION = timedelta(days=7)
 #: How long a snapshot may be away and still catch up.
 CHANGES_RETENTION = timedelta(days=2)
+#: How long it can be told who was signed in, when and from where.
+SESSIONS_RETENTION = timedelta(days=30)
 
 
 def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procrastinate.App:
@@ -49,6 +53,17 @@ def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procras
         with sessions() as session, transaction(session):
             forgotten = forget_changes_before(session, now() - CHANGES_RETENTION)
         logger.info("forgot changes of space", count=forgotten, scheduled=timestamp)
+        return forgotten
+
+    @queue.periodic(cron="37 * * * *")
+    @queue.task(name="forget_sign_ins", queueing_lock="forget_sign_ins")
+    def forget_sign_ins(timestamp: int) -> int:
+        """Hourly: drop sessions of long ago, and counts of attempts that no longer matter."""
+        with sessions() as session, transaction(session):
+            system(session)
+            forgotten = forget_sessions_before(session, now() - SESSIONS_RETENTION)
+            forget_attempts_before(session, now() - FORGOTTEN_AFTER)
+        logger.info("forgot sessions", count=forgotten, scheduled=timestamp)
         return forgotten
 
     @queue.periodic(cron="* * * * *")

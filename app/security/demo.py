@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -17,6 +17,8 @@ from app.models.access import Credential
 from app.models.company import Company, PipelineAsset
 from app.security.actors import NotSignedInError, Role
 from app.security.credentials import authenticate, issue_firm_key, issue_staff_token
+from app.security.staff.demo import DemoAccount, known_demo_account, make_demo_account
+from app.security.staff.sign_in import Gate
 
 FILE_NAME = "demo.json"
 #: Credentials that were forgotten end by themselves.
@@ -34,10 +36,11 @@ class Demo:
     firm_key: str
     company_id: UUID
     company_name_zh: str
+    account: DemoAccount
     fresh: bool
 
 
-def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock) -> Demo:
+def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock, gate: Gate) -> Demo:
     """The demonstration's credentials, made anew only when the ones on file do not work.
 
     The firm is the first synthetic one with a CAR-T programme. The file is replaced as a whole
@@ -71,7 +74,11 @@ def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock) -> De
                 "staff": {
                     "token": issue_staff_token(
                         session, role=Role.ADMIN, label=_STAFF, expires_at=expires_at
-                    )
+                    ),
+                    # Some decisions take two people (docs/explain/audit.md).
+                    "second_token": issue_staff_token(
+                        session, role=Role.MANAGER, label=_STAFF, expires_at=expires_at
+                    ),
                 },
                 "firm": {
                     "api_key": issue_firm_key(
@@ -81,7 +88,12 @@ def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock) -> De
                     "company_name_zh": company.name_zh,
                 },
             }
-    _write_private(path, {"base_url": base_url, **kept})
+    account = _account_on_file(session, path, gate)
+    if account is None:
+        fresh = True
+        with transaction(session):
+            account = make_demo_account(session, gate, clock.now())
+    _write_private(path, {"base_url": base_url, **kept, "account": asdict(account)})
     return Demo(
         path=path,
         base_url=base_url,
@@ -89,6 +101,7 @@ def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock) -> De
         firm_key=kept["firm"]["api_key"],
         company_id=UUID(kept["firm"]["company_id"]),
         company_name_zh=kept["firm"]["company_name_zh"],
+        account=account,
         fresh=fresh,
     )
 
@@ -97,13 +110,26 @@ def _still_valid(session: Session, path: Path, clock: Clock) -> dict[str, dict[s
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         kept = {"staff": dict(written["staff"]), "firm": dict(written["firm"])}
-        for secret in (kept["staff"]["token"], kept["firm"]["api_key"]):
+        secrets = (
+            kept["staff"]["token"],
+            kept["staff"]["second_token"],
+            kept["firm"]["api_key"],
+        )
+        for secret in secrets:
             authenticate(session, secret, clock.now())
         UUID(kept["firm"]["company_id"])
         kept["firm"]["company_name_zh"]
     except (OSError, ValueError, KeyError, TypeError, NotSignedInError):
         return None
     return kept
+
+
+def _account_on_file(session: Session, path: Path, gate: Gate) -> DemoAccount | None:
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        return known_demo_account(session, gate, dict(written["account"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _write_private(path: Path, content: object) -> None:

@@ -117,13 +117,20 @@ def read_keys(settings: Settings) -> dict[str, bytes]:
     path = settings.secret_key_file
     if path is None:
         path = settings.home / KEY_FILE_NAME
-        _make_unless_there(path)
+        try:
+            _make_unless_there(path)
+        except OSError as error:
+            raise SecretKeyError(
+                f"The key file {path} cannot be made: {error.strerror}.",
+                "set SPACE_RELAY_SECRET_KEY_FILE or SPACE_RELAY_SECRET_KEY"
+                " to what `space-relay secret-key` prints",
+            ) from error
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise SecretKeyError(
-            f"The key file {path} cannot be read: {error}.", "space-relay secret-key > FILE"
+            f"The key file {path} cannot be read.", "space-relay secret-key > FILE"
         ) from error
     if mode & _TOO_OPEN:
         raise SecretKeyError(f"Others may read the key file {path}.", f"chmod 600 {path}")

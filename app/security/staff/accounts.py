@@ -305,15 +305,18 @@ def get_account(session: Session, actor: Actor, account_id: UUID) -> StaffAccoun
     return account
 
 
-def find_account(session: Session, email: str) -> StaffAccount:
-    """The account of an e-mail address, for the command line.
+def account_of(session: Session, email: str) -> Account | None:
+    """The account of an e-mail address."""
+    return session.scalar(select(StaffAccount).where(StaffAccount.email == normalised_email(email)))
+
+
+def find_account(session: Session, email: str) -> Account:
+    """The account of an e-mail address.
 
     Raises:
         NotFoundError: there is none.
     """
-    account = session.scalar(
-        select(StaffAccount).where(StaffAccount.email == normalised_email(email))
-    )
+    account = account_of(session, email)
     if account is None:
         raise NotFoundError(f"no account has the e-mail {email}", detail_zh=f"没有账号 {email}")
     return account

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import secrets
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -12,7 +13,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.models.staff import RecoveryCode, StaffAccount
-from app.security.sealing import Sealer
+from app.security.sealing import SealBrokenError, Sealer
 
 ISSUER = "Space Relay"
 RECOVERY_CODES = 10
@@ -44,6 +45,13 @@ def provisioning_uri(secret: str, email: str) -> str:
 def sealed(sealer: Sealer, account_id: UUID, secret: str) -> bytes:
     """The secret as it is kept."""
     return sealer.seal(_purpose(account_id), secret.encode())
+
+
+def is_secret(sealer: Sealer, account_id: UUID, kept: bytes, secret: str) -> bool:
+    """Whether ``kept`` is this secret, sealed with a key that is still known."""
+    with suppress(SealBrokenError):
+        return sealer.open(_purpose(account_id), kept) == secret.encode()
+    return False
 
 
 def matching_step(sealer: Sealer, account_id: UUID, kept: bytes, code: str, now: datetime) -> int:

@@ -1,7 +1,6 @@
 """Browsers, people and a clock that is put forward."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -44,12 +43,16 @@ class Clock:
         self.at += timedelta(**time)
 
 
-@pytest.fixture(scope="session")
-def gate() -> Gate:
+def cheap_gate(key_id: str = "00000001") -> Gate:
     """As in the product, but that a hash costs next to nothing."""
     cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
-    sealer = Sealer(lambda: {"00000001": bytes(range(32))})
+    sealer = Sealer(lambda: {key_id: bytes(range(32))})
     return Gate(Passwords(cheap), sealer, StaffPolicy.of(Settings()))
+
+
+@pytest.fixture(scope="session")
+def gate() -> Gate:
+    return cheap_gate()
 
 
 @pytest.fixture
@@ -148,8 +151,3 @@ def make_person(
         account.totp_secret = second_factor.sealed(gate.sealer, account.id, secret)
     session.commit()
     return Person(account, secret)
-
-
-def without_second_factors(gate: Gate) -> Gate:
-    """A gate at which nobody needs a second factor."""
-    return replace(gate, policy=replace(gate.policy, second_factor_from=None))
