@@ -128,6 +128,9 @@ def test_the_questions_of_staff_are_answered_as_typed(served: tuple[Path, int]) 
         '"kind": "merged"',
         '"state": "held"',
         "occupancy_m2",
+        '"decision": "lease.terminate"',
+        "\n已通过\n",
+        "'提前终止租约', '双方协商'",
     ):
         assert said in done.stdout, said
     assert "/problems/" not in done.stdout
