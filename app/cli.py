@@ -53,7 +53,8 @@ from app.security.staff.sign_in import Gate
 from app.seeding.bulk_plan import LET_PCT
 from app.seeding.service import ReferenceConflictError, SeedReport, generate_park, seed
 from app.settings import Settings, settings
-from app.worker import make_worker
+from app.webhooks.sending import sending
+from app.worker import make_sender, make_worker
 
 app = typer.Typer(
     name="space-relay",
@@ -245,6 +246,9 @@ def serve(
 ) -> None:
     """Serve the API. Without SPACE_RELAY_DATABASE_URL, a private PostGIS runs as long as this."""
     configured = settings()
+    if demo and host == "127.0.0.1":
+        # A receiver to try it with runs on this machine; nobody else can reach either.
+        configured = configured.model_copy(update={"webhook_allow_loopback": True})
     logs.configure(configured.log_level, as_json=configured.log_json)
     if not checks.port_is_free(port, host):
         fail(
@@ -288,19 +292,24 @@ def serve(
         err.print(f"serving on {base_url}  (docs: {base_url}/docs, Ctrl-C ends it)")
         # The server has ended well by the time it passes Ctrl-C on.
         try:
-            with suppress(KeyboardInterrupt), _worker_beside(engine) if demo else nullcontext():
+            beside = _worker_beside(engine, configured) if demo else nullcontext()
+            with suppress(KeyboardInterrupt), beside:
                 server.run()
         finally:
             public_engine.dispose()
 
 
 @contextmanager
-def _worker_beside(engine: Engine) -> Iterator[None]:
+def _worker_beside(engine: Engine, configured: Settings) -> Iterator[None]:
     """Background jobs in a process of their own, which who tries it out would not start."""
     url = engine.url.render_as_string(hide_password=False)
     beside = subprocess.Popen(
         [sys.executable, "-m", "app", "worker"],
-        env={**os.environ, "SPACE_RELAY_DATABASE_URL": url},
+        env={
+            **os.environ,
+            "SPACE_RELAY_DATABASE_URL": url,
+            "SPACE_RELAY_WEBHOOK_ALLOW_LOOPBACK": str(configured.webhook_allow_loopback),
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -352,6 +361,7 @@ def announce(made: Demo) -> None:
         out.print(f"  password 密码          {made.account.password}", soft_wrap=True, markup=False)
         out.print(f"  code's secret 验证密钥 {made.account.totp_secret}", soft_wrap=True)
     out.print(f"  demo firm 演示企业     {made.company_name_zh}  {made.company_id}", soft_wrap=True)
+    out.print("  webhooks 回调          may go to http://127.0.0.1:PORT here", soft_wrap=True)
     out.print(f"  kept in 凭证文件       {made.path}\n", soft_wrap=True)
 
 
@@ -371,7 +381,8 @@ def worker() -> None:
     logs.configure(configured.log_level, as_json=configured.log_json)
     with opened_engine() as engine:
         url = engine.url.render_as_string(hide_password=False)
-        with make_worker(engine, url).open() as queue:
+        sender = make_sender(engine, configured)
+        with make_worker(engine, url).open() as queue, sending(sender):
             err.print("working; Ctrl-C ends it")
             queue.run_worker()
 

@@ -46,6 +46,7 @@ from app.routers import (
     unit_events,
     units,
     vocabulary,
+    webhooks,
     works,
     zones,
 )
@@ -97,6 +98,8 @@ ROUTERS = (
     staff.router,
     matches.router,
     match_rules.router,
+    webhooks.router,
+    webhooks.events_router,
     applications.router,
     keys.router,
     oauth.router,
@@ -134,6 +137,7 @@ def create_app(
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        webhooks=webhooks.sent,
         # The function's own name: what a generated client calls it.
         generate_unique_id_function=lambda route: route.name,
     )

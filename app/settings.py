@@ -114,6 +114,11 @@ class Settings(BaseSettings):
     queue_entries_per_company_max: int = Field(
         default=20, ge=1, description="lines one company may wait in at a time"
     )
+    webhook_allow_loopback: bool = Field(
+        default=False,
+        description="webhooks may be sent to http://127.0.0.1:PORT too: to try them out on one"
+        " machine, never where firms are let in",
+    )
     two_person_rule: bool = Field(
         default=True,
         description="ending a lease and re-measuring a unit take a second manager's approval",

@@ -10,6 +10,8 @@ from app.database.session import session_factory, transaction
 from app.demand.rules import load_rules
 from app.jobs.queue import make_queue
 from app.kernel.clock import Clock, SystemClock
+from app.ledger.orders import database_now
+from app.ledger.telling import tell_what_time_brings
 from app.matching.answers.fit_out import load_fit_out
 from app.matching.answers.question import Tables
 from app.matching.answers.watching import watch
@@ -17,9 +19,12 @@ from app.matching.snapshots.changes import forget_changes_before
 from app.security.audit.chain import heads
 from app.security.idempotency import forget_before
 from app.security.rows import system
+from app.security.sealing import Sealer
 from app.security.staff.sessions import forget_sessions_before
 from app.security.staff.throttle import FORGOTTEN_AFTER, forget_attempts_before
-from app.settings import settings
+from app.settings import Settings, settings
+from app.webhooks.log import RETENTION, forget_events_before
+from app.webhooks.sending import Sender
 
 logger = structlog.get_logger(__name__)
 
@@ -92,4 +97,35 @@ def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procras
                 opened.writelines(f"{head.line()}\n" for head in found)
         return len(found)
 
+    @queue.periodic(cron="* * * * *")
+    @queue.task(name="tell_what_time_brings", queueing_lock="tell_what_time_brings")
+    def tell_of_ends_and_turns(timestamp: int) -> int:
+        """Every minute: tell firms of holds that lapse, and of offers to who waits in line."""
+        with sessions() as session:
+            system(session)
+            with transaction(session):
+                told = tell_what_time_brings(session, database_now(session))
+        logger.info("told what time brings", events=told, scheduled=timestamp)
+        return told
+
+    @queue.periodic(cron="37 * * * *")
+    @queue.task(name="forget_webhook_events", queueing_lock="forget_webhook_events")
+    def forget_webhook_events(timestamp: int) -> int:
+        """Hourly: drop events that firms were told of long ago, with the log of deliveries."""
+        with sessions() as session:
+            system(session)
+            with transaction(session):
+                forgotten = forget_events_before(session, now() - RETENTION)
+        logger.info("forgot webhook events", count=forgotten, scheduled=timestamp)
+        return forgotten
+
     return queue
+
+
+def make_sender(engine: Engine, configured: Settings) -> Sender:
+    """What sends webhooks, beside the jobs."""
+    return Sender(
+        session_factory(engine),
+        Sealer.of(configured),
+        allow_loopback=configured.webhook_allow_loopback,
+    )

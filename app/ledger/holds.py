@@ -29,6 +29,7 @@ from app.ledger.orders import (
     require_offered_term,
 )
 from app.ledger.queue.log import read_line
+from app.ledger.telling import tell_of_hold, tell_of_lease
 from app.ledger.writing import (
     close,
     insert_claims,
@@ -40,6 +41,7 @@ from app.ledger.writing import (
 from app.models.claim import Claim
 from app.models.company import Company
 from app.security.actors import Actor, Role, Scope
+from app.webhooks.events import EventType
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,11 @@ def hold_units(
         require_offered_term(units, days_left(order.period, now))
     live = Range(now, now + timedelta(hours=lasts_hours))
     _require_fewer_held(session, company_id, len(units), now, limits.held_units_max)
-    return promise(
+    made = promise(
         session, actor, order, company_id=company_id, units=units, live=live, check=check
     )
+    tell_of_hold(session, made, EventType.HOLD_PLACED)
+    return made
 
 
 def confirm_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitment:
@@ -129,7 +133,10 @@ def confirm_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitm
         ],
     )
     note_placed(session, {line.space_request_id for line in held.lines}, now)
-    return read_commitment(session, commitment_id)
+    made = read_commitment(session, commitment_id)
+    tell_of_hold(session, made, EventType.HOLD_CONFIRMED)
+    tell_of_lease(session, made)
+    return made
 
 
 def extend_hold(
@@ -192,7 +199,9 @@ def release_hold(session: Session, actor: Actor, commitment_id: UUID) -> Commitm
     held, now = locked_commitment(session, actor, commitment_id)
     _require_live_hold(held, now)
     close(session, actor, held.all_lines, now)
-    return read_commitment(session, commitment_id)
+    made = read_commitment(session, commitment_id)
+    tell_of_hold(session, made, EventType.HOLD_RELEASED)
+    return made
 
 
 def _require_live_hold(held: Commitment, now: datetime) -> None:

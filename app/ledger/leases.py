@@ -17,6 +17,7 @@ from app.ledger.holds import confirm_hold
 from app.ledger.lease_events import record_event
 from app.ledger.orders import Check, Order, company_of, database_now, locked_units
 from app.ledger.rent.terms import BreakParty, EarlyBreak
+from app.ledger.telling import tell_of_lease
 from app.ledger.tenancy.days import (
     cleared_after,
     clearing_days,
@@ -88,6 +89,7 @@ def sign_lease(
     if stated is not None:
         require_countable(made, stated)
         write_terms(session, actor, made.id, stated, now)
+    tell_of_lease(session, made)
     return made
 
 

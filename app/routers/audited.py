@@ -171,6 +171,22 @@ AUDITED: Mapping[str, Audited | NotAudited] = {
     "reveal_applicant": NotAudited("the room records it; a kept answer would keep the address"),
     "apply": NotAudited("nobody is signed in; the application is its own record"),
     "grant_access_token": NotAudited("lives minutes; the key notes that it was used"),
+    "create_webhook_endpoint": Audited(
+        Action.WEBHOOK_ADDED, "webhook_endpoint", _house, says=("url", "events")
+    ),
+    "change_webhook_endpoint": Audited(
+        Action.WEBHOOK_CHANGED, "webhook_endpoint", _house, says=("url", "events", "enabled")
+    ),
+    "delete_webhook_endpoint": Audited(Action.WEBHOOK_DELETED, "webhook_endpoint", _house),
+    "rotate_webhook_secret": Audited(
+        Action.WEBHOOK_SECRET_ROTATED, "webhook_endpoint", _house, says=("overlap_hours",)
+    ),
+    "try_webhook_endpoint": Audited(
+        Action.WEBHOOK_TESTED, "webhook_endpoint", _house, subject="endpoint_id"
+    ),
+    "replay_webhook_events": Audited(
+        Action.WEBHOOK_REPLAYED, "webhook_endpoint", _house, says=("event_id", "since")
+    ),
     "match": NotAudited("every answer is kept as a receipt, which says who asked"),
     "replay_match_receipt": NotAudited("writes nothing"),
     "check_offer": NotAudited("writes nothing"),

@@ -4,19 +4,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, select, true
 from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest, Sort, fetch_page
 from app.kernel.errors import Fault, InvalidInputError, Kind, NotFoundError, SpaceRelayError
 from app.models.company import Company
 from app.models.webhook import WebhookEndpoint
-from app.security.actors import Actor, NotAllowedError, Scope
+from app.security.actors import Actor, NotAllowedError, Role, Scope
 from app.security.sealing import Sealer
 from app.webhooks.addresses import UrlRefusedError, parse_url
 from app.webhooks.delivery import stop_deliveries
 from app.webhooks.events import SUBSCRIBABLE, EventType
-from app.webhooks.schemas import EndpointChangeIn, EndpointIn, EndpointOut, RotateSecretIn
+from app.webhooks.schemas import (
+    WebhookEndpointChangeIn,
+    WebhookEndpointIn,
+    WebhookEndpointOut,
+    WebhookRotateIn,
+)
 from app.webhooks.signing import new_secret, purpose
 
 #: Endpoints a firm may have.
@@ -61,9 +66,22 @@ def firm_of(actor: Actor) -> UUID:
     return actor.company_id
 
 
+def seen_by(actor: Actor) -> UUID | None:
+    """Whose webhooks the caller may look at: a firm's own; None: everybody's, for administrators.
+
+    Raises:
+        NotAllowedError: other staff, or a key without the scope.
+    """
+    actor.require_signed_in()
+    if actor.is_staff:
+        actor.require_staff(Role.ADMIN)
+        return None
+    return firm_of(actor)
+
+
 def create_endpoint(
-    session: Session, actor: Actor, body: EndpointIn, rules: Rules, *, now: datetime
-) -> tuple[EndpointOut, str]:
+    session: Session, actor: Actor, body: WebhookEndpointIn, rules: Rules, *, now: datetime
+) -> tuple[WebhookEndpointOut, str]:
     """A new endpoint and its secret, which nobody is shown again.
 
     Raises:
@@ -105,17 +123,18 @@ def create_endpoint(
 
 def get_endpoint(
     session: Session, actor: Actor, endpoint_id: UUID, *, now: datetime
-) -> EndpointOut:
+) -> WebhookEndpointOut:
     """One of the firm's endpoints.
 
     Raises:
         NotFoundError: there is none, or it is another firm's.
     """
-    return shown(own_endpoint(session, actor, endpoint_id), now)
+    return shown(seen_endpoint(session, actor, endpoint_id), now)
 
 
 def list_endpoints(session: Session, actor: Actor, page: PageRequest, *, now: datetime) -> Page:
     """The firm's endpoints, oldest first."""
+    company_id = seen_by(actor)
     endpoint = WebhookEndpoint.__table__.c
     query = select(
         endpoint.id,
@@ -132,7 +151,7 @@ def list_endpoints(session: Session, actor: Actor, page: PageRequest, *, now: da
             "previous_secret_until"
         ),
         endpoint.created_at,
-    ).where(endpoint.company_id == firm_of(actor))
+    ).where(true() if company_id is None else endpoint.company_id == company_id)
     order = [Sort(endpoint.created_at), Sort(endpoint.id)]
     return fetch_page(session, query, order=order, page=page, scope="webhook-endpoints")
 
@@ -141,11 +160,11 @@ def change_endpoint(
     session: Session,
     actor: Actor,
     endpoint_id: UUID,
-    body: EndpointChangeIn,
+    body: WebhookEndpointChangeIn,
     rules: Rules,
     *,
     now: datetime,
-) -> EndpointOut:
+) -> WebhookEndpointOut:
     """Change where a firm is told, of what, or whether at all.
 
     Enabling ends a stop that came of failures. What happened meanwhile is not sent by itself: the
@@ -176,7 +195,7 @@ def change_endpoint(
 
 def delete_endpoint(
     session: Session, actor: Actor, endpoint_id: UUID, *, now: datetime
-) -> EndpointOut:
+) -> WebhookEndpointOut:
     """Delete an endpoint with its deliveries and their log; its events stay."""
     row = own_endpoint(session, actor, endpoint_id, lock=True)
     was = shown(row, now)
@@ -189,11 +208,11 @@ def rotate_secret(
     session: Session,
     actor: Actor,
     endpoint_id: UUID,
-    body: RotateSecretIn,
+    body: WebhookRotateIn,
     rules: Rules,
     *,
     now: datetime,
-) -> tuple[EndpointOut, str]:
+) -> tuple[WebhookEndpointOut, str]:
     """A new secret; the one of now signs beside it for a while. One from before that ends."""
     row = own_endpoint(session, actor, endpoint_id, lock=True)
     secret = new_secret()
@@ -210,14 +229,30 @@ def rotate_secret(
 def own_endpoint(
     session: Session, actor: Actor, endpoint_id: UUID, *, lock: bool = False
 ) -> WebhookEndpoint:
-    """The firm's own endpoint.
+    """The firm's own endpoint, to do something with.
+
+    Raises:
+        NotAllowedError: the caller is no firm with the scope.
+        NotFoundError: there is none, or it is another firm's.
+    """
+    return _found(session, endpoint_id, firm_of(actor), lock=lock)
+
+
+def seen_endpoint(session: Session, actor: Actor, endpoint_id: UUID) -> WebhookEndpoint:
+    """An endpoint that the caller may look at.
 
     Raises:
         NotFoundError: there is none, or it is another firm's.
     """
-    query = select(WebhookEndpoint).where(
-        WebhookEndpoint.id == endpoint_id, WebhookEndpoint.company_id == firm_of(actor)
-    )
+    return _found(session, endpoint_id, seen_by(actor))
+
+
+def _found(
+    session: Session, endpoint_id: UUID, company_id: UUID | None, *, lock: bool = False
+) -> WebhookEndpoint:
+    query = select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id)
+    if company_id is not None:
+        query = query.where(WebhookEndpoint.company_id == company_id)
     row = session.scalar(query.with_for_update() if lock else query)
     if row is None:
         raise NotFoundError(
@@ -240,13 +275,13 @@ def require_enabled(endpoint: WebhookEndpoint) -> None:
         )
 
 
-def shown(row: WebhookEndpoint, now: datetime) -> EndpointOut:
+def shown(row: WebhookEndpoint, now: datetime) -> WebhookEndpointOut:
     """An endpoint as its firm sees it."""
     until = row.previous_until
-    return EndpointOut.model_validate(
+    return WebhookEndpointOut.model_validate(
         {
             name: getattr(row, name)
-            for name in EndpointOut.model_fields
+            for name in WebhookEndpointOut.model_fields
             if name != "previous_secret_until"
         }
         | {"previous_secret_until": until if until is not None and until > now else None}

@@ -143,3 +143,32 @@ BY_NAME: Mapping[str, EventType] = {one.value: one for one in EventType}
 
 #: What an endpoint may ask to be told of; a test is sent to whoever asks for it.
 SUBSCRIBABLE: tuple[EventType, ...] = tuple(one for one in EventType if one is not EventType.PING)
+
+
+def reference_page() -> str:
+    """The text of docs/reference/webhook-events.md."""
+    lines = [
+        "# Webhook events 回调事件",
+        "",
+        (
+            "What a firm's endpoint can be told of. This page is made from"
+            " `app/webhooks/events.py`; the OpenAPI document has the same under `webhooks`."
+        ),
+        "",
+        (
+            'A message is `{"type": …, "timestamp": …, "data": {…}}`. `data` names the thing, says'
+            " one sentence in Chinese and English, and where to read more with one's own key. It"
+            " names no other firm and no person."
+            " 消息只含编号、代码与一句中英文说明，不含个人信息与其他企业名称。"
+        ),
+        "",
+        "Every `data` has " + ", ".join(f"`{name}`" for name in Told.model_fields) + ".",
+    ]
+    for event, payload in PAYLOADS.items():
+        lines += ["", f"## {event.value}", "", f"{event.zh}. {event.en}.", ""]
+        for name, member in payload.model_fields.items():
+            if name in Told.model_fields:
+                continue
+            said = f": {member.description}" if member.description else ""
+            lines.append(f"- `{name}`{said}")
+    return "\n".join(lines) + "\n"

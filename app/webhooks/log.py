@@ -24,10 +24,10 @@ from app.database.session import transaction
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.models.webhook import WebhookDelivery, WebhookEvent
 from app.security.actors import Actor
-from app.webhooks.endpoints import firm_of, own_endpoint, require_enabled
+from app.webhooks.endpoints import own_endpoint, require_enabled, seen_by, seen_endpoint
 from app.webhooks.events import EventType
 from app.webhooks.outbox import announce_to
-from app.webhooks.schemas import DeliveryOut, ReplayIn, ReplayOut
+from app.webhooks.schemas import WebhookDeliveryOut, WebhookReplayIn, WebhookReplayOut
 
 #: How long events and the log of their deliveries are kept.
 RETENTION = timedelta(days=30)
@@ -49,10 +49,10 @@ def list_events(
     session: Session, actor: Actor, page: PageRequest, *, event: EventType | None
 ) -> Page:
     """What the firm was told or would have been, newest first."""
-    row = WebhookEvent.__table__.c
-    query = select(row.id, row.type, row.at.label("timestamp"), row.data).where(
-        row.company_id == firm_of(actor)
-    )
+    company_id, row = seen_by(actor), WebhookEvent.__table__.c
+    query = select(row.id, row.type, row.at.label("timestamp"), row.data)
+    if company_id is not None:
+        query = query.where(row.company_id == company_id)
     if event is not None:
         query = query.where(row.type == event.value)
     order = [Sort(row.at, descending=True), Sort(row.id, descending=True)]
@@ -65,7 +65,7 @@ def list_deliveries(session: Session, actor: Actor, endpoint_id: UUID, page: Pag
     Raises:
         NotFoundError: there is no such endpoint, or it is another firm's.
     """
-    own_endpoint(session, actor, endpoint_id)
+    seen_endpoint(session, actor, endpoint_id)
     row = WebhookDelivery.__table__.c
     order = [Sort(row.created_at, descending=True), Sort(row.id, descending=True)]
     return fetch_page(
@@ -95,8 +95,8 @@ def _deliveries() -> Select[Any]:
 
 
 def replay(
-    session: Session, actor: Actor, endpoint_id: UUID, body: ReplayIn, *, now: datetime
-) -> ReplayOut:
+    session: Session, actor: Actor, endpoint_id: UUID, body: WebhookReplayIn, *, now: datetime
+) -> WebhookReplayOut:
     """Send one event again, or all since an instant that the endpoint is told of.
 
     They keep their ids, by which a receiver knows what it has seen.
@@ -148,10 +148,10 @@ def replay(
             set_={"state": "pending", "tries": 0, "due_at": now, "ended_at": None},
         )
     )
-    return ReplayOut(id=endpoint.id, company_id=endpoint.company_id, deliveries=count)
+    return WebhookReplayOut(id=endpoint.id, company_id=endpoint.company_id, deliveries=count)
 
 
-def send_test(session: Session, actor: Actor, endpoint_id: UUID) -> DeliveryOut:
+def send_test(session: Session, actor: Actor, endpoint_id: UUID) -> WebhookDeliveryOut:
     """Put a test on its way to one endpoint, in the caller's transaction.
 
     Raises:
@@ -169,7 +169,7 @@ def send_test(session: Session, actor: Actor, endpoint_id: UUID) -> DeliveryOut:
     return _delivery(session, announce_to(session, endpoint, EventType.PING, said))
 
 
-def await_outcome(session: Session, delivery_id: UUID) -> DeliveryOut:
+def await_outcome(session: Session, delivery_id: UUID) -> WebhookDeliveryOut:
     """A delivery once it was tried; as it stands where that takes too long.
 
     No transaction is open while this waits. Sending itself is the worker's: the process that
@@ -198,11 +198,11 @@ def _is_taken(session: Session, delivery_id: UUID) -> bool:
     return lease is not None
 
 
-def _delivery(session: Session, delivery_id: UUID) -> DeliveryOut:
+def _delivery(session: Session, delivery_id: UUID) -> WebhookDeliveryOut:
     text = fetch_one(session, _deliveries().where(WebhookDelivery.__table__.c.id == delivery_id))
     if text is None:
         raise NotFoundError("the endpoint was deleted meanwhile", detail_zh="回调地址已被删除")
-    return DeliveryOut.model_validate_json(text)
+    return WebhookDeliveryOut.model_validate_json(text)
 
 
 def forget_events_before(session: Session, instant: datetime) -> int:

@@ -37,26 +37,40 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class EndpointIn(_In):
+class WebhookEndpointIn(_In):
     """Where to be told, and of what."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "url": "https://hooks.example.com/space-relay",
+                    "events": ["request.matched", "request.no_longer_matched"],
+                    "label": "production",
+                }
+            ]
+        }
+    )
 
     url: Url
     events: Events
     label: Label = ""
 
 
-class EndpointChangeIn(_In):
+class WebhookEndpointChangeIn(_In):
     """What to change; what is left out stays."""
 
-    url: Url | None = None
-    events: Events | None = None
-    label: Label | None = None
+    url: Url | None = Field(default=None, description="回调地址; a new one is to be verified anew")
+    events: Events | None = Field(
+        default=None, description="订阅的事件: all of them, not only more"
+    )
+    label: Label | None = Field(default=None, description="名称: the firm's own word")
     enabled: bool | None = Field(
         default=None, description="启用; `true` also ends a stop that came of failures"
     )
 
 
-class RotateSecretIn(_In):
+class WebhookRotateIn(_In):
     """How long the secret of now goes on signing beside the new one."""
 
     overlap_hours: int = Field(
@@ -64,10 +78,10 @@ class RotateSecretIn(_In):
     )
 
 
-class ReplayIn(_In):
+class WebhookReplayIn(_In):
     """Which events to send again: one, or all since an instant."""
 
-    event_id: UUID | None = None
+    event_id: UUID | None = Field(default=None, description="this one, whatever its kind")
     since: AwareDatetime | None = Field(
         default=None, description="all that the endpoint is told of, from this instant on"
     )
@@ -79,7 +93,7 @@ class ReplayIn(_In):
         return self
 
 
-class EndpointOut(BaseModel):
+class WebhookEndpointOut(BaseModel):
     """An endpoint as it stands; never a secret."""
 
     id: UUID
@@ -104,20 +118,20 @@ class EndpointOut(BaseModel):
     created_at: datetime
 
 
-class EndpointSecretOut(EndpointOut):
+class WebhookEndpointSecretOut(WebhookEndpointOut):
     """An endpoint with its secret: shown in this one answer, and in none that is repeated."""
 
     secret: str | None = Field(default=None, description="签名密钥 `whsec_…`; keep it now")
 
 
-class EndpointPage(BaseModel):
+class WebhookEndpointPage(BaseModel):
     """Endpoints, oldest first."""
 
-    items: list[EndpointOut]
+    items: list[WebhookEndpointOut]
     next_cursor: str | None
 
 
-class EventOut(BaseModel):
+class WebhookEventOut(BaseModel):
     """Something the firm was told of, or would have been had an endpoint listened."""
 
     id: UUID = Field(description="the `webhook-id` with which it is sent")
@@ -126,14 +140,14 @@ class EventOut(BaseModel):
     data: dict[str, object]
 
 
-class EventPage(BaseModel):
+class WebhookEventPage(BaseModel):
     """Events, newest first; they are kept for 30 days."""
 
-    items: list[EventOut]
+    items: list[WebhookEventOut]
     next_cursor: str | None
 
 
-class AttemptOut(BaseModel):
+class WebhookAttemptOut(BaseModel):
     """One sending and what came of it."""
 
     at: datetime
@@ -143,7 +157,7 @@ class AttemptOut(BaseModel):
     answer: str | None = Field(description="how an answer that refused it begins")
 
 
-class DeliveryOut(BaseModel):
+class WebhookDeliveryOut(BaseModel):
     """An event on its way to an endpoint."""
 
     id: UUID
@@ -158,17 +172,17 @@ class DeliveryOut(BaseModel):
     next_try_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
-    attempts: list[AttemptOut] = Field(description="the latest 20, oldest first")
+    attempts: list[WebhookAttemptOut] = Field(description="the latest 20, oldest first")
 
 
-class DeliveryPage(BaseModel):
+class WebhookDeliveryPage(BaseModel):
     """Deliveries, newest first."""
 
-    items: list[DeliveryOut]
+    items: list[WebhookDeliveryOut]
     next_cursor: str | None
 
 
-class ReplayOut(BaseModel):
+class WebhookReplayOut(BaseModel):
     """How many events are sent again."""
 
     id: UUID = Field(description="the endpoint's")

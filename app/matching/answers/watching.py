@@ -39,9 +39,12 @@ from app.matching.rules.table import CONSTRAINTS
 from app.matching.segment import Segment, Snapshot, Version
 from app.matching.snapshots.changes import changes_since, turned_between
 from app.matching.snapshots.load import load_segment, load_snapshot, parse_version
+from app.models.company import SpaceRequest
 from app.models.match import MatchEvent, MatchWatch, WatchedRequest
-from app.models.space import Building
+from app.models.space import Building, Unit
 from app.security.actors import Actor
+from app.webhooks.events import EventType
+from app.webhooks.outbox import Announcement, announce_all
 
 _WATCH = "requests"
 #: Buildings that are read at a time.
@@ -52,6 +55,12 @@ COMPARED = 5_000
 TOLD = 20
 #: Offers that are named when a request was edited.
 NAMED = 5
+
+#: What firms are told of by webhooks; of their own edits they know.
+_ANNOUNCED = {
+    "fits": EventType.REQUEST_MATCHED,
+    "fits_no_more": EventType.REQUEST_NO_LONGER_MATCHED,
+}
 
 #: What tells an offer from others, before and after: its units.
 Key = tuple[int, ...]
@@ -379,8 +388,45 @@ class _Look:
         if not events:
             return 0
         written = insert(MatchEvent).on_conflict_do_nothing(index_elements=["mark"])
-        self._session.execute(written, list(events))
+        new = self._session.execute(written.returning(MatchEvent.mark), list(events)).scalars()
+        self._announce(set(new), events)
         return len(events)
+
+    def _announce(self, new: set[bytes], events: Sequence[Mapping[str, Any]]) -> None:
+        """Tell the firms whose requests these are, in the transaction that writes them."""
+        told = [one for one in events if one["mark"] in new and one["kind"] in _ANNOUNCED]
+        if not told:
+            return
+        requests = self._session.execute(
+            select(SpaceRequest.id, SpaceRequest.company_id).where(
+                SpaceRequest.id.in_({one["request_id"] for one in told})
+            )
+        )
+        firms = {row.id: row.company_id for row in requests}
+        units = self._session.execute(
+            select(Unit.id, Unit.code).where(
+                Unit.id.in_({id_ for one in told for id_ in one["unit_ids"]})
+            )
+        )
+        codes = {row.id: row.code for row in units}
+        announce_all(
+            self._session,
+            [
+                Announcement(
+                    firms[one["request_id"]],
+                    _ANNOUNCED[one["kind"]],
+                    {
+                        "request_id": one["request_id"],
+                        "units": [{"id": id_, "code": codes[id_]} for id_ in one["unit_ids"]],
+                        "first_day": one["first_day"],
+                        "words_zh": one["words_zh"],
+                        "words_en": one["words_en"],
+                        "href": f"/api/v1/space-requests/{one['request_id']}/match-events",
+                    },
+                )
+                for one in told
+            ],
+        )
 
     def _refs(self, fids: "Iterator[int]") -> Mapping[int, UnitRef]:
         return unit_refs(self._session, fids)
