@@ -45,7 +45,9 @@ router = APIRouter(prefix="/api/v1/session", tags=["staff"])
 _TRIP_COOKIE = "__Host-space_relay_trip"
 _CODE_MAX = 40
 
-Email = Annotated[str, Field(max_length=254, description="the login name 登录邮箱")]
+Email = Annotated[
+    str, Field(max_length=254, pattern=r"^[^\x00]+$", description="the login name 登录邮箱")
+]
 Password = Annotated[str, Field(max_length=LENGTH_MAX, description="the password 密码")]
 Code = Annotated[
     str,

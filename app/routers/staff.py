@@ -37,7 +37,7 @@ from app.security.staff.sessions import ShownSession
 router = APIRouter(prefix="/api/v1/staff", tags=["staff"])
 
 Parks = Annotated[
-    list[str],
+    list[Annotated[str, Field(max_length=100, pattern=r"^[^\x00]+$")]],
     Field(min_length=1, max_length=200, description="ids or codes of parks 园区编号或代码"),
 ]
 _MANAGED = (NotSignedInError, NotAllowedError, NotFoundError)
@@ -79,9 +79,7 @@ class StaffInviteIn(BaseModel):
     )
 
     email: Email
-    name: str = Field(
-        min_length=1, max_length=100, pattern=r"^[^\x00]*\S[^\x00]*$", description="姓名"
-    )
+    name: str = Field(max_length=100, pattern=r"^[^\x00]+$", description="姓名")
     role: Role = Field(description="what the person may do 角色")
     parks: Parks | None = Field(
         default=None, description="ids or codes of parks; every park if left out 不填为全部园区"

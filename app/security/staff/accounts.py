@@ -158,7 +158,8 @@ def invite(
         NotAllowedError: the role or the parks are beyond the caller's.
     """
     require_manages(actor, place)
-    account = StaffAccount(email=normalised_email(email), name=name.strip())
+    login = normalised_email(email)
+    account = StaffAccount(email=login, name=name.strip() or login)
     put_in_place(account, place)
     session.add(account)
     invited = _invitation(session, account, now, policy)

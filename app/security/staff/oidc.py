@@ -236,13 +236,14 @@ class Provider:
         shown = [str(one) for one in amr] if isinstance(amr, list) else []
         trusted = self.config.second_factor_amr
         email = claims.get("email")
-        if not isinstance(email, str):
-            raise _refused("the identity provider tells no e-mail address")
+        name = str(claims.get("name") or email)
+        if not isinstance(email, str) or "\0" in name + claims["sub"]:
+            raise _refused("the identity provider tells no e-mail address, or nothing readable")
         return Identity(
             issuer=self.config.issuer,
             subject=claims["sub"],
             email=email,
-            name=str(claims.get("name") or email),
+            name=name,
             groups=tuple(str(one) for one in groups) if isinstance(groups, list) else (),
             second_factor=not trusted or any(one in trusted for one in shown),
         )

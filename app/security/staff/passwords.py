@@ -51,7 +51,8 @@ class Passwords:
 
         Takes as long where nothing is known, so that the time does not tell which accounts exist.
         """
-        matches, anew = self._hashing.verify_and_update(_normal(password), known or self._nobodys)
+        nobodys = self._nobodys  # whoever comes first, known or not, waits until it is made
+        matches, anew = self._hashing.verify_and_update(_normal(password), known or nobodys)
         return (False, None) if known is None else (matches, anew)
 
 

@@ -1,5 +1,6 @@
 """How sessions end, and what a session's writes take."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -214,6 +215,33 @@ def test_tokens_are_no_sessions(session: Session, gate: Gate, open_browser: Open
     browser.sign_in(make_person(session, gate).email)
     wrong = {"Authorization": "Bearer sr_staff_abc_def"}
     assert browser.call("GET", "/session", headers=wrong).status_code == 401
+
+
+def test_what_no_text_is_is_refused_and_breaks_nothing(
+    session: Session, open_browser: Open
+) -> None:
+    headers = staff_headers(session)
+    session.commit()
+    browser = open_browser()
+    person = {"email": "a@example.invalid", "name": "x", "role": "viewer"}
+    for path, body in (
+        ("/session", {"email": "a\0@example.invalid", "password": PASSWORD}),
+        ("/session", {"email": "\ud800", "password": PASSWORD}),
+        ("/session", {"email": "a@example.invalid", "password": "\ud800"}),
+        ("/staff", person | {"email": "a\0@example.invalid"}),
+        ("/staff", person | {"name": "\0"}),
+        ("/staff", person | {"parks": ["\0"]}),
+        ("/staff/accept-invitation", {"token": "\ud800", "password": PASSWORD}),
+    ):
+        given = headers if path == "/staff" else {}
+        # JSON's own escapes: what a client may well send.
+        answer = browser.call(
+            "POST",
+            path,
+            content=json.dumps(body),
+            headers=given | {"Content-Type": "application/json"},
+        )
+        assert answer.status_code == 422, (path, body, answer.text)
 
 
 def test_sessions_of_long_ago_are_forgotten(
