@@ -1,12 +1,14 @@
 """Which jobs the worker runs: their names, when they run, and the functions that do the work."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import procrastinate
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.orm import sessionmaker
 
-from app.database.session import session_factory, transaction
+from app.database.session import Session, session_factory, transaction
 from app.demand.rules import load_rules
 from app.jobs.queue import make_queue
 from app.kernel.clock import Clock, SystemClock
@@ -97,6 +99,15 @@ def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procras
                 opened.writelines(f"{head.line()}\n" for head in found)
         return len(found)
 
+    _tell_firms(queue, sessions, now)
+    return queue
+
+
+def _tell_firms(
+    queue: procrastinate.App, sessions: sessionmaker[Session], now: Callable[[], datetime]
+) -> None:
+    """The jobs behind webhooks; sending itself is ``make_sender``'s."""
+
     @queue.periodic(cron="* * * * *")
     @queue.task(name="tell_what_time_brings", queueing_lock="tell_what_time_brings")
     def tell_of_ends_and_turns(timestamp: int) -> int:
@@ -118,8 +129,6 @@ def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procras
                 forgotten = forget_events_before(session, now() - RETENTION)
         logger.info("forgot webhook events", count=forgotten, scheduled=timestamp)
         return forgotten
-
-    return queue
 
 
 def make_sender(engine: Engine, configured: Settings) -> Sender:
