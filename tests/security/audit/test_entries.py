@@ -1,5 +1,8 @@
 """The trail over HTTP: what a call leaves, and who reads it."""
 
+import hashlib
+import json
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -169,6 +172,31 @@ def test_filters_narrow_and_pages_lose_nothing(client: TestClient, session: Sess
         if cursor is None:
             break
     assert numbers == [6, 5, 4, 3, 2, 1]
+
+
+def test_anyone_can_check_the_chain_by_what_the_list_says(
+    client: TestClient, session: Session
+) -> None:
+    """As docs/explain/audit.md describes it, without a line of the service's own."""
+    unit, company, manager = _world(session)
+    for year in (2030, 2032):
+        days = {"from": f"{year}-01-01", "until": f"{year + 1}-01-01"}
+        made = _hold(client, unit, manager, company_id=str(company.id), **days)
+        assert made.status_code == 201, made.text
+
+    before = "00" * 32
+    for entry in reversed(_listed(client, manager)):
+        said = entry.pop("hash")
+        hashed = {
+            name: value
+            for name, value in entry.items()
+            if name not in {"park_code", "action_zh", "action_en"}
+        }
+        hashed["at"] = datetime.fromisoformat(entry["at"]).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        text_ = json.dumps(hashed, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        assert hashlib.sha256(text_.encode()).hexdigest() == said
+        assert entry["previous_hash"] == before
+        before = said
 
 
 def test_the_database_shows_each_caller_its_own_entries_only(session: Session) -> None:
