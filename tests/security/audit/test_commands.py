@@ -74,8 +74,10 @@ def test_heads_kept_elsewhere_find_what_was_cut_off(
         queue.configure_task("export_audit_heads").defer(timestamp=0)
         queue.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
     kept = tmp_path / "heads.jsonl"
-    assert kept.read_text("utf-8") == _run("head").stdout
-    assert json.loads(kept.read_text("utf-8"))["sequence"] == 3
+    # The hour's own run may have come due as well.
+    (line,) = set(kept.read_text("utf-8").splitlines())
+    assert f"{line}\n" == _run("head").stdout
+    assert json.loads(line)["sequence"] == 3
     _tamper(own_engine, "DELETE FROM audit_entries WHERE sequence = 3")
 
     assert _run("verify").exit_code == 0  # why heads are kept elsewhere
