@@ -80,6 +80,7 @@ def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procras
         data_dir = settings().data_dir
         tables = Tables(load_rules(data_dir), load_fit_out(data_dir))
         with sessions() as session, transaction(session):
+            system(session)
             told = watch(session, tables=tables, now=now())
         logger.info("watched requests", events=told, scheduled=timestamp)
         return told
