@@ -131,6 +131,12 @@ class Settings(BaseSettings):
         description="file, best on another machine, to which the worker adds the audit chains'"
         " heads hourly; unset: log lines only",
     )
+    contact_retention_months: int = Field(
+        default=24,
+        ge=1,
+        le=120,
+        description="contacts are erased so long after their firm's last request or lease, months",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_json: bool = Field(default=False, description="logs as JSON lines instead of coloured text")
 

@@ -289,6 +289,40 @@ class Tenure(Term):
     RESERVE = "reserve", "储备", "Reserved industrial land"
 
 
+class ContactRole(Term):
+    """What somebody does at a firm. No free text: a title of one's own names its holder."""
+
+    DECIDES = "decides", "决策人", "Decides"
+    SITE_SEARCH = "site_search", "选址负责人", "Leads the search for space"
+    FACILITIES = "facilities", "设施与工程", "Facilities and engineering"
+    FINANCE = "finance", "财务", "Finance"
+    LEGAL = "legal", "法务", "Legal"
+    DAILY_MATTERS = "daily_matters", "日常事务", "Daily matters"
+
+
+class ContactPurpose(Term):
+    """What a person's data are kept for, as the person was told."""
+
+    MATCHING = "matching", "选址与匹配联络", "Talking about space to match"
+    LEASING = "leasing", "签约与租赁事务", "Signing and keeping a lease"
+    OPERATIONS = "operations", "园区运营与安全通知", "Notices of the park, such as on safety"
+
+
+class ConsentForm(Term):
+    """How somebody agreed."""
+
+    WRITTEN = "written", "书面", "In writing"
+    ELECTRONIC = "electronic", "电子方式", "Electronically"
+    ORAL = "oral", "口头", "By word of mouth"
+
+
+class ConsentSource(Term):
+    """Through whom it came to be known."""
+
+    PERSON = "person", "本人", "The person"
+    FIRM = "firm", "所属企业转达", "The firm, on the person's behalf"
+
+
 #: Classes of which one serves every need for a weaker one, strongest first: the stricter cleanroom,
 #: the space designed for the more dangerous process, the cleaner animal house, the calmer floor.
 STRONGEST_FIRST: Mapping[type[Term], tuple[Term, ...]] = {

@@ -20,10 +20,11 @@ class Application(Base):
     company_name: Mapped[str]
     unified_social_credit_code: Mapped[str]
     purpose: Mapped[str] = mapped_column(comment="what the firm wants the service for")
-    contact_sealed: Mapped[bytes] = mapped_column(
+    contact_sealed: Mapped[bytes | None] = mapped_column(
         LargeBinary, comment="the e-mail address to write to, encrypted"
     )
-    contact_masked: Mapped[str] = mapped_column(comment="the same with most of it starred")
+    contact_masked: Mapped[str | None] = mapped_column(comment="the same with most of it starred")
+    contact_erased_at: Mapped[datetime | None]
     status_secret_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     state: Mapped[str] = mapped_column(
         server_default="received", comment="received | approved | refused"
@@ -47,6 +48,9 @@ class Application(Base):
             "(state = 'approved') = (company_id IS NOT NULL)", name="approved_is_a_company"
         ),
         CheckConstraint("(state = 'refused') = (reason IS NOT NULL)", name="refused_says_why"),
+        CheckConstraint(
+            "(contact_sealed IS NULL) = (contact_erased_at IS NOT NULL)", name="contact_erased"
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from app.models import (
     audit,
     claim,
     company,
+    contact,
     firm_access,
     lease,
     match,
@@ -23,6 +24,6 @@ from app.models import (
 
 MODULES = (
     *(access, audit, claim, company, lease, match, programme, queue, right, space, space_change),
-    *(approval, firm_access, staff, unit_event, wall, webhook),
+    *(approval, contact, firm_access, staff, unit_event, wall, webhook),
 )
 metadata = Base.metadata

@@ -178,13 +178,13 @@ def reveal_contact(
     """The contact in full. Who looked, and why, is written down.
 
     Raises:
-        NotFoundError: there is no such application.
+        NotFoundError: there is no such application, or its contact is past retention and erased.
     """
     actor.require_staff(Role.MANAGER)
     found = session.get(Application, application_id)
-    if found is None:
+    if found is None or found.contact_sealed is None:
         raise _unknown()
-    email = sealer.open(_purpose(application_id), found.contact_sealed).decode()
+    email = opened_address(sealer, found)
     record(
         session,
         actor,
@@ -196,6 +196,11 @@ def reveal_contact(
         reason=body.reason,
     )
     return ContactOut(contact_email=email)
+
+
+def opened_address(sealer: Sealer, application: Application) -> str:
+    """The address of an application whose address is kept."""
+    return sealer.open(_purpose(application.id), application.contact_sealed or b"").decode()
 
 
 def masked(email: str) -> str:

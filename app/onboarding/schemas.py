@@ -74,7 +74,9 @@ class ApplicationStatus(BaseModel):
     id: UUID
     state: ApplicationState = Field(description="received 已受理, approved 已通过, refused 未通过")
     company_name: str
-    contact_masked: str = Field(description="联系邮箱, most of it starred")
+    contact_masked: str | None = Field(
+        description="联系邮箱, most of it starred; null once it is past retention and erased"
+    )
     reason: str | None = Field(description="why it was refused")
     created_at: datetime
     decided_at: datetime | None

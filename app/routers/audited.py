@@ -35,6 +35,8 @@ class Audited:
         subject: the path parameter that names the thing; None: the answer's ``id``.
         says: members of the body that the entry repeats. Nothing that a person could be told by.
         shows: members of the answer, likewise.
+        personal: the body has personal data, of which entries keep not even a hash: whoever
+            guesses a phone number could try it out.
     """
 
     action: Action
@@ -43,6 +45,7 @@ class Audited:
     subject: str | None = None
     says: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,17 @@ AUDITED: Mapping[str, Audited | NotAudited] = {
         Action.INVITATION_MADE, "invitation", _house, shows=("scopes", "expires_at")
     ),
     "revoke_invitation": Audited(Action.INVITATION_REVOKED, "invitation", _house),
+    "create_contact": Audited(
+        Action.CONTACT_ADDED, "contact", _house, shows=("role", "purpose"), personal=True
+    ),
+    "correct_contact": Audited(
+        Action.CONTACT_CORRECTED, "contact", _house, shows=("version",), personal=True
+    ),
+    "erase_contact": Audited(Action.CONTACT_ERASED, "contact", _house),
+    **dict.fromkeys(
+        ("reveal_contact", "search_contacts", "export_personal_data"),
+        NotAudited("app/contacts records it; a kept answer would keep what was shown"),
+    ),
     "accept_invitation": NotAudited("nobody is signed in; the room records who was let in"),
     "reveal_applicant": NotAudited("the room records it; a kept answer would keep the address"),
     "apply": NotAudited("nobody is signed in; the application is its own record"),
@@ -220,7 +234,7 @@ def note(session: Session, call: Call, made: Any) -> None:
     details = {name: said[name] for name in row.says if said.get(name) is not None}
     if row.shows:
         details |= made.model_dump(mode="json", include=set(row.shows))
-    if call.body:
+    if call.body and not row.personal:
         details["body_sha256"] = hashlib.sha256(call.body).hexdigest()
     reason = said.get("reason")
     company_id = getattr(made, "company_id", None) or call.path.get("company_id")

@@ -60,6 +60,11 @@ class Scope(Term):
         "管理本企业的 webhook 地址",
         "manage the firm's webhook endpoints",
     )
+    CONTACTS_WRITE = (
+        "contacts:write",
+        "登记、查看、更正、导出、删除本企业的联系人",
+        "add, look at, correct, export and erase the firm's contacts",
+    )
 
 
 class NotSignedInError(SpaceRelayError):

@@ -7,6 +7,7 @@ not open. Several keys may be known: the first seals, all of them open, so that 
 
 import base64
 import binascii
+import hmac
 import os
 import secrets
 import stat
@@ -67,8 +68,25 @@ class Sealer:
         _ = self._ciphers
 
     @cached_property
+    def _keys(self) -> dict[bytes, bytes]:
+        return {bytes.fromhex(name): key for name, key in self._read_keys().items()}
+
+    @cached_property
     def _ciphers(self) -> dict[bytes, AESGCM]:
-        return {bytes.fromhex(name): AESGCM(key) for name, key in self._read_keys().items()}
+        return {key_id: AESGCM(key) for key_id, key in self._keys.items()}
+
+    def indexes(self, purpose: str, plaintext: bytes) -> list[bytes]:
+        """Keyed hashes by which a value that is sealed can be found, with each key in turn.
+
+        Write the first, look for any. Whoever has not the keys learns which values of a purpose
+        are equal, and cannot try values out.
+        """
+        return [
+            hmac.digest(
+                hmac.digest(key, b"index:" + purpose.encode(), "sha256"), plaintext, "sha256"
+            )
+            for key in self._keys.values()
+        ]
 
     def seal(self, purpose: str, plaintext: bytes) -> bytes:
         """Seal ``plaintext``: the format's byte, the key's id, a nonce, the cipher text."""

@@ -66,6 +66,19 @@ class Action(Term):
     INVITATION_REVOKED = "invitation.revoked", "撤销企业邀请", "Invitation taken back"
 
     SIGNED_IN = "session.signed_in", "登录", "Signed in"
+    CONTACT_ADDED = "contact.added", "登记联系人", "Contact added"
+    CONTACT_CORRECTED = "contact.corrected", "更正联系人", "Contact corrected"
+    CONTACT_REVEALED = "contact.revealed", "查看联系方式", "Contact looked at in full"
+    CONTACT_ERASED = "contact.erased", "删除联系人信息", "Contact's values erased"
+    CONTACT_EXPIRED = "contact.expired", "联系人保存期满删除", "Contact erased, past retention"
+    CONTACTS_SEARCHED = "contacts.searched", "按号码或邮箱查找联系人", "Contacts searched by value"
+    PERSONAL_DATA_EXPORTED = "personal_data.exported", "导出个人信息", "Personal data exported"
+    APPLICANT_EXPIRED = (
+        "applicant.expired",
+        "申请联系邮箱保存期满删除",
+        "Applicant's contact erased, past retention",
+    )
+
     SIGN_IN_REFUSED = "session.refused", "登录被拒绝", "Signing in refused"
     SESSION_ENDED = "session.ended", "退出或吊销会话", "Session ended"
     STAFF_INVITED = "staff.invited", "邀请员工", "Staff invited"
