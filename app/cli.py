@@ -287,6 +287,9 @@ def serve(
                 log_level="warning",
                 timeout_graceful_shutdown=10,
                 server_header=False,
+                # Whoever is believed may say which address it is called from.
+                proxy_headers=bool(configured.trusted_proxies),
+                forwarded_allow_ips=configured.trusted_proxies,
             )
         )
         err.print(f"serving on {base_url}  (docs: {base_url}/docs, Ctrl-C ends it)")

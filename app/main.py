@@ -53,6 +53,7 @@ from app.routers import (
 )
 from app.routers.dependencies import GATE_PLACES
 from app.routers.middleware import LimitBody, Observe
+from app.routers.rates import Throttle
 from app.security.sealing import Sealer
 from app.security.staff.oidc import OidcConfig, Provider
 from app.security.staff.passwords import Passwords
@@ -161,6 +162,9 @@ def create_app(
     )
     problems.install(app)
     app.add_middleware(LimitBody, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        Throttle, limits=settings.rate_limits, processes=settings.rate_limit_processes
+    )
     app.add_middleware(Observe)
     for router in ROUTERS:
         app.include_router(router)

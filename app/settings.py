@@ -2,12 +2,15 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ROOT = Path(__file__).resolve().parent.parent
+
+#: The classes of calls that are counted together (app/routers/rates.py).
+RateName = Literal["sign-in", "expensive", "write", "public-read", "read"]
 
 
 class Settings(BaseSettings):
@@ -56,6 +59,17 @@ class Settings(BaseSettings):
         default=None,
         pattern=r"^https?://[^\s/?#]+$",
         description="where callers reach this service, as tokens name it; unset: where it listens",
+    )
+    rate_limits: dict[RateName, Annotated[int, Field(ge=1)]] = Field(
+        default={"sign-in": 60, "expensive": 240, "write": 600, "public-read": 600, "read": 2400},
+        description="JSON: calls a minute of each caller, by class; a class left out has no limit",
+    )
+    rate_limit_processes: int = Field(
+        default=1, ge=1, description="processes behind one address: each lets its share through"
+    )
+    trusted_proxies: list[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:/]+$")]] = Field(
+        default=[],
+        description="JSON: addresses or networks of proxies whose X-Forwarded-For is believed",
     )
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="largest request body")
     session_idle_minutes: int = Field(

@@ -132,7 +132,12 @@ def server(url: str) -> Iterator[int]:
         port: int = probe.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "app", "serve", "--port", str(port)],
-        env={**os.environ, "SPACE_RELAY_DATABASE_URL": url, "SPACE_RELAY_LOG_LEVEL": "ERROR"},
+        env={
+            **os.environ,
+            "SPACE_RELAY_DATABASE_URL": url,
+            "SPACE_RELAY_LOG_LEVEL": "ERROR",
+            "SPACE_RELAY_RATE_LIMITS": "{}",
+        },
         cwd=ROOT,
     )
     try:

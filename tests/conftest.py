@@ -211,6 +211,8 @@ def make_client(tmp_path: Path) -> Iterator[Callable[[Session | Engine], TestCli
             "snapshot_dir": tmp_path / "snapshots",
             # What a lease or a unit comes to is one thing, who may decide it another.
             "two_person_rule": False,
+            # Tests call as fast as they can, each as a caller of many others.
+            "rate_limits": {},
         }
         app = create_app(engine, Settings(**(usual | settings)))
         if not settings:

@@ -41,6 +41,8 @@ SESSION_COOKIE = "__Host-space_relay"
 #: What pages of ours send along in a session's writes.
 CSRF_HEADER = "X-CSRF-Token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Of a request's state: the label of who called, once the credential was found good.
+PROVEN = "proven"
 #: Callers who have no credential yet and need the whole database, at a time: no crowd of sign-ins
 #: keeps a booking waiting.
 GATE_PLACES = 4
@@ -53,6 +55,11 @@ cookie_scheme = APIKeyCookie(
         f" `csrf_token` in the header `{CSRF_HEADER}`"
     ),
 )
+
+
+def shown_credential(request: Request) -> str | None:
+    """What the caller shows to say who it is, good or not; None: nothing."""
+    return request.headers.get("authorization") or request.cookies.get(SESSION_COOKIE)
 
 
 def is_public(request: Request) -> bool:
@@ -148,6 +155,8 @@ def get_caller(
         text = bearer.credentials if bearer else None
         caller = Caller(shown_actor(request, session, text, clock.now()))
     bind(session, caller.actor)
+    if not is_public(request):
+        setattr(request.state, PROVEN, caller.actor.label)
     return caller
 
 

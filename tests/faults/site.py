@@ -56,6 +56,7 @@ class Site:
             "SPACE_RELAY_HOME": str(home),
             "SPACE_RELAY_LOG_LEVEL": "ERROR",
             "SPACE_RELAY_HELD_UNITS_PER_COMPANY_MAX": "1000000",
+            "SPACE_RELAY_RATE_LIMITS": "{}",
         }
         if cluster is not None:
             self._environment["SPACE_RELAY_DATABASE_URL"] = cluster.url
