@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -43,6 +43,7 @@ from app.security.credentials import (
     revoke,
 )
 from app.security.demo import Demo, ensure_demo
+from app.security.oauth.signing import replace_signer
 from app.security.rows import system
 from app.security.sealing import Sealer, SecretKeyError, new_key_line
 from app.security.staff import accounts
@@ -51,6 +52,14 @@ from app.security.staff.passwords import Passwords
 from app.security.staff.policy import StaffPolicy
 from app.security.staff.sign_in import Gate
 from app.seeding.bulk_plan import LET_PCT
+from app.seeding.sandbox import POOL_SIZE as SANDBOX_POOL_SIZE
+from app.seeding.sandbox import (
+    SandboxNotPossibleError,
+    create_database,
+    prepare,
+    sandbox_exists,
+    sandbox_url,
+)
 from app.seeding.service import ReferenceConflictError, SeedReport, generate_park, seed
 from app.settings import Settings, settings
 from app.webhooks.sending import sending
@@ -270,9 +279,15 @@ def serve(
             lock_timeout_ms=configured.lock_timeout_ms,
             application_name="space-relay-public",
         )
+        sandbox_engine = open_sandbox(engine, pool_size=SANDBOX_POOL_SIZE)
         make_gate()  # says so at once where the keys cannot be used
         try:
-            service = create_app(engine, configured, public_engine=public_engine)
+            service = create_app(
+                engine,
+                configured.model_copy(update={"public_url": configured.public_url or base_url}),
+                public_engine=public_engine,
+                sandbox_engine=sandbox_engine,
+            )
         except OidcSettingsError as error:
             fail(f"The identity provider's settings: {error}.", "docs/reference/settings.md")
         # Meanwhile the rest can be asked for already.
@@ -300,6 +315,8 @@ def serve(
                 server.run()
         finally:
             public_engine.dispose()
+            if sandbox_engine is not None:
+                sandbox_engine.dispose()
 
 
 @contextmanager
@@ -339,6 +356,70 @@ def make_gate() -> Gate:
     return Gate(Passwords(), sealer, StaffPolicy.of(configured))
 
 
+def open_sandbox(live: Engine, *, pool_size: int) -> Engine | None:
+    """An engine on the sandbox beside a database, if there is one of this release."""
+    if not sandbox_exists(live):
+        return None
+    configured = settings()
+    engine = make_engine(
+        sandbox_url(live.url.render_as_string(hide_password=False)),
+        pool_size=pool_size,
+        statement_timeout_ms=configured.statement_timeout_ms,
+        lock_timeout_ms=configured.lock_timeout_ms,
+        application_name="space-relay-sandbox",
+    )
+    with engine.connect() as connection:
+        if is_current(connection):
+            return engine
+    engine.dispose()
+    err.print("[yellow]The sandbox is at another schema, and stays off.[/yellow]")
+    err.print("  space-relay sandbox")
+    return None
+
+
+def prepare_sandbox(live: Engine) -> bool:
+    """Make the sandbox, or bring it to this release; False: it was so already."""
+    create_database(live)
+    engine = make_engine(
+        sandbox_url(live.url.render_as_string(hide_password=False)),
+        pool_size=2,
+        statement_timeout_ms=_COMMAND_TIMEOUT_MS,
+        lock_timeout_ms=_COMMAND_TIMEOUT_MS,
+    )
+    try:
+        return prepare(engine)
+    finally:
+        engine.dispose()
+
+
+@app.command()
+def sandbox() -> None:
+    """Make the sandbox (沙盒), a database beside the live one where firms try their programs."""
+    with opened_engine() as engine:
+        try:
+            made = prepare_sandbox(engine)
+        except SandboxNotPossibleError as error:
+            fail(str(error), error.remedy)
+    out.print("the sandbox is ready" if made else "the sandbox was ready already")
+
+
+@token_app.command(name="replace-signing-key")
+def token_replace_signing_key() -> None:
+    """Sign access tokens with a new key from now on; those that are out stay good to their end."""
+    now = SystemClock().now()
+    with staff_session() as session:
+        kid = replace_signer(session, make_gate().sealer, now)
+        record(
+            session,
+            "cli",
+            Action.SIGNING_KEY_REPLACED,
+            park_id=None,
+            subject_type="signing_key",
+            subject_id=kid,
+        )
+    out.print(kid)
+
+
 def prepare_demo(base_url: str) -> None:
     """Migrate, load the reference data once, and say how to try it."""
     with opened_engine() as engine, Session(engine) as session:
@@ -349,6 +430,10 @@ def prepare_demo(base_url: str) -> None:
         except ReferenceConflictError as conflict:
             # After an update: what is there is still good, and may have been worked with.
             err.print(f"[yellow]{conflict}[/yellow]\n  python3 dev.py clean --data", soft_wrap=True)
+        try:
+            prepare_sandbox(engine)
+        except SandboxNotPossibleError as error:
+            err.print(f"[yellow]{error}[/yellow]\n  {error.remedy}", soft_wrap=True)
         system(session)
         made = ensure_demo(session, settings().home, base_url, SystemClock(), make_gate())
     announce(made)
@@ -384,10 +469,16 @@ def worker() -> None:
     logs.configure(configured.log_level, as_json=configured.log_json)
     with opened_engine() as engine:
         url = engine.url.render_as_string(hide_password=False)
-        sender = make_sender(engine, configured)
-        with make_worker(engine, url).open() as queue, sending(sender):
+        beside = open_sandbox(engine, pool_size=4)
+        with ExitStack() as stack:
+            for each in (engine, beside):
+                if each is not None:
+                    stack.enter_context(sending(make_sender(each, configured)))
+            queue = stack.enter_context(make_worker(engine, url, sandbox=beside).open())
             err.print("working; Ctrl-C ends it")
             queue.run_worker()
+        if beside is not None:
+            beside.dispose()
 
 
 @app.command(name="export-openapi")

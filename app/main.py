@@ -40,6 +40,7 @@ from app.routers import (
     programmes,
     queue,
     rights,
+    sandbox,
     session,
     space_requests,
     staff,
@@ -59,6 +60,8 @@ from app.security.staff.oidc import OidcConfig, Provider
 from app.security.staff.passwords import Passwords
 from app.security.staff.policy import StaffPolicy
 from app.security.staff.sign_in import Gate
+from app.seeding.sandbox import POOL_SIZE as SANDBOX_POOL_SIZE
+from app.seeding.sandbox import Sandbox
 from app.settings import Settings
 
 DESCRIPTION = """
@@ -106,6 +109,7 @@ ROUTERS = (
     applications.router,
     keys.router,
     oauth.router,
+    sandbox.router,
 )
 
 
@@ -115,23 +119,27 @@ def create_app(
     clock: Clock | None = None,
     *,
     public_engine: Engine | None = None,
+    sandbox_engine: Engine | None = None,
 ) -> FastAPI:
     """The application over an engine, and one of its own for callers without a key.
 
     The public's connections are apart, so that no crowd of searches keeps a booking waiting. The
-    caller owns the engines and disposes of them.
+    caller owns the engines and disposes of them. Without ``sandbox_engine`` there is no sandbox.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # A thread for each connection, and a few for work that needs none.
-        connections = settings.pool_size + settings.public_pool_size
+        connections = settings.pool_size + settings.public_pool_size + SANDBOX_POOL_SIZE
         current_default_thread_limiter().total_tokens = connections + 8
         app.state.places = Semaphore(settings.pool_size)
         app.state.public_places = Semaphore(settings.public_pool_size)
+        app.state.sandbox_places = Semaphore(SANDBOX_POOL_SIZE)
         app.state.gate_places = Semaphore(min(GATE_PLACES, settings.pool_size))
         yield
         app.state.snapshots.close()
+        if app.state.sandbox is not None:
+            app.state.sandbox.snapshots.close()
 
     # The documentation pages bring their own scripts, for networks that reach no CDN.
     app = FastAPIOffline(
@@ -160,6 +168,7 @@ def create_app(
         load_rules(settings.data_dir).building,
         settings.snapshot_dir or settings.home / "snapshots",
     )
+    app.state.sandbox = None if sandbox_engine is None else Sandbox.over(sandbox_engine, settings)
     problems.install(app)
     app.add_middleware(LimitBody, max_bytes=settings.max_body_bytes)
     app.add_middleware(

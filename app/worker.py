@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.orm import sessionmaker
 
+from app.contacts.retention import erase_past
 from app.database.session import Session, session_factory, transaction
 from app.demand.rules import load_rules
 from app.jobs.queue import make_queue
@@ -18,12 +19,14 @@ from app.matching.answers.fit_out import load_fit_out
 from app.matching.answers.question import Tables
 from app.matching.answers.watching import watch
 from app.matching.snapshots.changes import forget_changes_before
+from app.onboarding.expiring import tell_expiring
 from app.security.audit.chain import heads
 from app.security.idempotency import forget_before
 from app.security.rows import system
 from app.security.sealing import Sealer
 from app.security.staff.sessions import forget_sessions_before
 from app.security.staff.throttle import FORGOTTEN_AFTER, forget_attempts_before
+from app.seeding.sandbox import reset
 from app.settings import Settings, settings
 from app.webhooks.log import RETENTION, forget_events_before
 from app.webhooks.sending import Sender
@@ -38,8 +41,13 @@ CHANGES_RETENTION = timedelta(days=2)
 SESSIONS_RETENTION = timedelta(days=30)
 
 
-def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procrastinate.App:
-    """The queue with every job registered. ``engine`` serves the jobs' own sessions."""
+def make_worker(
+    engine: Engine, url: str, clock: Clock | None = None, *, sandbox: Engine | None = None
+) -> procrastinate.App:
+    """The queue with every job registered. ``engine`` serves the jobs' own sessions.
+
+    ``sandbox`` is an engine on the sandbox, where there is one.
+    """
     queue = make_queue(url)
     sessions = session_factory(engine)
     now = (clock or SystemClock()).now
@@ -109,7 +117,56 @@ def make_worker(engine: Engine, url: str, clock: Clock | None = None) -> procras
         return len(found)
 
     _tell_firms(queue, sessions, now)
+    _tell_of_keys(queue, sessions, now)
+    if sandbox is not None:
+        _keep_sandbox(queue, session_factory(sandbox), now)
     return queue
+
+
+def _tell_of_keys(
+    queue: procrastinate.App, sessions: sessionmaker[Session], now: Callable[[], datetime]
+) -> None:
+    @queue.periodic(cron="5 1 * * *")
+    @queue.task(name="tell_of_expiring_keys", queueing_lock="tell_of_expiring_keys")
+    def tell_of_expiring_keys(timestamp: int) -> int:
+        """Daily, in the morning in Shanghai: tell firms of keys that expire within two weeks."""
+        with sessions() as session:
+            system(session)
+            with transaction(session):
+                told = tell_expiring(session, now())
+        logger.info("told of expiring keys", events=told, scheduled=timestamp)
+        return told
+
+
+def _keep_sandbox(
+    queue: procrastinate.App, sessions: sessionmaker[Session], now: Callable[[], datetime]
+) -> None:
+    """What the live database's jobs do for firms, in the sandbox; and its nightly reset."""
+
+    @queue.periodic(cron="* * * * *")
+    @queue.task(name="watch_sandbox", queueing_lock="watch_sandbox")
+    def watch_sandbox(timestamp: int) -> int:
+        """Every minute: tell firms what turned in the sandbox."""
+        data_dir = settings().data_dir
+        tables = Tables(load_rules(data_dir), load_fit_out(data_dir))
+        with sessions() as session:
+            system(session)
+            with transaction(session):
+                told = watch(session, tables=tables, now=now())
+            with transaction(session):
+                told += tell_what_time_brings(session, database_now(session))
+        logger.info("watched the sandbox", events=told, scheduled=timestamp)
+        return told
+
+    @queue.periodic(cron="0 19 * * *")
+    @queue.task(name="reset_sandbox", queueing_lock="reset_sandbox")
+    def reset_sandbox(timestamp: int) -> None:
+        """Daily, at three in the morning in Shanghai: put the sandbox back as it was made."""
+        with sessions() as session:
+            system(session)
+            with transaction(session):
+                reset(session)
+        logger.info("reset the sandbox", scheduled=timestamp)
 
 
 def _tell_firms(

@@ -101,7 +101,8 @@ class Databases:
 
     def drop(self, name: str) -> None:
         with self._admin.connect() as connection:
-            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+            for gone in (name, f"{name}_sandbox"):
+                connection.execute(text(f'DROP DATABASE IF EXISTS "{gone}" WITH (FORCE)'))
         self._made.remove(name)
 
     def close(self) -> None:

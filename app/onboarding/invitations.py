@@ -154,7 +154,7 @@ def accept(session: Session, body: AcceptIn, *, now: datetime) -> tuple[KeyIssue
         session,
         company_id=accepted.company_id,
         label=body.label,
-        scopes=[Scope(scope) for scope in accepted.scopes],
+        scopes=accepted.scopes,
         expires_at=now + timedelta(days=DAYS_DEFAULT),
         issued_by=f"invitation:{accepted.id}",
     )

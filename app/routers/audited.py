@@ -181,6 +181,10 @@ AUDITED: Mapping[str, Audited | NotAudited] = {
         ("reveal_contact", "search_contacts", "export_personal_data"),
         NotAudited("app/contacts records it; a kept answer would keep what was shown"),
     ),
+    "issue_sandbox_key": Audited(
+        Action.SANDBOX_KEY_ISSUED, "sandbox_key", _house, shows=("client_id", "expires_at")
+    ),
+    "reset_sandbox": NotAudited("nothing that is real; the trail of the sandbox begins anew too"),
     "accept_invitation": NotAudited("nobody is signed in; the room records who was let in"),
     "reveal_applicant": NotAudited("the room records it; a kept answer would keep the address"),
     "apply": NotAudited("nobody is signed in; the application is its own record"),

@@ -67,22 +67,39 @@ def is_public(request: Request) -> bool:
     return "authorization" not in request.headers and SESSION_COOKIE not in request.cookies
 
 
+def in_sandbox(request: Request) -> bool:
+    """Whether the credential that is shown says that it is the sandbox's.
+
+    It is looked up in the database where it says it belongs, and refused where it is not found.
+    """
+    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and tokens.is_of_sandbox(shown.strip())
+
+
 async def wait_for_a_place(request: Request) -> AsyncIterator[None]:
     """Wait until a connection of the caller's pool is free, holding no thread meanwhile."""
     state = request.app.state
-    async with state.public_places if is_public(request) else state.places:
+    places = state.public_places if is_public(request) else state.places
+    async with state.sandbox_places if in_sandbox(request) else places:
         yield
 
 
 def open_session(
     request: Request, _place: Annotated[None, Depends(wait_for_a_place, scope="function")]
 ) -> Iterator[Session]:
-    """A session for one request. Nothing is committed here: the work commits itself.
+    """A session for one request, of the live database or the sandbox's, after the credential.
+
+    Nothing is committed here: the work commits itself.
 
     It shows no firm's rows until ``get_actor`` says whose.
     """
     state = request.app.state
-    with (state.public_sessions if is_public(request) else state.sessions)() as session:
+    sessions = state.public_sessions if is_public(request) else state.sessions
+    if in_sandbox(request):
+        if state.sandbox is None:
+            raise NotSignedInError("there is no sandbox here", detail_zh="本系统未开通沙盒")
+        sessions = state.sandbox.sessions
+    with sessions() as session:
         yield session
 
 

@@ -22,6 +22,7 @@ from app.routers.dependencies import (
     IdPath,
     Paging,
     SessionDep,
+    in_sandbox,
 )
 from app.routers.listings import IdOrCode
 from app.routers.problems import problems
@@ -39,7 +40,8 @@ async def get_tables(request: Request, rules: RulesDep) -> Tables:
 
 async def get_snapshots(request: Request) -> Snapshots:
     """Where answers look at space."""
-    snapshots: Snapshots = request.app.state.snapshots
+    state = request.app.state
+    snapshots: Snapshots = (state.sandbox if in_sandbox(request) else state).snapshots
     return snapshots
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote_plus
@@ -9,18 +10,20 @@ from urllib.parse import parse_qsl, unquote_plus
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.database.session import transaction
+from app.database.session import Session, transaction
 from app.routers.dependencies import (
     JSON,
     ClockDep,
     Filters,
     GateSessionDep,
     sent_body,
+    wait_at_the_gate,
 )
 from app.routers.problems import problems
 from app.security.actors import Scope
 from app.security.oauth import signing
-from app.security.oauth.tokens import GrantRefusedError, grant_token
+from app.security.oauth.tokens import GrantRefusedError, grant_token, is_of_sandbox
+from app.security.rows import system
 
 router = APIRouter(tags=["access 接入"])
 
@@ -126,6 +129,36 @@ _REQUEST_BODY = {
 }
 
 
+def read_token_request(
+    request: Request, body: Annotated[bytes, Depends(sent_body)]
+) -> TokenRequest | GrantRefusedError:
+    """What the client sent, or why it cannot be read."""
+    try:
+        return _read(request, body)
+    except GrantRefusedError as refused:
+        return refused
+
+
+TokenRequestDep = Annotated[TokenRequest | GrantRefusedError, Depends(read_token_request)]
+
+
+def open_grant_session(
+    request: Request,
+    asked: TokenRequestDep,
+    _place: Annotated[None, Depends(wait_at_the_gate, scope="function")],
+) -> Iterator[Session]:
+    """A session where the client's key is looked up: a key of the sandbox in the sandbox."""
+    state = request.app.state
+    of_sandbox = isinstance(asked, TokenRequest) and is_of_sandbox(asked.client_secret)
+    beside = state.sandbox if of_sandbox else None
+    with (state.sessions if beside is None else beside.sessions)() as session:
+        system(session)
+        yield session
+
+
+GrantSessionDep = Annotated[Session, Depends(open_grant_session, scope="function")]
+
+
 @router.post(
     "/oauth/token",
     response_model=TokenOut,
@@ -133,10 +166,7 @@ _REQUEST_BODY = {
     openapi_extra={"requestBody": _REQUEST_BODY, "security": [{}]},
 )
 def grant_access_token(
-    request: Request,
-    session: GateSessionDep,
-    clock: ClockDep,
-    body: Annotated[bytes, Depends(sent_body)],
+    request: Request, asked: TokenRequestDep, session: GrantSessionDep, clock: ClockDep
 ) -> Response:
     """Exchange a firm's key for an access token of 15 minutes (换取访问令牌).
 
@@ -145,7 +175,8 @@ def grant_access_token(
     """
     state = request.app.state
     try:
-        asked = _read(request, body)
+        if isinstance(asked, GrantRefusedError):
+            raise asked
         with transaction(session):
             granted = grant_token(
                 session,
@@ -185,11 +216,20 @@ def show_oauth_metadata(
 
 @router.get("/.well-known/jwks.json", responses=problems())
 def show_signing_keys(
-    session: GateSessionDep, clock: ClockDep, response: Response, _none: Annotated[Filters, Query()]
+    request: Request,
+    session: GateSessionDep,
+    clock: ClockDep,
+    response: Response,
+    _none: Annotated[Filters, Query()],
 ) -> KeySetOut:
-    """The public keys that access tokens are signed with (RFC 7517)."""
+    """The public keys that access tokens are signed with (RFC 7517), the sandbox's among them."""
     response.headers["Cache-Control"] = "public, max-age=300"
-    return KeySetOut.model_validate({"keys": signing.published(session, clock.now())})
+    found = signing.published(session, clock.now())
+    if request.app.state.sandbox is not None:
+        with request.app.state.sandbox.sessions() as beside:
+            system(beside)
+            found += signing.published(beside, clock.now())
+    return KeySetOut.model_validate({"keys": found})
 
 
 def _read(request: Request, body: bytes) -> TokenRequest:

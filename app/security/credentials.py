@@ -69,7 +69,7 @@ def make_firm_key(
     *,
     company_id: UUID,
     label: str,
-    scopes: Sequence[Scope],
+    scopes: Collection[str],
     expires_at: datetime | None,
     prefix: str = LIVE_PREFIX,
     issued_by: str | None = None,
@@ -80,7 +80,7 @@ def make_firm_key(
         prefix=prefix,
         company_id=company_id,
         label=label,
-        scopes=[scope.value for scope in scopes],
+        scopes=[str(scope) for scope in scopes],
         expires_at=expires_at,
         issued_by=issued_by,
     )

@@ -51,6 +51,7 @@ class Action(Term):
 
     CREDENTIAL_ISSUED = "credential.issued", "签发凭证", "Credential issued"
     CREDENTIAL_REVOKED = "credential.revoked", "吊销凭证", "Credential revoked"
+    SANDBOX_KEY_ISSUED = "sandbox_key.issued", "签发沙盒密钥", "Key of the sandbox issued"
     KEY_ROTATED = "key.rotated", "轮换密钥", "Key rotated"
     SIGNING_KEY_REPLACED = (
         "signing_key.replaced",

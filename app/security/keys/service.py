@@ -40,16 +40,8 @@ def issue_key(
         NotAllowedError: a firm's key asks for a scope it lacks, or may not issue at all.
         NotFoundError: the firm is unknown, or not the caller's.
     """
-    _require(actor)
-    company_id = body.company_id or actor.company_id
-    if company_id is None:
-        raise InvalidInputError(
-            "say for which firm",
-            [Fault("/company_id", "staff name the firm", detail_zh="员工须注明企业")],
-            detail_zh="请注明企业",
-        )
-    actor.require_company(company_id)
-    own = tuple(Scope) if actor.is_staff else tuple(map(Scope, sorted(actor.scopes)))
+    company_id = company_asked_for(actor, body.company_id)
+    own: Collection[str] = tuple(Scope) if actor.is_staff else sorted(actor.scopes)
     scopes = tuple(dict.fromkeys(body.scopes or own))
     _require_scopes(actor, scopes)
     credential, text = credentials.make_firm_key(
@@ -62,6 +54,60 @@ def issue_key(
         issued_by=actor.label,
     )
     return shown_issued(session, credential.id, now), text
+
+
+def issue_test_key(
+    session: Session,
+    *,
+    company_id: UUID,
+    label: str,
+    expires_at: datetime,
+    issued_by: str,
+    now: datetime,
+) -> tuple[KeyIssuedOut, str]:
+    """A key of the sandbox, which may do everything there, and its text.
+
+    ``session`` is of the sandbox's database.
+    """
+    credential, text = credentials.make_firm_key(
+        session,
+        company_id=company_id,
+        label=label,
+        scopes=tuple(Scope),
+        expires_at=expires_at,
+        prefix=credentials.TEST_PREFIX,
+        issued_by=issued_by,
+    )
+    return shown_issued(session, credential.id, now), text
+
+
+def company_asked_for(actor: Actor, company_id: UUID | None) -> UUID:
+    """For which firm the caller asks for a key.
+
+    Raises:
+        InvalidInputError: staff did not say.
+        NotAllowedError: the caller may not issue keys at all.
+        NotFoundError: a firm asks for another.
+    """
+    require_keys_scope(actor)
+    whose = company_id or actor.company_id
+    if whose is None:
+        raise InvalidInputError(
+            "say for which firm",
+            [Fault("/company_id", "staff name the firm", detail_zh="员工须注明企业")],
+            detail_zh="请注明企业",
+        )
+    actor.require_company(whose)
+    return whose
+
+
+def require_keys_scope(actor: Actor) -> None:
+    """Refuse whoever may not issue keys.
+
+    Raises:
+        NotAllowedError: a firm's key lacks the scope, or staff are no managers.
+    """
+    actor.require_firm_scope_or_staff(Scope.KEYS_WRITE, Role.MANAGER)
 
 
 def list_keys(
@@ -77,7 +123,7 @@ def list_keys(
     Raises:
         NotFoundError: a firm asks for another's.
     """
-    _require(actor)
+    require_keys_scope(actor)
     if company_id is not None:
         actor.require_company(company_id)
     return fetch_page(
@@ -98,7 +144,7 @@ def get_key(session: Session, actor: Actor, key_id: UUID, *, now: datetime) -> K
     Raises:
         NotFoundError: there is none, or it is not the caller's to see.
     """
-    _require(actor)
+    require_keys_scope(actor)
     text = fetch_one(session, _shown(actor, None, now).where(Credential.id == key_id))
     if text is None:
         raise _unknown()
@@ -115,7 +161,7 @@ def rotate_key(
         NotAllowedError: it may do what the caller's key may not: its secret is not given away.
         NotFoundError: there is none, or it is not the caller's to see.
     """
-    _require(actor)
+    require_keys_scope(actor)
     credential = _locked(session, actor, key_id)
     if not credentials.holds(credential, now):
         raise KeyEndedError(
@@ -139,16 +185,12 @@ def revoke_key(session: Session, actor: Actor, key_id: UUID, *, now: datetime) -
     Raises:
         NotFoundError: there is none, or it is not the caller's to see.
     """
-    _require(actor)
+    require_keys_scope(actor)
     credential = _locked(session, actor, key_id)
     if credential.revoked_at is None:
         credential.revoked_at = now
         session.flush()
     return get_key(session, actor, key_id, now=now)
-
-
-def _require(actor: Actor) -> None:
-    actor.require_firm_scope_or_staff(Scope.KEYS_WRITE, Role.MANAGER)
 
 
 def _require_scopes(actor: Actor, scopes: Collection[str]) -> None:

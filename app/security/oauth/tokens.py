@@ -150,8 +150,17 @@ def actor_of(session: Session, token: str, now: datetime, *, issuer: str) -> Act
     return credentials.actor_of(session, key, now, str(claims["scope"]).split())
 
 
-def audience_claimed(token: str) -> str | None:
-    """For whom a token says it is, without believing it: only to ask where it would be checked."""
+def is_of_sandbox(bearer: str) -> bool:
+    """Whether a key or token says that it is the sandbox's: that is where it is looked up.
+
+    It is believed no further: what is no valid credential there is refused.
+    """
+    if looks_like_token(bearer):
+        return _audience_claimed(bearer) == AUDIENCES[credentials.TEST_PREFIX]
+    return bearer.startswith(f"{credentials.TEST_PREFIX}_")
+
+
+def _audience_claimed(token: str) -> str | None:
     try:
         padded = token.split(".")[1] + "=="
         claims: Any = json.loads(urlsafe_b64decode(padded))
