@@ -67,6 +67,10 @@ PATTERNS: Mapping[str, _Form] = {
         "must be west,south,east,north in degrees, as 121.58,31.18,121.66,31.23",
         "应为 西,南,东,北 四个以度为单位的数，如 121.58,31.18,121.66,31.23",
     ),
+    r"^[^@\s\x00]{1,64}@[^@\s\x00.]+(\.[^@\s\x00.]+)+$": _Form(
+        "must be an e-mail address", "应为邮箱地址"
+    ),
+    "^/api/v1/": _Form("must be a path of this service", "应为本服务的路径"),
     f"^{_NUMBER},{_NUMBER}$": _Form(
         "must be longitude,latitude in degrees, as 121.60,31.20",
         "应为 经度,纬度 两个以度为单位的数，如 121.60,31.20",
