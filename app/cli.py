@@ -18,14 +18,15 @@ import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from app import logs
 from app.database import checks
 from app.database.cluster import Cluster, ClusterError
-from app.database.engine import make_engine
+from app.database.engine import make_engine, role_of
 from app.database.migrate import is_current, upgrade
+from app.database.roles import ADMINISTRATOR_SQL, APP, PUBLIC, RolesMissingError, lacking
 from app.database.session import transaction
 from app.kernel.clock import SystemClock
 from app.kernel.errors import SpaceRelayError
@@ -89,6 +90,7 @@ err = Console(stderr=True, highlight=False)
 
 #: Statements of commands may take long; those of requests may not.
 _COMMAND_TIMEOUT_MS = 3_600_000
+_JOB_TIMEOUT_MS = 300_000
 
 Report = Callable[[str, int, int], None]
 
@@ -123,18 +125,60 @@ def database_url(configured: Settings, *, alone: bool = False) -> Iterator[str]:
 
 
 @contextmanager
-def opened_engine(*, for_requests: bool = False) -> Iterator[Engine]:
-    """An engine on the database, disposed of at the end."""
-    configured = settings()
-    with database_url(configured, alone=for_requests) as url:
+def opened_engine(
+    role: str | None = APP, *, statement_timeout_ms: int = _COMMAND_TIMEOUT_MS
+) -> Iterator[Engine]:
+    """An engine for a command, disposed of at the end; without a role it acts as the login."""
+    with database_url(settings()) as url:
         engine = make_engine(
             url,
-            pool_size=configured.pool_size if for_requests else 4,
-            statement_timeout_ms=(
-                configured.statement_timeout_ms if for_requests else _COMMAND_TIMEOUT_MS
-            ),
-            lock_timeout_ms=configured.lock_timeout_ms if for_requests else _COMMAND_TIMEOUT_MS,
+            pool_size=4,
+            statement_timeout_ms=statement_timeout_ms,
+            lock_timeout_ms=_COMMAND_TIMEOUT_MS,
+            role=role,
         )
+        with _answering(engine):
+            yield engine
+
+
+@contextmanager
+def opened_session() -> Iterator[Session]:
+    """A session of a command that works with the data and not with its schema."""
+    with opened_engine() as engine, Session(engine) as session:
+        system(session)
+        yield session
+
+
+@contextmanager
+def engines_for_requests(configured: Settings) -> Iterator[tuple[Engine, Engine]]:
+    """The engines of a server: for known callers, and for those without a credential."""
+    with database_url(configured) as url:
+        public_url = configured.public_database_url
+        known = make_engine(
+            url,
+            pool_size=configured.pool_size,
+            statement_timeout_ms=configured.statement_timeout_ms,
+            lock_timeout_ms=configured.lock_timeout_ms,
+            idle_timeout_ms=configured.idle_in_transaction_timeout_ms,
+            role=APP,
+        )
+        public = make_engine(
+            url if public_url is None else public_url.get_secret_value(),
+            pool_size=configured.public_pool_size,
+            statement_timeout_ms=configured.public_statement_timeout_ms,
+            lock_timeout_ms=configured.lock_timeout_ms,
+            idle_timeout_ms=configured.idle_in_transaction_timeout_ms,
+            application_name="space-relay-public",
+            role=PUBLIC,
+        )
+        with _answering(known), _answering(public):
+            yield known, public
+
+
+@contextmanager
+def _answering(engine: Engine) -> Iterator[None]:
+    """Make sure that the engine's database answers, and dispose of it at the end."""
+    try:
         try:
             with engine.connect():
                 pass
@@ -143,12 +187,17 @@ def opened_engine(*, for_requests: bool = False) -> Iterator[Engine]:
                 f"The database does not answer: {str(error.orig).strip().splitlines()[0]}",
                 "space-relay doctor",
             )
-        try:
-            yield engine
-        except SpaceRelayError as error:
-            fail(str(error), "space-relay --help")
-        finally:
-            engine.dispose()
+        except DBAPIError:
+            fail(
+                f"This login may not act as {role_of(engine)}: the database is at another schema,"
+                " or nobody granted it the role (docs/howto/deploy.md).",
+                "space-relay migrate",
+            )
+        yield
+    except SpaceRelayError as error:
+        fail(str(error), "space-relay --help")
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -173,8 +222,11 @@ def progress_bars() -> Iterator[Report]:
 
 def migrate_to_head(engine: Engine) -> None:
     """Bring the schema up to date."""
-    with engine.connect() as connection:
-        upgrade(connection)
+    try:
+        with engine.connect() as connection:
+            upgrade(connection)
+    except RolesMissingError as missing:
+        fail(str(missing), ADMINISTRATOR_SQL)
 
 
 def show(report: SeedReport) -> None:
@@ -198,7 +250,7 @@ def flattened(totals: Mapping[str, Any], above: str = "") -> Iterator[tuple[str,
 @app.command()
 def migrate() -> None:
     """Bring the database to the schema this release needs."""
-    with opened_engine() as engine:
+    with opened_engine(None) as engine:
         migrate_to_head(engine)
     out.print("the schema is up to date")
 
@@ -217,8 +269,9 @@ def seed_command(
     ] = 20261101,
 ) -> None:
     """Load the Shanghai reference data. Run twice, it does nothing the second time."""
-    with opened_engine() as engine, Session(engine) as session, progress_bars() as report:
+    with opened_engine(None) as engine, Session(engine) as session, progress_bars() as report:
         migrate_to_head(engine)
+        system(session)
         with transaction(session):
             loaded = seed(session, settings().data_dir, seed=seed_number, progress=report)
     show(loaded)
@@ -235,8 +288,9 @@ def generate(
     ] = LET_PCT,
 ) -> None:
     """Make synthetic parks of any size, for benchmarks. Every row says that it is synthetic."""
-    with opened_engine() as engine, Session(engine) as session, progress_bars() as report:
+    with opened_engine(None) as engine, Session(engine) as session, progress_bars() as report:
         migrate_to_head(engine)
+        system(session)
         with transaction(session):
             made = generate_park(
                 session, units=units, seed=seed_number, let_pct=let_pct, progress=report
@@ -266,20 +320,18 @@ def serve(
         )
     base_url = f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{port}"  # noqa: S104
     _end_with_signal()
-    with opened_engine(for_requests=True) as engine:
+    with ExitStack() as stack:
+        # Holds the private cluster, before anything is made in it.
+        stack.enter_context(database_url(configured, alone=True))
         if demo:
             prepare_demo(base_url)
+        engine, public_engine = stack.enter_context(engines_for_requests(configured))
         with engine.connect() as connection:
             if not is_current(connection):
                 fail("The database is at another schema.", "space-relay migrate")
-        public_engine = make_engine(
-            engine.url.render_as_string(hide_password=False),
-            pool_size=configured.public_pool_size,
-            statement_timeout_ms=configured.public_statement_timeout_ms,
-            lock_timeout_ms=configured.lock_timeout_ms,
-            application_name="space-relay-public",
-        )
         sandbox_engine = open_sandbox(engine, pool_size=SANDBOX_POOL_SIZE)
+        if sandbox_engine is not None:
+            stack.callback(sandbox_engine.dispose)
         make_gate()  # says so at once where the keys cannot be used
         try:
             service = create_app(
@@ -309,14 +361,9 @@ def serve(
         )
         err.print(f"serving on {base_url}  (docs: {base_url}/docs, Ctrl-C ends it)")
         # The server has ended well by the time it passes Ctrl-C on.
-        try:
-            beside = _worker_beside(engine, configured) if demo else nullcontext()
-            with suppress(KeyboardInterrupt), beside:
-                server.run()
-        finally:
-            public_engine.dispose()
-            if sandbox_engine is not None:
-                sandbox_engine.dispose()
+        beside = _worker_beside(engine, configured) if demo else nullcontext()
+        with suppress(KeyboardInterrupt), beside:
+            server.run()
 
 
 @contextmanager
@@ -367,6 +414,7 @@ def open_sandbox(live: Engine, *, pool_size: int) -> Engine | None:
         statement_timeout_ms=configured.statement_timeout_ms,
         lock_timeout_ms=configured.lock_timeout_ms,
         application_name="space-relay-sandbox",
+        role=APP,
     )
     with engine.connect() as connection:
         if is_current(connection):
@@ -395,7 +443,7 @@ def prepare_sandbox(live: Engine) -> bool:
 @app.command()
 def sandbox() -> None:
     """Make the sandbox (沙盒), a database beside the live one where firms try their programs."""
-    with opened_engine() as engine:
+    with opened_engine(None) as engine:
         try:
             made = prepare_sandbox(engine)
         except SandboxNotPossibleError as error:
@@ -422,8 +470,9 @@ def token_replace_signing_key() -> None:
 
 def prepare_demo(base_url: str) -> None:
     """Migrate, load the reference data once, and say how to try it."""
-    with opened_engine() as engine, Session(engine) as session:
+    with opened_engine(None) as engine, Session(engine) as session:
         migrate_to_head(engine)
+        system(session)
         try:
             with progress_bars() as report, transaction(session):
                 seed(session, settings().data_dir, progress=report)
@@ -434,7 +483,6 @@ def prepare_demo(base_url: str) -> None:
             prepare_sandbox(engine)
         except SandboxNotPossibleError as error:
             err.print(f"[yellow]{error}[/yellow]\n  {error.remedy}", soft_wrap=True)
-        system(session)
         made = ensure_demo(session, settings().home, base_url, SystemClock(), make_gate())
     announce(made)
 
@@ -467,7 +515,7 @@ def worker() -> None:
     """Run background jobs until told to stop."""
     configured = settings()
     logs.configure(configured.log_level, as_json=configured.log_json)
-    with opened_engine() as engine:
+    with opened_engine(statement_timeout_ms=_JOB_TIMEOUT_MS) as engine:
         url = engine.url.render_as_string(hide_password=False)
         beside = open_sandbox(engine, pool_size=4)
         with ExitStack() as stack:
@@ -506,7 +554,7 @@ def token_staff(
     ] = None,
 ) -> None:
     """Issue a staff token. It is shown once."""
-    with opened_engine() as engine, Session(engine) as session, transaction(session):
+    with opened_session() as session, transaction(session):
         park_ids: list[UUID] | None = None
         if park:
             park_ids = find_parks(session, park)
@@ -531,7 +579,7 @@ def token_firm(
     ] = None,
 ) -> None:
     """Issue a firm's API key. It is shown once."""
-    with opened_engine() as engine, Session(engine) as session, transaction(session):
+    with opened_session() as session, transaction(session):
         try:
             company_id = find_company(session, company)
         except SpaceRelayError as error:
@@ -552,7 +600,7 @@ def token_revoke(
     key_id: Annotated[str, typer.Argument(help="the part between the second and third _")],
 ) -> None:
     """End a credential now."""
-    with opened_engine() as engine, Session(engine) as session, transaction(session):
+    with opened_session() as session, transaction(session):
         ended = revoke(session, key_id, SystemClock().now())
         if ended:
             _note_credential(session, Action.CREDENTIAL_REVOKED, key_id)
@@ -601,8 +649,7 @@ def audit_verify(
     ] = None,
 ) -> None:
     """Read the chains from their beginning; name the first entry that is not as it was, exit 1."""
-    with opened_engine() as engine, Session(engine) as session:
-        system(session)
+    with opened_session() as session:
         lines = () if heads_file is None else heads_file.read_text("utf-8").splitlines()
         found = verify(session, park, read_heads(lines))
     if found.tampering is not None:
@@ -617,8 +664,7 @@ def audit_verify(
 @audit_app.command(name="head")
 def audit_head() -> None:
     """Print the last entry's hash of each chain, one JSON object a line, to give to others."""
-    with opened_engine() as engine, Session(engine) as session:
-        system(session)
+    with opened_session() as session:
         for head in heads(session):
             out.print(head.line(), soft_wrap=True, markup=False)
 
@@ -626,10 +672,8 @@ def audit_head() -> None:
 @contextmanager
 def staff_session() -> Iterator[Session]:
     """A session that changes accounts, and commits at the end."""
-    with opened_engine() as engine, Session(engine) as session:
-        system(session)
-        with transaction(session):
-            yield session
+    with opened_session() as session, transaction(session):
+        yield session
 
 
 Email = Annotated[str, typer.Argument(help="the account's e-mail address")]
@@ -704,7 +748,10 @@ def doctor() -> None:
     configured = settings()
     found = [checks.check_python()]
     if configured.database_url is not None:
-        found.append(checks.check_database(configured.database_url.get_secret_value()))
+        url = configured.database_url.get_secret_value()
+        found.append(checks.check_database(url))
+        if checks.passed(found):
+            found.append(_check_roles(url))
     else:
         found += [
             checks.check_postgres(),
@@ -715,6 +762,21 @@ def doctor() -> None:
     out.print(checks.render(found), soft_wrap=True, markup=False)
     if not checks.passed(found):
         raise typer.Exit(1)
+
+
+def _check_roles(url: str) -> checks.Check:
+    """The roles that own the database and serve from it."""
+    engine = make_engine(url, pool_size=1)
+    with engine.connect() as connection:
+        missing = lacking(connection)
+    engine.dispose()
+    found = f"not there, and not for this login to make: {', '.join(missing)}"
+    return checks.Check(
+        "Database roles",
+        good=not missing,
+        found=found if missing else "there, or made by the first migration",
+        remedy=ADMINISTRATOR_SQL,
+    )
 
 
 def main() -> None:

@@ -153,7 +153,9 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.engine = engine
-    app.state.sessions = session_factory(engine)
+    app.state.sessions = session_factory(
+        engine, firm_statement_timeout_ms=settings.firm_statement_timeout_ms
+    )
     app.state.public_sessions = session_factory(public_engine or engine)
     app.state.clock = clock or SystemClock()
     app.state.settings = settings

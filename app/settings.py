@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     snapshot_age_max_seconds: float = Field(
         default=30.0, gt=0, description="an older snapshot makes the service not ready, seconds"
     )
+    public_database_url: SecretStr | None = Field(
+        default=None,
+        description="the same database by another login, for callers without a key; unset: the"
+        " same login",
+    )
     pool_size: int = Field(
         default=16, ge=1, le=200, description="database connections a process, for known callers"
     )
@@ -49,11 +54,20 @@ class Settings(BaseSettings):
     statement_timeout_ms: int = Field(
         default=15_000, ge=100, description="longest statement of a request, milliseconds"
     )
+    firm_statement_timeout_ms: int = Field(
+        default=5_000, ge=100, description="the same for firms, milliseconds"
+    )
     public_statement_timeout_ms: int = Field(
-        default=3_000, ge=100, description="the same for callers without a key, milliseconds"
+        default=2_000, ge=100, description="the same for callers without a key, milliseconds"
+    )
+    idle_in_transaction_timeout_ms: int = Field(
+        default=10_000,
+        ge=1_000,
+        description="a request that leaves its transaction idle for so long is cut off,"
+        " milliseconds",
     )
     lock_timeout_ms: int = Field(
-        default=5_000, ge=100, description="longest wait for a lock, milliseconds"
+        default=2_000, ge=100, description="longest wait for a lock, milliseconds"
     )
     public_url: str | None = Field(
         default=None,

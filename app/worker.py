@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import sessionmaker
 
 from app.contacts.retention import erase_past
+from app.database.engine import role_of
 from app.database.session import Session, session_factory, transaction
 from app.demand.rules import load_rules
 from app.jobs.queue import make_queue
@@ -22,7 +23,7 @@ from app.matching.snapshots.changes import forget_changes_before
 from app.onboarding.expiring import tell_expiring
 from app.security.audit.chain import heads
 from app.security.idempotency import forget_before
-from app.security.rows import system
+from app.security.rows import SYSTEM
 from app.security.sealing import Sealer
 from app.security.staff.sessions import forget_sessions_before
 from app.security.staff.throttle import FORGOTTEN_AFTER, forget_attempts_before
@@ -48,8 +49,8 @@ def make_worker(
 
     ``sandbox`` is an engine on the sandbox, where there is one.
     """
-    queue = make_queue(url)
-    sessions = session_factory(engine)
+    queue = make_queue(url, role_of(engine))
+    sessions = session_factory(engine, rows=SYSTEM)
     now = (clock or SystemClock()).now
 
     @queue.periodic(cron="17 * * * *")
@@ -75,7 +76,6 @@ def make_worker(
     def forget_sign_ins(timestamp: int) -> int:
         """Hourly: drop sessions of long ago, and counts of attempts that no longer matter."""
         with sessions() as session, transaction(session):
-            system(session)
             forgotten = forget_sessions_before(session, now() - SESSIONS_RETENTION)
             forget_attempts_before(session, now() - FORGOTTEN_AFTER)
         logger.info("forgot sessions", count=forgotten, scheduled=timestamp)
@@ -88,7 +88,6 @@ def make_worker(
         data_dir = settings().data_dir
         tables = Tables(load_rules(data_dir), load_fit_out(data_dir))
         with sessions() as session, transaction(session):
-            system(session)
             told = watch(session, tables=tables, now=now())
         logger.info("watched requests", events=told, scheduled=timestamp)
         return told
@@ -106,7 +105,6 @@ def make_worker(
     def export_audit_heads(timestamp: int) -> int:
         """Hourly: tell the head of every audit chain to the log, and to a file if there is one."""
         with sessions() as session:
-            system(session)
             found = heads(session)
         for head in found:
             logger.info("audit head", head=head.line(), scheduled=timestamp)
@@ -119,7 +117,7 @@ def make_worker(
     _tell_firms(queue, sessions, now)
     _tell_of_keys(queue, sessions, now)
     if sandbox is not None:
-        _keep_sandbox(queue, session_factory(sandbox), now)
+        _keep_sandbox(queue, session_factory(sandbox, rows=SYSTEM), now)
     return queue
 
 
@@ -130,10 +128,8 @@ def _tell_of_keys(
     @queue.task(name="tell_of_expiring_keys", queueing_lock="tell_of_expiring_keys")
     def tell_of_expiring_keys(timestamp: int) -> int:
         """Daily, in the morning in Shanghai: tell firms of keys that expire within two weeks."""
-        with sessions() as session:
-            system(session)
-            with transaction(session):
-                told = tell_expiring(session, now())
+        with sessions() as session, transaction(session):
+            told = tell_expiring(session, now())
         logger.info("told of expiring keys", events=told, scheduled=timestamp)
         return told
 
@@ -150,7 +146,6 @@ def _keep_sandbox(
         data_dir = settings().data_dir
         tables = Tables(load_rules(data_dir), load_fit_out(data_dir))
         with sessions() as session:
-            system(session)
             with transaction(session):
                 told = watch(session, tables=tables, now=now())
             with transaction(session):
@@ -162,10 +157,8 @@ def _keep_sandbox(
     @queue.task(name="reset_sandbox", queueing_lock="reset_sandbox")
     def reset_sandbox(timestamp: int) -> None:
         """Daily, at three in the morning in Shanghai: put the sandbox back as it was made."""
-        with sessions() as session:
-            system(session)
-            with transaction(session):
-                reset(session)
+        with sessions() as session, transaction(session):
+            reset(session)
         logger.info("reset the sandbox", scheduled=timestamp)
 
 
@@ -178,10 +171,8 @@ def _tell_firms(
     @queue.task(name="tell_what_time_brings", queueing_lock="tell_what_time_brings")
     def tell_of_ends_and_turns(timestamp: int) -> int:
         """Every minute: tell firms of holds that lapse, and of offers to who waits in line."""
-        with sessions() as session:
-            system(session)
-            with transaction(session):
-                told = tell_what_time_brings(session, database_now(session))
+        with sessions() as session, transaction(session):
+            told = tell_what_time_brings(session, database_now(session))
         logger.info("told what time brings", events=told, scheduled=timestamp)
         return told
 
@@ -189,10 +180,8 @@ def _tell_firms(
     @queue.task(name="forget_webhook_events", queueing_lock="forget_webhook_events")
     def forget_webhook_events(timestamp: int) -> int:
         """Hourly: drop events that firms were told of long ago, with the log of deliveries."""
-        with sessions() as session:
-            system(session)
-            with transaction(session):
-                forgotten = forget_events_before(session, now() - RETENTION)
+        with sessions() as session, transaction(session):
+            forgotten = forget_events_before(session, now() - RETENTION)
         logger.info("forgot webhook events", count=forgotten, scheduled=timestamp)
         return forgotten
 
@@ -200,7 +189,7 @@ def _tell_firms(
 def make_sender(engine: Engine, configured: Settings) -> Sender:
     """What sends webhooks, beside the jobs."""
     return Sender(
-        session_factory(engine),
+        session_factory(engine, rows=SYSTEM),
         Sealer.of(configured),
         allow_loopback=configured.webhook_allow_loopback,
     )

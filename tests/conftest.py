@@ -15,13 +15,14 @@ from uuid import uuid4
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from app.database.cluster import Cluster
 from app.database.engine import make_engine, normalised_url
 from app.database.migrate import upgrade
+from app.database.roles import APP, PUBLIC
 from app.main import create_app
 from app.matching.snapshots.source import ReadAnew
 from app.settings import Settings
@@ -204,6 +205,14 @@ def make_client(tmp_path: Path) -> Iterator[Callable[[Session | Engine], TestCli
     """Makes clients of the application, over a test's session (rolled back) or its own engine."""
     opened: list[TestClient] = []
     lent: list[FastAPI] = []
+    engines: list[Engine] = []
+
+    def serving(engine: Engine, role: str, pool_size: int) -> Engine:
+        url = engine.url.render_as_string(hide_password=False)
+        engines.append(
+            make_engine(url, pool_size=pool_size, statement_timeout_ms=60_000, role=role)
+        )
+        return engines[-1]
 
     def make(database: Session | Engine, **settings: object) -> TestClient:
         engine = database if isinstance(database, Engine) else database.get_bind().engine
@@ -215,12 +224,19 @@ def make_client(tmp_path: Path) -> Iterator[Callable[[Session | Engine], TestCli
             # Tests call as fast as they can, each as a caller of many others.
             "rate_limits": {},
         }
-        app = create_app(engine, Settings(**(usual | settings)))
+        configured = Settings(**(usual | settings))
+        if isinstance(database, Engine):
+            engine = serving(engine, APP, configured.pool_size)
+            public = serving(engine, PUBLIC, configured.public_pool_size)
+            app = create_app(engine, configured, public_engine=public)
+        else:
+            app = create_app(engine, configured)
         if not settings:
             app = _warm(app)
             lent.append(app)
         if isinstance(database, Session):
-            app.state.sessions = app.state.public_sessions = lambda: _Borrowed(database)
+            app.state.sessions = lambda: _Borrowed(database, APP)
+            app.state.public_sessions = lambda: _Borrowed(database, PUBLIC)
             app.state.snapshots = ReadAnew()
         client = TestClient(app, raise_server_exceptions=False)
         client.__enter__()
@@ -230,6 +246,8 @@ def make_client(tmp_path: Path) -> Iterator[Callable[[Session | Engine], TestCli
     yield make
     for client in opened:
         client.__exit__(None, None, None)
+    for engine in engines:
+        engine.dispose()
     _idle.extend(lent)
 
 
@@ -253,16 +271,36 @@ def _warm(fresh: FastAPI) -> FastAPI:
 
 
 class _Borrowed:
-    """Hands the test's own session to the application, and leaves it open."""
+    """Hands the test's own session to the application, as one of its roles; and takes it back."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, role: str) -> None:
+        self._session, self._role = session, role
 
     def __enter__(self) -> Session:
+        event.listen(self._session, "after_begin", self._act)
+        if self._session.in_transaction():
+            self._act(self._session, None, self._session.connection())
         return self._session
 
     def __exit__(self, *_: object) -> None:
         self._session.rollback()
+        event.remove(self._session, "after_begin", self._act)
+        self._session.info.clear()
+        # What was released into the test's own transaction outlives the application's.
+        connection = self._session.get_bind()
+        assert isinstance(connection, Connection)
+        _unseen(connection, "RESET ROLE")
+        _unseen(connection, "SELECT set_config('app.audience', '', true)")
+
+    def _act(self, _session: Session, _transaction: object, connection: Connection) -> None:
+        _unseen(connection, f"SET LOCAL ROLE {self._role}")
+
+
+def _unseen(connection: Connection, statement: str) -> None:
+    """Run a statement of the tests' own, past those who count the application's."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(statement)
 
 
 @pytest.fixture

@@ -4,6 +4,9 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+#: The execution option that says whom an engine's connections act as.
+_ROLE = "space_relay_role"
+
 
 def normalised_url(url: str) -> str:
     """The URL with the psycopg 3 driver, whichever PostgreSQL spelling was given."""
@@ -17,9 +20,13 @@ def make_engine(
     pool_size: int = 16,
     statement_timeout_ms: int = 15_000,
     lock_timeout_ms: int = 5_000,
+    idle_timeout_ms: int = 60_000,
     application_name: str = "space-relay",
+    role: str | None = None,
 ) -> Engine:
     """An engine whose every connection carries time-outs, UTC and custom plans.
+
+    Its connections act as ``role`` (app/database/roles.py); None: as whoever logs in.
 
     Custom plans keep partial and spatial indexes visible to bound parameters. Sessions are in UTC
     because civil days are computed in the application (kernel/clock.py), never by a cast in SQL.
@@ -34,6 +41,7 @@ def make_engine(
         isolation_level="READ COMMITTED",
         # Names and remarks travel as parameters and do not belong in a log.
         hide_parameters=True,
+        execution_options={_ROLE: role},
         connect_args={"connect_timeout": 5, "application_name": application_name},
     )
 
@@ -45,12 +53,20 @@ def make_engine(
             " ('timezone', 'UTC'),"
             " ('plan_cache_mode', 'force_custom_plan'),"
             " ('jit', 'off'),"
-            " ('idle_in_transaction_session_timeout', '60s'),"
             " ('client_connection_check_interval', '5s'),"
+            " ('idle_in_transaction_session_timeout', %s),"
             " ('statement_timeout', %s), ('lock_timeout', %s)) AS s (name, value)",
-            (f"{statement_timeout_ms}ms", f"{lock_timeout_ms}ms"),
+            (f"{idle_timeout_ms}ms", f"{statement_timeout_ms}ms", f"{lock_timeout_ms}ms"),
         )
+        if role is not None:
+            cursor.execute("SELECT set_config('role', %s, false)", (role,))
         cursor.close()
         connection.commit()
 
     return engine
+
+
+def role_of(engine: Engine) -> str | None:
+    """Whom the engine's connections act as; None: whoever logs in."""
+    role: str | None = engine.get_execution_options().get(_ROLE)
+    return role

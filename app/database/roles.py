@@ -29,15 +29,35 @@ PUBLISHED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("zones", "parks", "park_blocks", "parcels", "buildings", "floors"), ()),
     **dict.fromkeys(("units", "unit_versions", "unit_terms", "shared_facilities"), ()),
     **dict.fromkeys(("programmes", "programme_milestones", "programme_buildings"), ()),
-    **dict.fromkeys(("unit_walls", "building_links", "space_changes", "alembic_version"), ()),
+    **dict.fromkeys(("unit_walls", "building_links", "unit_event_units"), ()),
+    "unit_events": (
+        *("id", "park_id", "kind", "effective_on", "recorded_at", "reason", "changes"),
+    ),
+    "occupancy": ("park_id", "unit_id", "quantity", "whole", "period", "live"),
+    "match_policies": ("id", "park_id", "weights", "known"),
 }
-#: What those who own the view of days taken and the functions that guard the ledger need.
-GUARDED: Mapping[str, frozenset[str]] = {"audit_entries": frozenset({"SELECT", "INSERT"})}
-#: Views and functions (by name) that see all claims; whoever adds one says why in decision 0017.
-OF_LEDGER: frozenset[str] = frozenset({"audit_append"})
-#: Tables that are only ever added to, and those that are only read.
-ADDED_TO: frozenset[str] = frozenset()
-READ: frozenset[str] = frozenset({"alembic_version", "unit_terms", "audit_entries"})
+#: What the role that sees all of the ledger needs for what is its own.
+GUARDED: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("claims", "queue_wants", "units"), frozenset({"SELECT"})),
+    "audit_entries": frozenset({"SELECT", "INSERT"}),
+}
+#: Its own: views and functions (by name) that see past the policies. Decision 0017 says why each.
+OF_LEDGER = frozenset({"occupancy", "queue_entry_in_parks", "audit_append"})
+#: Only read; only added to; and never deleted from.
+READ = frozenset({"alembic_version", "unit_terms", "occupancy", "audit_entries"})
+ADDED_TO = frozenset(
+    (
+        *("lease_events", "match_events", "match_receipts", "pipeline_stage_entries"),
+        *("queue_wants", "right_clearances", "right_footprints", "right_seniorities"),
+        *("unit_events", "unit_event_units"),
+    )
+)
+KEPT = frozenset(
+    (
+        *("claims", "lease_terms", "match_policies", "queue_entries", "right_notices", "rights"),
+        *("units", "unit_versions"),
+    )
+)
 
 _WRITES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 
@@ -91,22 +111,22 @@ def ensure_roles(connection: Connection) -> None:
         if not isinstance(error.orig, InsufficientPrivilege):
             raise
         raise RolesMissingError(
-            "the database's roles are missing, and this login may not create them;"
-            f" let an administrator run:\n{ADMINISTRATOR_SQL}"
+            "The database's roles are missing, and this login may not make them; let an"
+            " administrator run:"
         ) from error
 
 
-def missing_roles(connection: Connection) -> list[str]:
-    """The roles that this login cannot act as."""
-    there = connection.scalars(
-        text("SELECT rolname FROM pg_roles WHERE rolname = ANY (:roles)"), {"roles": list(ROLES)}
+def lacking(connection: Connection) -> list[str]:
+    """The roles that are not this login's to act as, where it may not make them either."""
+    able = connection.scalar(
+        text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
+    )
+    if able:
+        return []
+    mine = connection.scalars(
+        text("SELECT rolname FROM pg_roles WHERE pg_has_role(oid, 'USAGE')")
     ).all()
-    return [
-        role
-        for role in ROLES
-        if role not in there
-        or not connection.scalar(text("SELECT pg_has_role(:role, 'USAGE')"), {"role": role})
-    ]
+    return [role for role in ROLES if role not in mine]
 
 
 def settle(connection: Connection) -> None:
@@ -123,6 +143,12 @@ def settle(connection: Connection) -> None:
         _allow_schema(connection, schema)
     for statement in _ownership(connection, schemas):
         connection.exec_driver_sql(statement)
+    for row in connection.execute(_CALLABLE, {"names": sorted(OF_LEDGER)}).all():
+        # Any new function is everybody's to call.
+        if row.by_public:
+            connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {row.function} FROM PUBLIC")
+        if row.by_public or not row.by_app:
+            connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {row.function} TO {APP}")
     relations = connection.execute(_RELATIONS, {"schemas": schemas}).all()
     wanted = {
         grant
@@ -164,10 +190,12 @@ def _grants_on(relation: str, name: str, kind: str, schema: str) -> Iterator[_Gr
         yield _Grant(relation, APP, "USAGE")
         return
     privileges = _WRITES
-    if name in READ | OF_LEDGER:
+    if name in READ:
         privileges = frozenset({"SELECT"})
     elif name in ADDED_TO:
         privileges = frozenset({"SELECT", "INSERT"})
+    elif name in KEPT:
+        privileges = _WRITES - {"DELETE"}
     for privilege in privileges:
         yield _Grant(relation, APP, privilege)
     if schema != "public":
@@ -224,6 +252,12 @@ _RELATIONS = text(f"""
     WHERE o.relnamespace = ANY (SELECT to_regnamespace(n) FROM unnest(CAST(:schemas AS text[])) n)
         AND o.relkind IN ('r', 'p', 'v', 'S') AND {_NOT_OF_EXTENSIONS}
 """)  # noqa: S608  (our own words)
+_CALLABLE = text(f"""
+    SELECT oid::regprocedure::text AS function,
+        has_function_privilege('{APP}', oid, 'EXECUTE') AS by_app,
+        has_function_privilege('{PUBLIC}', oid, 'EXECUTE') AS by_public
+    FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname = ANY (:names)
+""")  # noqa: S608  (our own names)
 #: What others than the owner may do now; ``PUBLIC`` of SQL is everybody.
 _GRANTS = text(f"""
     SELECT o.oid::regclass::text, coalesce(r.rolname::text, 'PUBLIC'), a.privilege_type, a.column

@@ -52,19 +52,6 @@ def constraint_error(name: str, make: Callable[[str], SpaceRelayError]) -> None:
     _constraint_errors[name] = make
 
 
-def session_factory(
-    engine: Engine, *, firm_statement_timeout_ms: int | None = None
-) -> sessionmaker[Session]:
-    """A maker of sessions that keep loaded values after a commit.
-
-    ``firm_statement_timeout_ms`` is the longest statement of a firm's call where it is less than
-    the engine's own.
-    """
-    return sessionmaker(
-        engine, expire_on_commit=False, info={_FIRM_TIMEOUT: firm_statement_timeout_ms}
-    )
-
-
 class Audience(StrEnum):
     """Whose rows a transaction is shown; the policies of the tables know these words."""
 
@@ -79,18 +66,38 @@ class Rows:
     """What a transaction is shown of tables with a firm in them.
 
     A firm: its own. Staff: all that firms ask for, and of the ledger what is in their parks
-    (None: every park). The system: all. Without any of these: nothing.
+    (None: every park). The system: all. Without any of these: nothing. ``actor`` is the caller's
+    label, whose own answers it may be given again.
     """
 
     audience: Audience = Audience.NOBODY
     firm_id: UUID | None = None
     park_ids: frozenset[UUID] | None = None
+    actor: str = ""
 
 
 #: Keys of ``Session.info``.
 _ROWS, _FIRM_TIMEOUT = "rows", "firm_statement_timeout_ms"
 #: Stands for no park at all, where an empty list stands for all of them.
 _NO_PARK = UUID(int=0)
+
+
+def session_factory(
+    engine: Engine, *, rows: Rows | None = None, firm_statement_timeout_ms: int | None = None
+) -> sessionmaker[Session]:
+    """A maker of sessions that keep loaded values after a commit.
+
+    Args:
+        engine: where they read and write.
+        rows: what they are shown until somebody says otherwise.
+        firm_statement_timeout_ms: longest statement of a firm's call, where it is less than the
+            engine's own.
+    """
+    return sessionmaker(
+        engine,
+        expire_on_commit=False,
+        info={_ROWS: rows, _FIRM_TIMEOUT: firm_statement_timeout_ms},
+    )
 
 
 def rows_of(session: Session) -> Rows | None:
@@ -108,18 +115,11 @@ def show_rows(session: Session, rows: Rows) -> None:
 
 @event.listens_for(Session, "after_begin")
 def _on_begin(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-    # A savepoint keeps what its transaction was told.
+    # A savepoint keeps what its transaction was told, and a transaction that was told nothing
+    # shows nothing.
     rows = rows_of(session)
-    if rows is not None and not transaction.nested:
+    if rows is not None and rows.audience and not transaction.nested:
         _tell(session, connection, rows)
-
-
-@event.listens_for(Session, "after_soft_rollback")
-def _on_rollback(session: Session, previous: SessionTransaction) -> None:
-    # A savepoint takes back what was told since, too.
-    rows = rows_of(session)
-    if rows is not None and previous.nested and session.is_active and session.in_transaction():
-        _tell(session, session.connection(), rows)
 
 
 def _tell(session: Session, connection: Connection, rows: Rows) -> None:
@@ -133,6 +133,7 @@ def _tell(session: Session, connection: Connection, rows: Rows) -> None:
         "app.audience": rows.audience.value,
         "app.firm_id": "" if rows.firm_id is None else str(rows.firm_id),
         "app.park_ids": parks,
+        "app.actor": rows.actor,
     }
     timeout_ms = session.info.get(_FIRM_TIMEOUT)
     if rows.audience is Audience.FIRM and timeout_ms is not None:

@@ -21,6 +21,7 @@ from app.kpis.statement import statement
 from app.models.programme import Programme
 from app.models.space import Park, Zone
 from app.security.actors import Actor
+from app.security.rows import whole_ledger
 
 #: The parts of one group and period, by measure ('' for those that have none) and name.
 Parts = Mapping[str, Mapping[str, Decimal]]
@@ -166,7 +167,9 @@ def _read_parts(
         types=search.types,
     )
     session.execute(_NO_LOOPS.bindparams(bindparam("state", "off")))
-    rows = session.execute(query).all()
+    # Sums only; whether a firm moved on is told by where it went, which may be another park.
+    with whole_ledger(session):
+        rows = session.execute(query).all()
     session.execute(_NO_LOOPS.bindparams(bindparam("state", "on")))
     parts: dict[str | None, dict[int, dict[str, dict[str, Decimal]]]] = {}
     for key, no, measure, name, amount in rows:

@@ -152,7 +152,10 @@ def read_commitment(session: Session, commitment_id: UUID) -> Commitment:
     lines = [CommitmentLine(*tuple(row)) for row in found]
     # Where some rows stand, those that were closed for good are history.
     past = session.execute(_PAST, {"commitment_id": commitment_id}).one()
-    as_of, held_at, leased_at, leased_until, leased_openly, terminated_at, accepting = past
+    as_of, held_at, leased_at, leased_until, leased_openly, terminated_at, accepting, whole = past
+    if not whole:
+        # Some of it lies in other parks: half a promise is none that could be judged or changed.
+        raise no_such_commitment(commitment_id)
     standing = [line for line in lines if is_live(line, as_of)] or lines
     return Commitment(
         id=commitment_id,
@@ -179,8 +182,8 @@ _LINE: tuple[ColumnElement[Any], ...] = tuple(
 )
 
 #: When a commitment was first held and leased, until when it was leased when it was signed, when
-#: it was last ended early (by its event, or, closed with nothing after it, by its last row), and
-#: what its first rows accepted.
+#: it was last ended early (by its event, or, closed with nothing after it, by its last row), what
+#: its first rows accepted, and whether all its rows are seen.
 _PAST = text("""
     WITH rows AS (
         SELECT kind, period, live, supersedes_id, id, accepting FROM claims
@@ -199,7 +202,9 @@ _PAST = text("""
                 WHERE commitment_id = :commitment_id AND kind = 'terminated'),
             (SELECT max(upper(live)) FROM rows WHERE kind = 'lease'
                 HAVING NOT bool_or(upper_inf(live)))),
-        (SELECT accepting FROM rows ORDER BY lower(live), id LIMIT 1)
+        (SELECT accepting FROM rows ORDER BY lower(live), id LIMIT 1),
+        (SELECT count(*) FROM rows)
+            = (SELECT count(*) FROM occupancy WHERE commitment_id = :commitment_id)
     FROM firsts""")
 
 

@@ -41,6 +41,7 @@ from app.ledger.writing import (
 from app.models.claim import Claim
 from app.models.company import Company
 from app.security.actors import Actor, Role, Scope
+from app.security.rows import whole_ledger
 from app.webhooks.events import EventType
 
 
@@ -229,13 +230,14 @@ def _require_fewer_held(
     session: Session, company_id: UUID, more: int, now: datetime, most: int
 ) -> None:
     # Units are counted, not holds: one hold may take many.
-    held = session.execute(
-        select(func.count()).where(
-            Claim.company_id == company_id,
-            Claim.kind == ClaimKind.HOLD.value,
-            Claim.live.contains(now),
-        )
-    ).scalar_one()
+    with whole_ledger(session):
+        held = session.execute(
+            select(func.count()).where(
+                Claim.company_id == company_id,
+                Claim.kind == ClaimKind.HOLD.value,
+                Claim.live.contains(now),
+            )
+        ).scalar_one()
     if held + more > most:
         raise HoldLimitReachedError(
             f"the company holds {held} units and may hold {most}; confirm or release some",

@@ -447,10 +447,10 @@ _REMAINDERS = text("""
             SELECT day, sum(delta) AS delta FROM (
                 SELECT lower(wanted.period) AS day, 0::numeric AS delta
                 UNION ALL
-                SELECT lower(period * wanted.period), quantity FROM claims
+                SELECT lower(period * wanted.period), quantity FROM occupancy
                 WHERE unit_id = wanted.id AND period && wanted.period AND live @> :now
                 UNION ALL
-                SELECT upper(period * wanted.period), -quantity FROM claims
+                SELECT upper(period * wanted.period), -quantity FROM occupancy
                 WHERE unit_id = wanted.id AND period && wanted.period AND live @> :now
                     AND NOT upper_inf(period * wanted.period)
             ) edges GROUP BY day

@@ -8,9 +8,12 @@ from sqlalchemy import (
     ARRAY,
     Boolean,
     CheckConstraint,
+    Column,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    MetaData,
+    Table,
     Text,
     func,
     text,
@@ -112,3 +115,17 @@ class Claim(Base):
         Index("ix_claims_commitment_id", "commitment_id"),
         Index("ix_claims_company_id", "company_id"),
     )
+
+
+#: The view of what is taken, without by whom: all of it, whoever asks.
+occupancy = Table(
+    "occupancy",
+    MetaData(),
+    *(
+        Column(name, Claim.__table__.c[name].type)
+        for name in (
+            *("commitment_id", "park_id", "unit_id", "kind", "quantity", "whole", "period"),
+            *("live", "was_to_lapse_at", "made_xid", "closed_xid"),
+        )
+    ),
+)

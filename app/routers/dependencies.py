@@ -328,7 +328,8 @@ def get_writer(
         session,
         Attempt(
             actor=actor.label,
-            key=idempotency_key,
+            # Nobody's answers are kept: a call without a credential writes nothing here.
+            key=None if is_public(request) else idempotency_key,
             operation=f"{request.method} {request.url.path}",
             body_sha256=hashlib.sha256(body).digest(),
         ),

@@ -16,10 +16,13 @@ branch_labels = None
 depends_on = None
 
 #: Firms have no business with these: they show a secret at the gate, where the system looks.
-_SHOWN_TO = {
-    "applications": "'staff', 'system'",
-    "invitations": "'staff', 'system'",
-    "signing_keys": "'system'",
+_AUDIENCE = "(SELECT current_setting('app.audience', true))"
+_FIRM = "(SELECT nullif(current_setting('app.firm_id', true), '')::uuid)"
+_ROWS = {
+    # A firm is told what is kept of whoever applied for it.
+    "applications": f"{_AUDIENCE} IN ('staff', 'system') OR company_id = {_FIRM}",
+    "invitations": f"{_AUDIENCE} IN ('staff', 'system')",
+    "signing_keys": f"{_AUDIENCE} = 'system'",
 }
 _CHECKS = {
     "prefix_known": "prefix IN ('sr_staff', 'sr_live', 'sr_test')",
@@ -175,13 +178,10 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("kid", name=op.f("pk_signing_keys")),
     )
-    for table, audiences in _SHOWN_TO.items():
+    for table, rows in _ROWS.items():
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(
-            f"CREATE POLICY {table}_rows ON {table} TO space_relay_app"
-            f" USING ((SELECT current_setting('app.audience', true)) IN ({audiences}))"
-        )
+        op.execute(f"CREATE POLICY {table}_rows ON {table} TO space_relay_app USING ({rows})")
 
 
 def downgrade() -> None:

@@ -1,4 +1,4 @@
-"""What ETags and updated_since need."""
+"""What ETags and updated_since need. Locks nothing yet."""
 
 revision = "0015"
 down_revision = "0014"

@@ -15,11 +15,14 @@ from uuid import UUID
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from psycopg import errors as driver_errors
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from app.database.engine import make_engine
+from app.database.roles import APP, PUBLIC
 from app.main import create_app
 from app.settings import Settings
 from tests import factories as make
@@ -69,8 +72,28 @@ class Reply:
 
 @contextmanager
 def serving(engine: Engine, **settings: Any) -> Iterator[int]:
-    """The application on a free port of this machine; yields the port."""
-    app = create_app(engine, Settings(log_level="ERROR", **settings))
+    """The application on a free port of this machine, as it is served; yields the port."""
+    with ExitStack() as stack:
+        known, public = (
+            stack.enter_context(
+                disposed(make_engine(engine.url.render_as_string(hide_password=False), role=role))
+            )
+            for role in (APP, PUBLIC)
+        )
+        usual: dict[str, Any] = {"log_level": "ERROR", "two_person_rule": False}
+        app = create_app(known, Settings(**(usual | settings)), public_engine=public)
+        yield stack.enter_context(_listening(app))
+
+
+@contextmanager
+def disposed(engine: Engine) -> Iterator[Engine]:
+    """An engine whose connections are closed at the end."""
+    yield engine
+    engine.dispose()
+
+
+@contextmanager
+def _listening(app: FastAPI) -> Iterator[int]:
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", access_log=False))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

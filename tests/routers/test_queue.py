@@ -402,7 +402,7 @@ def test_firms_see_their_own_places_and_nothing_of_others(
     assert client.post(f"{QUEUE}/{theirs['id']}/leave", headers=world.keys[0]).status_code == 404
     assert client.get(QUEUE).status_code == 401
     assert client.get(QUEUE, headers=stranger).json()["items"] == []
-    assert client.get(f"{QUEUE}/{mine['id']}", headers=stranger).status_code == 403
+    assert client.get(f"{QUEUE}/{mine['id']}", headers=stranger).status_code == 404
 
 
 class TestExtending:

@@ -427,10 +427,10 @@ def test_roles_and_parks_are_looked_at(
     assert status(f"{path}/notices", YEAR, agent) == 201
     assert status(f"{RIGHTS}/check", check, viewer) == 200
     assert client.get(RIGHTS, headers=elsewhere).json()["items"] == []
-    assert client.get(path, headers=elsewhere).status_code == 403
+    assert client.get(path, headers=elsewhere).status_code == 404
     assert status(RIGHTS, body, elsewhere) == 403
-    assert status(f"{path}/end", {}, elsewhere) == 403
-    assert status(f"{path}/notices", YEAR, elsewhere) == 403
+    assert status(f"{path}/end", {}, elsewhere) == 404
+    assert status(f"{path}/notices", YEAR, elsewhere) == 404
     assert status(f"{RIGHTS}/check", check, elsewhere) == 403
 
 

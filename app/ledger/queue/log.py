@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
 from app.ledger.queue.line import Entry, Reserved, Standing, Taken, Wanted, replay
+from app.security.rows import whole_ledger
 
 #: Entries that want one of the units, entries that share another unit with those, and so on.
 _ENTRIES = text("""
@@ -30,7 +31,7 @@ _ENTRIES = text("""
 #: Claims that were believed since the first of them joined.
 _CLAIMS = text("""
     SELECT unit_id, quantity, lower(period), upper(period), lower(live), upper(live)
-    FROM claims WHERE unit_id = ANY (CAST(:units AS uuid[]))
+    FROM occupancy WHERE unit_id = ANY (CAST(:units AS uuid[]))
         AND (upper_inf(live) OR upper(live) >= :since)""")
 
 #: What there is of the units on which days, and when that was known: a unit may be measured anew,
@@ -99,7 +100,8 @@ class Line:
 
 def read_line(session: Session, unit_ids: Collection[UUID], now: datetime) -> Line | None:
     """The line for some units as it stands at an instant; None where nobody ever waited."""
-    rows = session.execute(_ENTRIES, {"units": sorted(unit_ids)}).all()
+    with whole_ledger(session):
+        rows = session.execute(_ENTRIES, {"units": sorted(unit_ids)}).all()
     if not rows:
         return None
     entries = tuple(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import Range
@@ -42,6 +42,7 @@ from app.models.company import Company
 from app.models.queue import QueueEntry, QueueWant
 from app.models.space import Unit
 from app.security.actors import Actor, Role, Scope
+from app.security.rows import whole_ledger
 
 #: By the word that is stored.
 OUTCOMES: dict[str, QueueOutcome] = {one.value: one for one in QueueOutcome}
@@ -110,17 +111,21 @@ def join_line(session: Session, actor: Actor, order: Order, limits: LineLimits) 
     require_days_to_come(order.period, now)
     if not actor.is_staff:
         require_offered_term(units, order.period)
-    _require_new(
-        session,
-        company_id,
-        wanted=order.units,
-        period=period,
-        now=now,
-        most=limits.entries_max,
-    )
-    entry_id = session.execute(
-        insert(QueueEntry)
-        .values(
+    # What it has and waits for elsewhere counts too.
+    with whole_ledger(session):
+        _require_new(
+            session,
+            company_id,
+            wanted=order.units,
+            period=period,
+            now=now,
+            most=limits.entries_max,
+        )
+    # Not asked back: an entry of no unit yet is of no park.
+    entry_id = uuid4()
+    session.execute(
+        insert(QueueEntry).values(
+            id=entry_id,
             company_id=company_id,
             space_request_id=order.space_request_id,
             period=period,
@@ -128,8 +133,7 @@ def join_line(session: Session, actor: Actor, order: Order, limits: LineLimits) 
             joined_at=now,
             joined_by=actor.label,
         )
-        .returning(QueueEntry.id)
-    ).scalar_one()
+    )
     session.execute(
         insert(QueueWant),
         [

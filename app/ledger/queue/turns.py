@@ -26,7 +26,7 @@ from app.models.queue import QueueEntry
 from app.security.actors import Actor
 
 _LIVE = text("""
-    SELECT unit_id, quantity, lower(period), upper(period) FROM claims
+    SELECT unit_id, quantity, lower(period), upper(period) FROM occupancy
     WHERE unit_id = ANY (CAST(:units AS uuid[])) AND live @> :now""")
 
 

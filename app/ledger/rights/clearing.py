@@ -29,6 +29,7 @@ from app.ledger.rights.ground import meetings
 from app.models.company import Company
 from app.models.right import RightClearance, RightNotice
 from app.security.actors import Actor
+from app.security.rows import whole_ledger
 
 #: Answers by what the column holds.
 ANSWERS = {answer.value: answer for answer in NoticeAnswer}
@@ -55,12 +56,13 @@ class Judgement:
 
 def judge_offer(session: Session, offer: Offer, now: datetime) -> Judgement:
     """What stands against an offer now; nothing is written."""
-    met = meetings(session, offer.unit_ids, offer.company_id, offer.period)
-    binding = bindings(met, offer.company_id, offer.period)
-    if not binding:
-        return Judgement((), ())
+    with whole_ledger(session):
+        met = meetings(session, offer.unit_ids, offer.company_id, offer.period)
+        binding = bindings(met, offer.company_id, offer.period)
+        if not binding:
+            return Judgement((), ())
+        notices = read_notices(session, [one.right.id for one in binding])
     today = civil_day(now)
-    notices = read_notices(session, [one.right.id for one in binding])
     verdicts = [judge(one, notices, offer.company_id, today) for one in binding]
     unclear = [verdict for verdict in verdicts if isinstance(verdict, Unclear)]
     return Judgement(
@@ -91,7 +93,8 @@ def record_clearances(session: Session, commitment_id: UUID, cleared: Sequence[C
             for right_id, notice_id in cleared
         ]
         # A lease that is extended may rest on the same notice again.
-        session.execute(insert(RightClearance).on_conflict_do_nothing(), rows)
+        with whole_ledger(session):
+            session.execute(insert(RightClearance).on_conflict_do_nothing(), rows)
 
 
 def read_notices(session: Session, right_ids: Collection[UUID]) -> list[Notice]:

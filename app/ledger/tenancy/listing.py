@@ -21,6 +21,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     func,
     literal,
     or_,
@@ -40,7 +41,7 @@ from app.kernel.terms import ClaimKind, LeaseEventKind, Term
 from app.ledger.commitments import HoldState, LeaseState
 from app.ledger.tenancy.asked import HoldsWanted, LeasesWanted, TenanciesWanted
 from app.ledger.tenancy.rights import with_rights
-from app.models.claim import Claim
+from app.models.claim import Claim, occupancy
 from app.models.company import Company
 from app.models.lease import LeaseEvent
 from app.models.space import Building, Floor, Park, Unit, unit_terms
@@ -180,10 +181,16 @@ def _grouped(actor: Actor, book: _Book, places: Places) -> Subquery:
     if wanted.sort == "code":
         columns.append(func.min(unit.c.code).label("code"))
         source = claim.join(unit, unit.c.id == claim.c.unit_id)
-    query = select(*columns).select_from(source).where(*conditions).group_by(claim.c.commitment_id)
     if actor.park_ids is not None:
-        # All of its units, as where one lease is read.
-        query = query.having(func.bool_and(among(claim.c.park_id, sorted(actor.park_ids))))
+        # All of its units, as where one lease is read; those of other parks are not shown here.
+        elsewhere = occupancy.alias("elsewhere").c
+        conditions.append(
+            ~exists().where(
+                elsewhere.commitment_id == claim.c.commitment_id,
+                ~among(elsewhere.park_id, sorted(actor.park_ids)),
+            )
+        )
+    query = select(*columns).select_from(source).where(*conditions).group_by(claim.c.commitment_id)
     return query.subquery("grouped")
 
 

@@ -36,7 +36,7 @@ from app.kernel.errors import NotFoundError
 from app.kernel.terms import LeaseEventKind, Term
 from app.ledger.units.words import amount_en, amount_zh, changes_en, changes_zh
 from app.models.space import Unit
-from app.security.actors import Actor
+from app.security.actors import Actor, ActorKind
 
 
 class HistoryKind(Term):
@@ -70,15 +70,16 @@ _MOVES_END = frozenset({HistoryKind.EXTENDED, HistoryKind.TERMINATED})
 
 #: Instants, each with its kind. ``rank`` puts what happens at one instant in the order of causes.
 #: A claim that an event of its unit moved is told by that event.
-_LIFE = text("""
-    WITH first AS (
+_FIRST = """first AS (
         SELECT min(known_from) AS at FROM unit_terms WHERE id = :unit
-    ), mine AS (
+    )"""
+_MINE = """mine AS (
         SELECT c.*, before.kind AS before_kind, CASE WHEN before.unit_id <> c.unit_id
             THEN was.code END AS before_unit
         FROM claims c LEFT JOIN claims before ON before.id = c.supersedes_id
         LEFT JOIN units was ON was.id = before.unit_id WHERE c.unit_id = :unit
-    )
+    )"""
+_OF_UNIT = """
     SELECT u.id AS entry_id, f.at, 0::smallint AS rank, 'created' AS kind,
         lower(u.usable) AS "from", upper(u.usable) AS until, NULL::uuid AS company_id,
         NULL::text AS by, json_build_object('leasable_area_m2', u.leasable_area_m2,
@@ -89,14 +90,15 @@ _LIFE = text("""
             AND s.valid << u.valid)
     UNION ALL
     SELECT e.id, e.recorded_at, 1::smallint, e.kind, e.effective_on,
-        (e.changes ->> 'until')::date, NULL, e.recorded_by,
+        (e.changes ->> 'until')::date, NULL, {by},
         json_build_object('event_id', e.id, 'part', p.part, 'reason', e.reason,
             'changes', e.changes, 'units', (
                 SELECT json_agg(json_build_object('id', o.id, 'code', o.code, 'part', other.part)
                     ORDER BY other.part DESC, o.code)
                 FROM unit_event_units other JOIN units o ON o.id = other.unit_id
                 WHERE other.event_id = e.id))
-    FROM unit_event_units p JOIN unit_events e ON e.id = p.event_id WHERE p.unit_id = :unit
+    FROM unit_event_units p JOIN unit_events e ON e.id = p.event_id WHERE p.unit_id = :unit"""
+_OF_LEDGER = """
     UNION ALL
     SELECT min(c.id::text)::uuid, lower(c.live), 2::smallint,
         CASE c.kind WHEN 'hold' THEN 'held' WHEN 'lease' THEN 'leased' ELSE c.kind END,
@@ -144,7 +146,8 @@ _LIFE = text("""
                     AND (upper(o.live) IS NULL OR upper(o.live) >= e.recorded_at)
                     AND lower(o.period) <= e.on_day AND lower(o.period) > lower(m.period))
         LIMIT 1
-    ) c ON true""").columns(
+    ) c ON true"""
+_COLUMNS = (
     Column("entry_id", Uuid),
     Column("at", DateTime(timezone=True)),
     Column("rank", SmallInteger),
@@ -155,6 +158,11 @@ _LIFE = text("""
     Column("by", Text),
     Column("facts", JSON),
 )
+_LIFE = text(f"WITH {_FIRST}, {_MINE} {_OF_UNIT.format(by='e.recorded_by')} {_OF_LEDGER}").columns(
+    *_COLUMNS
+)
+#: Of the unit alone, for those who may read nothing else.
+_PUBLISHED_LIFE = text(f"WITH {_FIRST} {_OF_UNIT.format(by='NULL')}").columns(*_COLUMNS)
 _COMPANIES = Table(
     "companies",
     MetaData(),
@@ -187,7 +195,9 @@ def unit_history(
     require_past(as_of, now)
     unit = _find(session, name)
     everyone = actor.is_staff and (actor.park_ids is None or unit.park_id in actor.park_ids)
-    life = _LIFE.bindparams(bindparam("unit", unit.id, Uuid)).subquery("life")
+    public = actor.kind is ActorKind.PUBLIC
+    told = _PUBLISHED_LIFE if public else _LIFE
+    life = told.bindparams(bindparam("unit", unit.id, Uuid)).subquery("life")
     company = _COMPANIES.c
     visible = [life.c.at <= believed(as_of)]
     if not everyone:
@@ -204,7 +214,9 @@ def unit_history(
     page_read = fetch_page(
         session,
         select(*shown)
-        .select_from(life.outerjoin(_COMPANIES, company.id == life.c.company_id))
+        .select_from(
+            life.outerjoin(_COMPANIES, company.id == life.c.company_id) if everyone else life
+        )
         .where(*visible),
         order=[Sort(life.c.at), Sort(life.c.rank), Sort(life.c.entry_id)],
         page=page,

@@ -69,7 +69,7 @@ WITH RECURSIVE around AS (
     -- Power that goes with what is taken: the unit's, or the share that is taken of it.
     SELECT u.building_id, c.period, round(round(coalesce(u.power_kva,
         u.power_density_w_m2 * u.leasable_area_m2 / 1000), 1) * c.quantity / u.capacity, 1) AS kva
-    FROM claims c CROSS JOIN LATERAL (
+    FROM occupancy c CROSS JOIN LATERAL (
         SELECT * FROM unit_terms u WHERE u.id = c.unit_id
             AND u.known_from <= CAST(:as_of AS timestamptz)
             AND (u.known_until IS NULL OR u.known_until > CAST(:as_of AS timestamptz))

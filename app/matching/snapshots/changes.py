@@ -54,7 +54,7 @@ DELETE FROM space_changes WHERE xid < (
     ORDER BY xid DESC LIMIT 1
 )"""
 _TURNED = """
-SELECT u.building_id FROM claims c JOIN units u ON u.id = c.unit_id
+SELECT u.building_id FROM occupancy c JOIN units u ON u.id = c.unit_id
 WHERE upper(c.live) > :after AND upper(c.live) <= :until
     OR lower(c.live) > :after AND lower(c.live) <= :until
 UNION

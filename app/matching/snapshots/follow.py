@@ -24,6 +24,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Engine
 
+from app.database.engine import role_of
 from app.demand.rules import BuildingRules
 from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError
@@ -202,6 +203,9 @@ class Follower:
             " ('plan_cache_mode', 'force_generic_plan'),"
             " ('jit', 'off'), ('statement_timeout', '0')) AS s (name, value)"
         )
+        role = role_of(self._engine)
+        if role is not None:
+            connection.execute("SELECT set_config('role', %s, false)", [role])
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         return connection

@@ -197,7 +197,7 @@ _SEEN_CLAIMS = """(
         CASE WHEN closed_xid IS NULL OR pg_visible_in_snapshot(closed_xid, %(version)s::pg_snapshot)
             OR closed_xid >= pg_snapshot_xmax(pg_current_snapshot())
             THEN live ELSE tstzrange(lower(live), was_to_lapse_at) END AS live
-    FROM claims WHERE pg_visible_in_snapshot(made_xid, %(version)s::pg_snapshot)
+    FROM occupancy WHERE pg_visible_in_snapshot(made_xid, %(version)s::pg_snapshot)
         OR made_xid >= pg_snapshot_xmax(pg_current_snapshot())
 )"""
 
@@ -320,7 +320,7 @@ def _sources(
     def of_units(column: str) -> str:
         return _IN_BUILDINGS.format(column) if of_some else ""
 
-    claims = _CLAIMS.format(claims="claims" if sees_claims else _SEEN_CLAIMS)
+    claims = _CLAIMS.format(claims="occupancy" if sees_claims else _SEEN_CLAIMS)
     copies = {
         "units": (_UNIT_LAYOUT, _UNITS + within("u.building_id")),
         "claims": (_CLAIM_LAYOUT, claims + of_units("c.unit_id")),
