@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.orm import Session
 
 from app.database.engine import make_engine
+from app.database.roles import APP, PUBLIC
 from app.main import create_app
 from app.seeding.sandbox import (
     UNITS,
@@ -66,11 +67,32 @@ def world(databases: Databases, empty_template: str) -> Iterator[World]:
     databases.drop(name)
 
 
+class Served(NamedTuple):
+    """The same databases as they are served: by roles that the policies bind."""
+
+    live: Engine
+    public: Engine
+    sandbox: Engine
+
+
 @pytest.fixture(scope="module")
-def client(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def served(world: World) -> Iterator[Served]:
+    engines = [
+        make_engine(engine.url.render_as_string(hide_password=False), pool_size=8, role=role)
+        for engine, role in ((world.live, APP), (world.live, PUBLIC), (world.sandbox, APP))
+    ]
+    yield Served(*engines)
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def client(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     home = tmp_path_factory.mktemp("home")
     settings = Settings(log_level="ERROR", snapshot_dir=home / "snapshots", home=home)
-    app = create_app(world.live, settings, sandbox_engine=world.sandbox)
+    app = create_app(
+        served.live, settings, public_engine=served.public, sandbox_engine=served.sandbox
+    )
     with TestClient(app, raise_server_exceptions=False) as made:
         yield made
 
@@ -260,17 +282,17 @@ def test_without_a_sandbox_its_keys_are_refused(
 
 
 def test_a_call_asks_one_database(
-    client: TestClient, world: World, new_firm: Callable[[], Firm]
+    client: TestClient, served: Served, new_firm: Callable[[], Firm]
 ) -> None:
     firm = new_firm()
     asked: list[str] = []
-    for engine in (world.live, world.sandbox):
+    for engine in served:
         event.listen(
             engine,
             "before_cursor_execute",
             lambda connection, *_: asked.append(connection.engine.url.database),
         )
-    sandbox, live = world.sandbox.url.database, world.live.url.database
+    sandbox, live = served.sandbox.url.database, served.live.url.database
     for headers, expected in ((firm.test, sandbox), (firm.live, live), ({}, live)):
         for path in (UNIT_LIST, "/api/v1/free-space", REQUESTS, "/api/v1/claims", "/api/v1/parks"):
             asked.clear()
