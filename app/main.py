@@ -55,6 +55,7 @@ from app.routers import (
 from app.routers.dependencies import GATE_PLACES
 from app.routers.middleware import LimitBody, Observe
 from app.routers.rates import Throttle
+from app.routers.versions import Shown
 from app.security.sealing import Sealer
 from app.security.staff.oidc import OidcConfig, Provider
 from app.security.staff.passwords import Passwords
@@ -160,6 +161,7 @@ def create_app(
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
     app.state.issuer = settings.public_url or "http://127.0.0.1:8000"
+    app.state.shown = Shown.by(route for router in ROUTERS for route in router.routes)
     app.state.sealer = Sealer.of(settings)
     app.state.gate = Gate(Passwords(), app.state.sealer, StaffPolicy.of(settings))
     provider = OidcConfig.of(settings)

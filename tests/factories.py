@@ -19,6 +19,8 @@ from app.security.actors import Role, Scope
 from app.security.credentials import issue_firm_key, issue_staff_token
 
 _numbers = count(1)
+#: For a write that overwrites whatever is there.
+ANY = {"If-Match": "*"}
 MADE_UP: dict[str, Any] = {
     "source": "tests",
     "confidence": "assumption",

@@ -46,13 +46,6 @@ class ContactExistsError(SpaceRelayError):
     title_zh = "该联系人已登记"
 
 
-class ContactChangedError(SpaceRelayError):
-    """Somebody has changed the contact since it was read."""
-
-    slug, title, kind = "contact-changed", "The contact has changed", Kind.PRECONDITION_FAILED
-    title_zh = "该联系人已被修改"
-
-
 class ContactsFullError(SpaceRelayError):
     """The firm has as many contacts as one may have."""
 
@@ -160,7 +153,6 @@ def correct(
     contact_id: UUID,
     *,
     body: ContactChangeIn,
-    version: int | None,
     now: datetime,
 ) -> ContactStarred:
     """Put right what is wrong; what the body leaves out stays.
@@ -171,11 +163,9 @@ def correct(
         actor: who puts it right.
         contact_id: whose data.
         body: what is new.
-        version: the one that was read; None: whichever.
         now: when.
 
     Raises:
-        ContactChangedError: somebody else changed it since that version.
         ContactErasedError: there is nothing left of it.
         InvalidInputError: a value has not the form of one, no way to reach the person would be
             left, or the purpose is another and nobody agreed to it.
@@ -183,12 +173,6 @@ def correct(
     """
     require_write(actor)
     contact = living(session, actor, contact_id)
-    if version is not None and contact.version != version:
-        raise ContactChangedError(
-            "the contact has changed since you read it; read it again and change that",
-            detail_zh="该联系人在您读取之后已被修改，请重新读取后再改",
-            version=contact.version,
-        )
     another = body.purpose is not None and body.purpose.value != contact.purpose
     if another and body.consent is None:
         raise InvalidInputError(

@@ -1,5 +1,6 @@
 """Sessions, and the one way to commit."""
 
+import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ __all__ = [
     "transaction",
     "transaction_number",
     "unavailability",
+    "wait_for_turn",
     "with_retries",
 ]
 
@@ -176,6 +178,15 @@ def transaction_number(session: Session) -> int | None:
     session.flush()
     number = session.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
     return None if number is None else int(number)
+
+
+def wait_for_turn(session: Session, name: str) -> None:
+    """Let one transaction at a time go on beyond here under this name, until it ends."""
+    digest = hashlib.sha256(f"turn\n{name}".encode()).digest()
+    session.execute(
+        text("SELECT pg_advisory_xact_lock(:number)"),
+        {"number": int.from_bytes(digest[:8], "big", signed=True)},
+    )
 
 
 def with_retries(work: Callable[[], _Result]) -> _Result:

@@ -25,13 +25,6 @@ from app.models.space import Park, Zone
 from app.security.actors import Actor, Role, Scope
 
 
-class RequestChangedError(SpaceRelayError):
-    """The request was changed since the caller read it."""
-
-    slug, title, kind = "request-changed", "The request has changed", Kind.PRECONDITION_FAILED
-    title_zh = "需求已被更改"
-
-
 class RequestClosedError(SpaceRelayError):
     """The request's state, or space held or let for it, does not allow that."""
 
@@ -90,7 +83,6 @@ def replace_needs(
     *,
     rules: Rules,
     now: datetime,
-    version: int | None = None,
 ) -> SpaceRequestOut:
     """Put the firm's own word in place of the needs stated before, and derive the rest anew.
 
@@ -101,14 +93,12 @@ def replace_needs(
         body: the whole of what the firm states; what is left out is derived.
         rules: tables to derive from.
         now: the present instant.
-        version: the version the caller read; None writes whatever the version.
 
     Raises:
-        RequestChangedError: the request has another version by now.
         RequestClosedError: the request is no longer open.
         NotFoundError: there is no such request, or it is not the caller's to see.
     """
-    row = _locked(session, actor, request_id, version)
+    row = _locked(session, actor, request_id)
     if row.state != "open":
         raise RequestClosedError(
             f"the request is {row.state}; reopen it, or file a new one",
@@ -135,18 +125,17 @@ def replace_needs(
 
 
 def withdraw_request(
-    session: Session, actor: Actor, request_id: UUID, *, now: datetime, version: int | None = None
+    session: Session, actor: Actor, request_id: UUID, *, now: datetime
 ) -> SpaceRequestOut:
     """Withdraw a request that nothing is held or let for.
 
     A placed one whose lease was cancelled or is over may be withdrawn too.
 
     Raises:
-        RequestChangedError: the request has another version by now.
         RequestClosedError: it is withdrawn already, or space is held or let for it.
         NotFoundError: there is no such request, or it is not the caller's to see.
     """
-    row = _locked(session, actor, request_id, version)
+    row = _locked(session, actor, request_id)
     if row.state == "withdrawn":
         raise RequestClosedError("the request is withdrawn already", detail_zh="需求已经撤回")
     _require_unused(session, request_id, now)
@@ -155,18 +144,17 @@ def withdraw_request(
 
 
 def reopen_request(
-    session: Session, actor: Actor, request_id: UUID, *, now: datetime, version: int | None = None
+    session: Session, actor: Actor, request_id: UUID, *, now: datetime
 ) -> SpaceRequestOut:
     """Open a withdrawn request again, or a placed one whose lease was cancelled or is over.
 
     Its needs stay as they are; a window that has passed by then is said to have at match time.
 
     Raises:
-        RequestChangedError: the request has another version by now.
         RequestClosedError: it is open already, or space is held or let for it.
         NotFoundError: there is no such request, or it is not the caller's to see.
     """
-    row = _locked(session, actor, request_id, version)
+    row = _locked(session, actor, request_id)
     if row.state == "open":
         raise RequestClosedError("the request is open already", detail_zh="需求已经是待匹配状态")
     _require_unused(session, request_id, now)
@@ -218,24 +206,17 @@ def _read(session: Session, actor: Actor, request_id: UUID) -> SpaceRequestOut:
 
 
 def _locked(
-    session: Session, actor: Actor, request_id: UUID, version: int | None
-) -> Row[tuple[UUID, str, int, dict[str, Any]]]:
+    session: Session, actor: Actor, request_id: UUID
+) -> Row[tuple[UUID, str, dict[str, Any]]]:
     """The request, locked to be changed by someone who may."""
     actor.require_firm_scope_or_staff(Scope.REQUESTS_WRITE, Role.AGENT)
     row = session.execute(
-        select(
-            SpaceRequest.company_id, SpaceRequest.state, SpaceRequest.version, SpaceRequest.stated
-        )
+        select(SpaceRequest.company_id, SpaceRequest.state, SpaceRequest.stated)
         .where(SpaceRequest.id == request_id)
         .with_for_update()
     ).one_or_none()
     if row is None or (not actor.is_staff and row.company_id != actor.company_id):
         raise no_request()
-    if version is not None and version != row.version:
-        raise RequestChangedError(
-            f"version {row.version} is current; read it and try again",
-            detail_zh=f"当前版本为 {row.version}，请重新读取后再试",
-        )
     return row
 
 

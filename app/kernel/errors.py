@@ -17,6 +17,7 @@ class Kind(StrEnum):
     CONFLICT = "conflict"
     TOO_LARGE = "too-large"
     PRECONDITION_FAILED = "precondition-failed"
+    PRECONDITION_REQUIRED = "precondition-required"
     TOO_MANY = "too-many"
     UNAVAILABLE = "unavailable"
 

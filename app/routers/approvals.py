@@ -40,6 +40,7 @@ from app.routers.leases import TerminateIn, terminated
 from app.routers.problems import problems
 from app.routers.unit_event_forms import RemeasureIn
 from app.routers.unit_events import remeasured
+from app.routers.versions import shown_alone
 from app.security.actors import Actor, NotAllowedError, NotSignedInError
 from app.security.audit.actions import Action
 from app.security.audit.trail import record
@@ -110,6 +111,7 @@ def show_approvals(
 
 
 @router.get("/{approval_id}", summary="Read a decision 查看双人复核", responses=_READ)
+@shown_alone
 def show_approval(
     approval_id: IdPath, session: SessionDep, actor: ActorDep, clock: ClockDep
 ) -> ApprovalOut:

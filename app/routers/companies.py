@@ -30,6 +30,7 @@ from app.routers.dependencies import (
     WriterDep,
 )
 from app.routers.problems import problems
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/companies", tags=["demand"])
@@ -74,6 +75,7 @@ def list_companies(
 
 
 @router.get("/{company_id}", responses=_READ)
+@shown_alone
 def get_company(company_id: IdPath, session: SessionDep, actor: ActorDep) -> CompanyOut:
     """One firm."""
     return companies.get_company(session, actor, company_id)
@@ -112,6 +114,7 @@ def list_assets(
 
 
 @router.get("/{company_id}/pipeline-assets/{asset_id}", responses=_READ)
+@shown_alone
 def get_asset(
     company_id: IdPath, asset_id: IdPath, session: SessionDep, actor: ActorDep
 ) -> AssetOut:

@@ -1,13 +1,12 @@
 """Contacts of firms over HTTP: with stars, and in full for a reason."""
 
-import json
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.contacts import looking, people
 from app.contacts.kept import ContactErasedError
-from app.contacts.people import ContactChangedError, ContactExistsError, ContactsFullError
+from app.contacts.people import ContactExistsError, ContactsFullError
 from app.contacts.schemas import (
     ContactChangeIn,
     ContactIn,
@@ -33,7 +32,7 @@ from app.routers.dependencies import (
 )
 from app.routers.problems import problems
 from app.routers.shown_once import NOT_STORED
-from app.routers.space_requests import if_match
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 from app.security.sealing import Sealer
 
@@ -72,11 +71,9 @@ def create_contact(
     The firm itself (scope `contacts:write`), or agents. Values are kept encrypted, and erased
     24 months after the firm's last request or lease unless the installation says otherwise.
     """
-    return _tagged(
-        write(
-            lambda: people.create(session, sealer, actor, company_id, body=body, now=clock.now()),
-            location=lambda made: f"/api/v1/contacts/{made.id}",
-        )
+    return write(
+        lambda: people.create(session, sealer, actor, company_id, body=body, now=clock.now()),
+        location=lambda made: f"/api/v1/contacts/{made.id}",
     )
 
 
@@ -117,31 +114,22 @@ def search_contacts(
 
 
 @router.get("/contacts/{contact_id}", responses=problems(*_ANY))
+@shown_alone
 def get_contact(
-    contact_id: IdPath,
-    response: Response,
-    *,
-    session: SessionDep,
-    actor: ActorDep,
-    sealer: SealerDep,
+    contact_id: IdPath, *, session: SessionDep, actor: ActorDep, sealer: SealerDep
 ) -> ContactStarred:
     """One contact (联系人) with stars; its version is the ETag."""
-    found = people.get(session, sealer, actor, contact_id)
-    response.headers["ETag"] = f'"{found.version}"'
-    return found
+    return people.get(session, sealer, actor, contact_id)
 
 
 @router.patch(
     "/contacts/{contact_id}",
     response_model=ContactStarred,
-    responses=problems(
-        *_ANY, InvalidInputError, ContactChangedError, ContactErasedError, ContactExistsError
-    ),
+    responses=problems(*_ANY, InvalidInputError, ContactErasedError, ContactExistsError),
 )
 def correct_contact(
     contact_id: IdPath,
     body: ContactChangeIn,
-    version: Annotated[int | None, Depends(if_match)],
     *,
     session: SessionDep,
     actor: ActorDep,
@@ -153,13 +141,9 @@ def correct_contact(
 
     Send the ETag read as `If-Match`, and a change made by someone else in between is kept.
     """
-    return _tagged(
-        write(
-            lambda: people.correct(
-                session, sealer, actor, contact_id, body=body, version=version, now=clock.now()
-            ),
-            status=200,
-        )
+    return write(
+        lambda: people.correct(session, sealer, actor, contact_id, body=body, now=clock.now()),
+        status=200,
     )
 
 
@@ -233,8 +217,3 @@ def export_personal_data(
         return looking.export(
             session, sealer, actor, company_id, reason=body.reason, now=clock.now()
         )
-
-
-def _tagged(response: Response) -> Response:
-    response.headers["ETag"] = f'"{json.loads(bytes(response.body))["version"]}"'
-    return response

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -16,8 +16,9 @@ from app.database.paging import PageRequest
 from app.database.session import Session, transaction_number
 from app.kernel.clock import Clock
 from app.routers.audited import Call, note
+from app.routers.versions import Precondition
 from app.security import credentials
-from app.security.actors import Actor, NotSignedInError
+from app.security.actors import Actor, NotSignedInError, Scope
 from app.security.idempotency import Answer, Attempt, run_once
 from app.security.oauth import tokens
 from app.security.rows import bind, system
@@ -280,11 +281,14 @@ async def sent_body(request: Request) -> bytes:
 class Writer:
     """Does one write in one transaction, at most once per Idempotency-Key, and records it."""
 
-    def __init__(self, session: Session, attempt: Attempt, call: Call) -> None:
+    def __init__(
+        self, session: Session, attempt: Attempt, call: Call, precondition: Precondition
+    ) -> None:
         """Made by ``get_writer``."""
         self._session = session
         self._attempt = attempt
         self._call = call
+        self._precondition = precondition
 
     def __call__(
         self,
@@ -296,9 +300,13 @@ class Writer:
         """Run ``work`` and answer with the model it returns."""
 
         def answer() -> Answer:
-            made = work()
+            with self._precondition.met():
+                made = work()
             note(self._session, self._call, made)
             headers = {"Location": location(made)} if location else {}
+            etag = self._precondition.etag(made)
+            if etag is not None:
+                headers["ETag"] = etag
             number = transaction_number(self._session)
             if number is not None:
                 headers[SPACE_VERSION] = str(number)
@@ -311,11 +319,37 @@ class Writer:
         return Response(done.body, status_code=done.status, headers=headers, media_type=JSON)
 
 
+def get_precondition(
+    request: Request, session: SessionDep, actor: ActorDep, clock: ClockDep
+) -> Precondition:
+    """What the call says of the state that it was decided on."""
+    return Precondition(
+        session,
+        method=request.method,
+        template=request.scope["route"].path,
+        path=request.path_params,
+        if_match=request.headers.get("if-match"),
+        shown=request.app.state.shown,
+        offered={
+            "session": session,
+            # A key that may only write knows the tags of what it wrote.
+            "actor": replace(actor, scopes=frozenset(Scope)) if actor.company_id else actor,
+            "clock": clock,
+            "sealer": request.app.state.sealer,
+        },
+    )
+
+
+PreconditionDep = Annotated[Precondition, Depends(get_precondition)]
+
+
 def get_writer(
     request: Request,
     session: SessionDep,
     actor: ActorDep,
     body: Annotated[bytes, Depends(sent_body)],
+    *,
+    precondition: PreconditionDep,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -339,6 +373,7 @@ def get_writer(
             path=request.path_params,
             body=body,
         ),
+        precondition,
     )
 
 
@@ -355,6 +390,7 @@ __all__ = [
     "GeoJsonDep",
     "IdPath",
     "Paging",
+    "PreconditionDep",
     "Query",
     "SessionDep",
     "WriterDep",

@@ -36,6 +36,7 @@ from app.routers.leases import (
 )
 from app.routers.problems import problems
 from app.routers.space_requests import RulesDep
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/holds", tags=["ledger 台账"])
@@ -170,6 +171,7 @@ def create_hold(
     summary="Read a hold 查看锁定",
     responses=problems(NoSuchCommitmentError, NotSignedInError, NotAllowedError),
 )
+@shown_alone
 def read_hold(hold_id: IdPath, session: SessionDep, actor: ActorDep) -> HoldOut:
     """A hold of one's own company, or of one's parks, and what has become of it."""
     return hold_out(get_commitment(session, actor, hold_id, ClaimKind.HOLD))

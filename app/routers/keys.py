@@ -20,6 +20,7 @@ from app.routers.dependencies import (
 )
 from app.routers.problems import problems
 from app.routers.shown_once import write_shown_once
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError, Scope
 from app.security.keys import service
 from app.security.keys.schemas import (
@@ -95,6 +96,7 @@ def list_scopes(_none: Annotated[Filters, Query()]) -> ScopeList:
 
 
 @router.get("/{key_id}", responses=_READ)
+@shown_alone
 def get_key(key_id: IdPath, session: SessionDep, actor: ActorDep, clock: ClockDep) -> KeyOut:
     """One key, without its secret."""
     return service.get_key(session, actor, key_id, now=clock.now())

@@ -45,6 +45,7 @@ from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.problems import problems
 from app.routers.space_requests import RulesDep
 from app.routers.two_persons import ASKED_RESPONSE, TwoPersonsDep
+from app.routers.versions import shown_alone
 from app.security.actors import Actor, NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/leases", tags=["ledger 台账"])
@@ -421,6 +422,7 @@ def create_lease(
     summary="Read a lease 查看租约",
     responses=problems(NoSuchCommitmentError, NotSignedInError, NotAllowedError),
 )
+@shown_alone
 def read_lease(lease_id: IdPath, session: SessionDep, actor: ActorDep) -> LeaseOut:
     """A lease of one's own company, or of one's parks."""
     return lease_out(get_record(session, actor, lease_id))

@@ -12,6 +12,7 @@ from app.matching.rules.described import TABLE_CITED, described
 from app.routers.dependencies import ActorDep, Filters, SessionDep, WriterDep, get_actor
 from app.routers.listings import IdOrCode
 from app.routers.problems import problems
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1", tags=["matching"], dependencies=[Depends(get_actor)])
@@ -61,6 +62,7 @@ def list_criteria(_asked: Annotated[NoFilters, Query()]) -> CriterionList:
 
 
 @router.get("/match-policy", responses=problems(NotSignedInError))
+@shown_alone
 def show_house_policy(_asked: Annotated[NoFilters, Query()], session: SessionDep) -> PolicyOut:
     """The weights of the house (默认权重): used where neither a park's nor own ones are."""
     return policies.get_policy(session, None)
@@ -82,6 +84,7 @@ def set_house_policy(
 
 
 @router.get("/parks/{id_or_code}/match-policy", responses=problems(NotSignedInError, NotFoundError))
+@shown_alone
 def show_park_policy(id_or_code: IdOrCode, session: SessionDep) -> PolicyOut:
     """The weights of a park (园区权重): its own, else the house's, else the usual ones.
 

@@ -34,6 +34,7 @@ from app.routers.dependencies import ActorDep, ClockDep, Filters, IdPath, Sessio
 from app.routers.holds import Nothing
 from app.routers.leases import ORDER_PROBLEMS, OrderIn
 from app.routers.problems import problems
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/queue-entries", tags=["ledger 台账"])
@@ -208,6 +209,7 @@ def list_queue(
     summary="Read a place in line 查看排队",
     responses=problems(NoSuchEntryError, NotSignedInError, NotAllowedError),
 )
+@shown_alone
 def read_queue_entry(entry_id: IdPath, session: SessionDep, actor: ActorDep) -> EntryOut:
     """One place in line, and how it stands now."""
     return _out(get_entry(session, actor, entry_id))

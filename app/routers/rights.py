@@ -44,6 +44,7 @@ from app.routers.dependencies import (
 )
 from app.routers.holds import Nothing
 from app.routers.problems import problems
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/rights", tags=["ledger 台账"])
@@ -175,6 +176,7 @@ def check_offer(body: OfferIn, session: SessionDep, actor: ActorDep) -> CheckOut
     response_model_exclude_unset=True,
     responses=problems(NoSuchRightError, NotSignedInError, NotAllowedError),
 )
+@shown_alone
 def read_right(right_id: IdPath, session: SessionDep, actor: ActorDep, clock: ClockDep) -> RightOut:
     """A right of one's own company, or of one's parks, with its notices; ended ones too."""
     return _shown(session, actor, right_id, clock)

@@ -1,17 +1,16 @@
 """Space requests over HTTP."""
 
-import json
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
 from app.demand import requests
 from app.demand.request_schemas import NeedsIn, SpaceRequestIn, SpaceRequestOut, SpaceRequestPage
-from app.demand.requests import RequestChangedError, RequestClosedError
+from app.demand.requests import RequestClosedError
 from app.demand.rules import Rules, load_rules
-from app.kernel.errors import Fault, InvalidInputError, NotFoundError
+from app.kernel.errors import NotFoundError
 from app.routers.dependencies import (
     JSON,
     ActorDep,
@@ -23,6 +22,7 @@ from app.routers.dependencies import (
     WriterDep,
 )
 from app.routers.problems import problems
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/space-requests", tags=["demand"])
@@ -33,36 +33,7 @@ async def get_rules(request: Request) -> Rules:
     return load_rules(request.app.state.settings.data_dir)
 
 
-_VERSION_DIGITS = 18
-
 RulesDep = Annotated[Rules, Depends(get_rules)]
-
-
-def if_match(
-    value: Annotated[
-        str | None,
-        Header(alias="If-Match", description='the version read, e.g. `"3"`; left out: any'),
-    ] = None,
-) -> int | None:
-    """The version the caller read."""
-    if value is None or value == "*":
-        return None
-    plain = value.removeprefix("W/").strip('"')
-    # A version is a bigint; Python would refuse to read thousands of digits.
-    if not plain.isascii() or not plain.isdigit() or len(plain) > _VERSION_DIGITS:
-        raise InvalidInputError(
-            "If-Match is not a version of a request",
-            [
-                Fault(
-                    "If-Match",
-                    'send the ETag of the request, e.g. "3"',
-                    "header",
-                    detail_zh='请发送该需求的 ETag，例如 "3"',
-                )
-            ],
-            detail_zh="If-Match 不是需求的版本号",
-        )
-    return int(plain)
 
 
 class RequestFilters(Paging):
@@ -93,11 +64,9 @@ def create_request(
 
     The answer shows every need with its provenance; PUT …/needs overrules any of them.
     """
-    return _tagged(
-        write(
-            lambda: requests.create_request(session, actor, body, rules=rules, now=clock.now()),
-            location=lambda made: f"/api/v1/space-requests/{made.id}",
-        )
+    return write(
+        lambda: requests.create_request(session, actor, body, rules=rules, now=clock.now()),
+        location=lambda made: f"/api/v1/space-requests/{made.id}",
     )
 
 
@@ -119,21 +88,16 @@ def list_requests(
 
 
 @router.get("/{request_id}", responses=problems(NotSignedInError, NotAllowedError, NotFoundError))
-def get_request(
-    request_id: IdPath, session: SessionDep, actor: ActorDep, response: Response
-) -> SpaceRequestOut:
+@shown_alone
+def get_request(request_id: IdPath, session: SessionDep, actor: ActorDep) -> SpaceRequestOut:
     """One request; its version is the ETag."""
-    found = requests.get_request(session, actor, request_id)
-    response.headers["ETag"] = f'"{found.version}"'
-    return found
+    return requests.get_request(session, actor, request_id)
 
 
 @router.put(
     "/{request_id}/needs",
     response_model=SpaceRequestOut,
-    responses=problems(
-        NotSignedInError, NotAllowedError, NotFoundError, RequestChangedError, RequestClosedError
-    ),
+    responses=problems(NotSignedInError, NotAllowedError, NotFoundError, RequestClosedError),
 )
 def replace_needs(
     request_id: IdPath,
@@ -144,19 +108,16 @@ def replace_needs(
     clock: ClockDep,
     rules: RulesDep,
     write: WriterDep,
-    version: Annotated[int | None, Depends(if_match)],
 ) -> Response:
     """Overrule needs: the whole of what the firm states; what is left out is derived anew.
 
     Send the ETag read as `If-Match`, and a change made by someone else in between is kept.
     """
-    return _tagged(
-        write(
-            lambda: requests.replace_needs(
-                session, actor, request_id, body, rules=rules, now=clock.now(), version=version
-            ),
-            status=200,
-        )
+    return write(
+        lambda: requests.replace_needs(
+            session, actor, request_id, body, rules=rules, now=clock.now()
+        ),
+        status=200,
     )
 
 
@@ -164,9 +125,7 @@ def replace_needs(
     "/{request_id}/withdraw",
     status_code=200,
     response_model=SpaceRequestOut,
-    responses=problems(
-        NotSignedInError, NotAllowedError, NotFoundError, RequestChangedError, RequestClosedError
-    ),
+    responses=problems(NotSignedInError, NotAllowedError, NotFoundError, RequestClosedError),
 )
 def withdraw_request(
     request_id: IdPath,
@@ -175,19 +134,14 @@ def withdraw_request(
     actor: ActorDep,
     clock: ClockDep,
     write: WriterDep,
-    version: Annotated[int | None, Depends(if_match)],
 ) -> Response:
     """Withdraw a request (撤回需求). Refused while space is held or let for it.
 
     A placed request whose lease was cancelled or is over may be withdrawn too.
     """
-    return _tagged(
-        write(
-            lambda: requests.withdraw_request(
-                session, actor, request_id, now=clock.now(), version=version
-            ),
-            status=200,
-        )
+    return write(
+        lambda: requests.withdraw_request(session, actor, request_id, now=clock.now()),
+        status=200,
     )
 
 
@@ -199,7 +153,6 @@ def withdraw_request(
         NotSignedInError,
         NotAllowedError,
         NotFoundError,
-        RequestChangedError,
         RequestClosedError,
     ),
 )
@@ -210,23 +163,13 @@ def reopen_request(
     actor: ActorDep,
     clock: ClockDep,
     write: WriterDep,
-    version: Annotated[int | None, Depends(if_match)],
 ) -> Response:
     """Open a withdrawn request again (重新开启), or a placed one whose lease is cancelled or over.
 
     Its needs stay as they are. If its window has passed by then, the matches say so; PUT …/needs
     gives it another.
     """
-    return _tagged(
-        write(
-            lambda: requests.reopen_request(
-                session, actor, request_id, now=clock.now(), version=version
-            ),
-            status=200,
-        )
+    return write(
+        lambda: requests.reopen_request(session, actor, request_id, now=clock.now()),
+        status=200,
     )
-
-
-def _tagged(response: Response) -> Response:
-    response.headers["ETag"] = f'"{json.loads(bytes(response.body))["version"]}"'
-    return response

@@ -17,11 +17,13 @@ from app.routers.dependencies import (
     Filters,
     GateSessionDep,
     IdPath,
+    PreconditionDep,
     SessionDep,
     require_same_origin,
 )
 from app.routers.problems import problems
 from app.routers.session import Email, GateDep
+from app.routers.versions import etag_of, shown_alone
 from app.security.actors import Actor, NotAllowedError, NotSignedInError, Role
 from app.security.staff import accounts, sessions
 from app.security.staff.accounts import Account, Change, Invited, Place
@@ -349,6 +351,7 @@ def end_staff_session(
 
 
 @router.get("/{account_id}", summary="Read an account 查看账号", responses=problems(*_MANAGED))
+@shown_alone
 def read_staff(account_id: IdPath, session: SessionDep, actor: ActorDep) -> StaffAccountOut:
     """One of the accounts that you manage."""
     return _account(accounts.get_account(session, actor, account_id))
@@ -360,14 +363,21 @@ def read_staff(account_id: IdPath, session: SessionDep, actor: ActorDep) -> Staf
     responses=problems(*_MANAGED, CrossSiteError, LastAdministratorError, InvalidInputError),
 )
 def change_staff(
-    account_id: IdPath, body: StaffChangeIn, session: SessionDep, actor: ActorDep, clock: ClockDep
+    account_id: IdPath,
+    body: StaffChangeIn,
+    response: Response,
+    *,
+    session: SessionDep,
+    actor: ActorDep,
+    clock: ClockDep,
+    precondition: PreconditionDep,
 ) -> StaffAccountOut:
     """Give another role or other parks, disable, or enable again. The account's sessions end.
 
     Nobody changes his own account. Where people sign in at the identity provider, their groups
     there give role and parks anew at each sign-in.
     """
-    with transaction(session):
+    with transaction(session), precondition.met():
         place = None
         if {"role", "parks"} & body.model_fields_set:
             now_is = accounts.place_of(accounts.get_account(session, actor, account_id))
@@ -378,7 +388,9 @@ def change_staff(
         account = accounts.change(
             session, actor, account_id, Change(place, body.disabled), clock.now()
         )
-    return _account(account)
+    changed = _account(account)
+    response.headers["ETag"] = etag_of(changed)
+    return changed
 
 
 @router.post(

@@ -20,6 +20,7 @@ from app.routers.dependencies import (
 )
 from app.routers.problems import problems
 from app.routers.shown_once import write_shown_once
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 from app.webhooks import endpoints, log
 from app.webhooks.endpoints import EndpointDisabledError, EndpointLimitReachedError, Rules
@@ -101,6 +102,7 @@ def list_webhook_endpoints(
 
 
 @router.get("/{endpoint_id}", responses=_OF_ONE)
+@shown_alone
 def get_webhook_endpoint(
     endpoint_id: IdPath, session: SessionDep, actor: ActorDep, clock: ClockDep
 ) -> WebhookEndpointOut:

@@ -25,6 +25,7 @@ from app.ledger.tenancy.works import Works
 from app.routers.dependencies import ActorDep, IdPath, SessionDep, WriterDep
 from app.routers.leases import UNITS_MAX, ClaimLine, UnitIn, claim_lines
 from app.routers.problems import problems
+from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
 router = APIRouter(prefix="/api/v1/works", tags=["ledger 台账"])
@@ -146,6 +147,7 @@ def create_works(body: WorksIn, session: SessionDep, actor: ActorDep, write: Wri
     summary="Read works 查看施工或停用",
     responses=problems(NoSuchCommitmentError, NotSignedInError, NotAllowedError),
 )
+@shown_alone
 def read_works(works_id: IdPath, session: SessionDep, actor: ActorDep) -> WorksOut:
     """Works of one's parks, for staff. Their rows are in /api/v1/claims too."""
     return works_out(ledger.get_works(session, actor, works_id))

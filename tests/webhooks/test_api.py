@@ -28,7 +28,7 @@ from app.security.actors import Scope
 from app.webhooks.events import PAYLOADS, EventType, reference_page
 from app.webhooks.sending import Sender, sending
 from tests.conftest import ROOT
-from tests.factories import firm_headers, make_company
+from tests.factories import ANY, firm_headers, make_company
 from tests.matching.answers.test_watching import World as Watched
 from tests.webhooks.receivers import Receiver, answer, receiving
 
@@ -287,14 +287,14 @@ def test_a_disabled_endpoint_is_sent_nothing_until_it_is_enabled(world: World) -
     asked = {"from": "2031-01-01", "until": "2036-01-01"}
     world.post(HOLDS, {"units": [{"unit_id": str(world.units[0].id)}], **asked})
 
-    stopped = world.client.patch(path, json={"enabled": False}, headers=world.firm).json()
+    stopped = world.client.patch(path, json={"enabled": False}, headers=world.firm | ANY).json()
     world.post(HOLDS, {"units": [{"unit_id": str(world.units[1].id)}], **asked})
     assert (stopped["enabled"], stopped["disabled_reason"]) == (False, "by_firm")
     assert world.told(made["secret"]) == []
     refused = world.client.post(f"{path}/test", headers=world.firm)
     assert refused.json()["type"].endswith("webhook-endpoint-disabled")
 
-    world.client.patch(path, json={"enabled": True}, headers=world.firm)
+    world.client.patch(path, json={"enabled": True}, headers=world.firm | ANY)
     since = {"since": stopped["created_at"]}
     assert world.post(f"{path}/replay", since)["deliveries"] == 2
     assert len(world.told(made["secret"])) == 2
