@@ -110,9 +110,13 @@ def rows_of(session: Session) -> Rows | None:
 
 def show_rows(session: Session, rows: Rows) -> None:
     """Show the session these rows, now and in every later transaction. See app/security/rows.py."""
-    session.info[_ROWS] = rows
+    connection = None
     if session.in_transaction() and session.is_active:
-        _tell(session, session.connection(), rows)
+        # Begins with what was said before: a savepoint that ends goes back to that.
+        connection = session.connection()
+    session.info[_ROWS] = rows
+    if connection is not None:
+        _tell(session, connection, rows)
 
 
 @event.listens_for(Session, "after_begin")

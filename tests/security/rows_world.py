@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
+from shapely import box
 from sqlalchemy import Engine, text
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
@@ -157,8 +158,6 @@ def settle_tenant(session: Session, ground: tuple[float, float, float, float]) -
 
 def park_ground(ground: tuple[float, float, float, float]) -> object:
     """A plot within a park."""
-    from shapely import box  # noqa: PLC0415
-
     west, south, east, north = ground
     inset = (east - west) / 10
     return make.geometry(box(west + inset, south + inset, east - inset, north - inset))
@@ -205,7 +204,7 @@ def _right(session: Session, company: Company, park_id: UUID, rank: int) -> Righ
         Right(
             id=uuid4(),
             park_id=park_id,
-            kind="first_lease",
+            kind="renewal",
             company_id=company.id,
             rank=rank,
             binds=DAYS,
@@ -230,5 +229,5 @@ def settle_all(engine: Engine, count: int = 2) -> list[Tenant]:
 
 def counted(session: Session, table: str) -> int:
     """How many rows of a table the session is shown."""
-    count: int = session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+    count: int = session.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()  # noqa: S608
     return count

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are put together from names of our own
 """Rules of the floor, each read from the database's own catalogue or from the source."""
 
 import ast
