@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session
 
 from app.database.engine import make_engine
 from app.database.roles import APP, PUBLIC
+from app.database.session import transaction
+from app.demand.rules import load_rules
+from app.kernel.clock import SystemClock
 from app.main import create_app
+from app.matching.answers.fit_out import load_fit_out
+from app.matching.answers.question import Tables
+from app.matching.answers.watching import watch
+from app.security.rows import system
 from app.seeding.sandbox import (
     UNITS,
     SandboxNotPossibleError,
@@ -322,3 +329,39 @@ def test_a_login_that_may_not_make_one_is_told_what_an_administrator_types(world
         other.dispose()
         with world.live.begin() as connection:
             connection.execute(text("DROP ROLE may_little"))
+
+
+def test_holding_and_releasing_in_the_sandbox_tells_of_a_match(
+    client: TestClient, world: World, served: Served, new_firm: Callable[[], Firm]
+) -> None:
+    """What the guide says a firm sees there, without waiting for the minute to turn."""
+    tables = Tables(load_rules(Settings().data_dir), load_fit_out(Settings().data_dir))
+
+    def look() -> None:
+        with Session(served.sandbox) as session:
+            system(session)
+            with transaction(session):
+                watch(session, tables=tables, now=SystemClock().now())
+
+    firm = new_firm()
+    look()
+    asked = client.post(REQUESTS, headers=firm.test, json=ASKED).headers["location"]
+    matched = client.post(f"{asked}/matches", headers=firm.test).json()
+    unit_id = matched["items"][0]["units"][0]["id"]
+    look()
+    order = {"units": [{"unit_id": unit_id}], "from": "2027-06-01", "until": "2030-06-01"}
+    held = client.post(HOLDS, headers=firm.test, json=order)
+    look()
+    client.post(f"{held.headers['location']}/release", headers=firm.test)
+    look()
+
+    events = client.get("/api/v1/webhook-events", headers=firm.test).json()["items"]
+    turned = [
+        one["type"]
+        for one in reversed(events)
+        if one["type"].startswith("request.")
+        and unit_id in {unit["id"] for unit in one["data"]["units"]}
+    ]
+    assert turned == ["request.no_longer_matched", "request.matched"]
+    with world.live.connect() as connection:
+        assert count(connection, "webhook_events") == [0]
