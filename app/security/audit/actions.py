@@ -66,7 +66,6 @@ class Action(Term):
     INVITATION_ACCEPTED = "invitation.accepted", "企业接受邀请", "Invitation accepted"
     INVITATION_REVOKED = "invitation.revoked", "撤销企业邀请", "Invitation taken back"
 
-    SIGNED_IN = "session.signed_in", "登录", "Signed in"
     CONTACT_ADDED = "contact.added", "登记联系人", "Contact added"
     CONTACT_CORRECTED = "contact.corrected", "更正联系人", "Contact corrected"
     CONTACT_REVEALED = "contact.revealed", "查看联系方式", "Contact looked at in full"
@@ -80,6 +79,7 @@ class Action(Term):
         "Applicant's contact erased, past retention",
     )
 
+    SIGNED_IN = "session.signed_in", "登录", "Signed in"
     SIGN_IN_REFUSED = "session.refused", "登录被拒绝", "Signing in refused"
     SESSION_ENDED = "session.ended", "退出或吊销会话", "Session ended"
     STAFF_INVITED = "staff.invited", "邀请员工", "Staff invited"
