@@ -52,20 +52,21 @@ def test_only_managers_of_the_park_sign_and_end(client: TestClient, session: Ses
         session, unit, date(2027, 1, 1), date(2030, 1, 1), company_id=company.id
     )
     body = {"units": [{"unit_id": str(unit.id)}], **TERM, "company_id": str(company.id)}
+    # A lease of another park is none.
     cases = [
-        ({}, 401),
-        (make.firm_headers(session, company), 403),
-        (make.staff_headers(session, Role.AGENT), 403),
-        (make.staff_headers(session, Role.MANAGER, park_ids=[uuid4()]), 403),
+        ({}, 401, 401),
+        (make.firm_headers(session, company), 403, 403),
+        (make.staff_headers(session, Role.AGENT), 403, 403),
+        (make.staff_headers(session, Role.MANAGER, park_ids=[uuid4()]), 403, 404),
     ]
     session.commit()
 
-    for headers, status in cases:
+    for headers, to_sign, to_end in cases:
         signed = client.post(LEASES, json=body, headers=headers)
         ended = client.post(
             f"{LEASES}/{lease.commitment_id}/terminate", json={"on": "2028-01-01"}, headers=headers
         )
-        assert (signed.status_code, ended.status_code) == (status, status)
+        assert (signed.status_code, ended.status_code) == (to_sign, to_end)
     assert session.scalar(select(func.count()).select_from(Claim)) == 1
 
 
