@@ -180,6 +180,7 @@ def revoke_one(session: Session, actor: Actor, session_id: UUID, now: datetime) 
     Raises:
         NotFoundError: there is none, or it is not the caller's to end.
     """
+    actor.require_signed_in()
     one = session.get(StaffSession, session_id, with_for_update=True)
     may = one is not None and (one.account_id == actor.account_id or _sees_everybody(actor))
     if one is None or not may:
@@ -225,8 +226,8 @@ def _note_ends(session: Session, actor: Actor, account_id: UUID, ended: Sequence
 
 
 def _whose(actor: Actor, account_id: UUID | None) -> UUID:
+    actor.require_staff()
     if account_id is None or account_id == actor.account_id:
-        actor.require_staff()
         if actor.account_id is None:
             raise NotAllowedError(
                 "a token has no sessions; name the account",
