@@ -73,15 +73,17 @@ class Reply:
 @contextmanager
 def serving(engine: Engine, **settings: Any) -> Iterator[int]:
     """The application on a free port of this machine, as it is served; yields the port."""
+    usual: dict[str, Any] = {"log_level": "ERROR", "two_person_rule": False}
+    configured = Settings(**(usual | settings))
+    url = engine.url.render_as_string(hide_password=False)
     with ExitStack() as stack:
         known, public = (
             stack.enter_context(
-                disposed(make_engine(engine.url.render_as_string(hide_password=False), role=role))
+                disposed(make_engine(url, lock_timeout_ms=configured.lock_timeout_ms, role=role))
             )
             for role in (APP, PUBLIC)
         )
-        usual: dict[str, Any] = {"log_level": "ERROR", "two_person_rule": False}
-        app = create_app(known, Settings(**(usual | settings)), public_engine=public)
+        app = create_app(known, configured, public_engine=public)
         yield stack.enter_context(_listening(app))
 
 
