@@ -46,12 +46,13 @@ from app.security.credentials import (
 from app.security.demo import Demo, ensure_demo
 from app.security.oauth.signing import replace_signer
 from app.security.rows import system
-from app.security.sealing import Sealer, SecretKeyError, new_key_line
+from app.security.sealing import KEY_FILE_NAME, Sealer, SecretKeyError, new_key_line
 from app.security.staff import accounts
 from app.security.staff.oidc import OidcSettingsError
 from app.security.staff.passwords import Passwords
 from app.security.staff.policy import StaffPolicy
 from app.security.staff.sign_in import Gate
+from app.security.weak import weak_secrets
 from app.seeding.bulk_plan import LET_PCT
 from app.seeding.sandbox import POOL_SIZE as SANDBOX_POOL_SIZE
 from app.seeding.sandbox import (
@@ -62,7 +63,7 @@ from app.seeding.sandbox import (
     sandbox_url,
 )
 from app.seeding.service import ReferenceConflictError, SeedReport, generate_park, seed
-from app.settings import Settings, settings
+from app.settings import SettingError, Settings, settings
 from app.webhooks.sending import sending
 from app.worker import make_sender, make_worker
 
@@ -309,6 +310,7 @@ def serve(
 ) -> None:
     """Serve the API. Without SPACE_RELAY_DATABASE_URL, a private PostGIS runs as long as this."""
     configured = settings()
+    require_strong(configured)
     if demo and host == "127.0.0.1":
         # A receiver to try it with runs on this machine; nobody else can reach either.
         configured = configured.model_copy(update={"webhook_allow_loopback": True})
@@ -514,6 +516,7 @@ def _end_with_signal() -> None:
 def worker() -> None:
     """Run background jobs until told to stop."""
     configured = settings()
+    require_strong(configured)
     logs.configure(configured.log_level, as_json=configured.log_json)
     with opened_engine(statement_timeout_ms=_JOB_TIMEOUT_MS) as engine:
         url = engine.url.render_as_string(hide_password=False)
@@ -746,7 +749,7 @@ def secret_key() -> None:
 def doctor() -> None:
     """Say what is there and what is missing; change nothing."""
     configured = settings()
-    found = [checks.check_python()]
+    found = [checks.check_python(), _check_secrets(configured)]
     if configured.database_url is not None:
         url = configured.database_url.get_secret_value()
         found.append(checks.check_database(url))
@@ -762,6 +765,29 @@ def doctor() -> None:
     out.print(checks.render(found), soft_wrap=True, markup=False)
     if not checks.passed(found):
         raise typer.Exit(1)
+
+
+def _check_secrets(configured: Settings) -> checks.Check:
+    """Whether others may read, or anybody could guess, a secret of the installation."""
+    weak = [(f"{one.setting}: {one.why}", one.remedy) for one in weak_secrets(configured)]
+    file = configured.secret_key_file or configured.home / KEY_FILE_NAME
+    if configured.secret_key is not None or configured.secret_key_file is not None or file.exists():
+        try:
+            Sealer.of(configured).check()
+        except SecretKeyError as error:
+            weak.append((str(error), error.remedy))
+    return checks.Check(
+        "Secrets",
+        good=not weak,
+        found="; ".join(said for said, _ in weak) or "none that others may read or could guess",
+        remedy="\n".join(remedy for _, remedy in weak),
+    )
+
+
+def require_strong(configured: Settings) -> None:
+    """End, unless nobody could guess a secret of the settings."""
+    for weak in weak_secrets(configured):
+        fail(f"{weak.setting}: {weak.why}.", weak.remedy)
 
 
 def _check_roles(url: str) -> checks.Check:
@@ -781,4 +807,8 @@ def _check_roles(url: str) -> checks.Check:
 
 def main() -> None:
     """Run the command."""
-    app()
+    try:
+        app()
+    except SettingError as error:
+        err.print(f"[red]{error}[/red]\n  {error.remedy}", soft_wrap=True)
+        raise SystemExit(1) from None

@@ -1,11 +1,14 @@
 """Settings, from the environment only (prefix ``SPACE_RELAY_``)."""
 
+import re
+import stat
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -13,14 +16,36 @@ _ROOT = Path(__file__).resolve().parent.parent
 RateName = Literal["sign-in", "expensive", "write", "public-read", "read"]
 
 
-class Settings(BaseSettings):
-    """Everything that may differ between two installations."""
+#: Bits of a secret file's mode that must not be set: others may do nothing, the group may read.
+TOO_OPEN = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 
-    model_config = SettingsConfigDict(env_prefix="SPACE_RELAY_", extra="ignore")
+
+class SettingError(Exception):
+    """A setting cannot be used: one sentence that repeats no value, and what to do."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        """``remedy`` is a line to type, or a thing to change."""
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations.
+
+    Of a secret the value counts before the file with it.
+    """
+
+    # What cannot be read may be a secret that was set in the wrong place: no error repeats it.
+    model_config = SettingsConfigDict(
+        env_prefix="SPACE_RELAY_", extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: SecretStr | None = Field(
         default=None,
         description="PostgreSQL ≥ 15 with PostGIS ≥ 3.3; unset starts a private cluster",
+    )
+    database_url_file: Path | None = Field(
+        default=None, description="a file that holds the URL instead, for the password's sake"
     )
     home: Path = Field(
         default=_ROOT / ".space-relay", description="where the private cluster and keys live"
@@ -44,6 +69,9 @@ class Settings(BaseSettings):
         default=None,
         description="the same database by another login, for callers without a key; unset: the"
         " same login",
+    )
+    public_database_url_file: Path | None = Field(
+        default=None, description="a file that holds that URL instead"
     )
     pool_size: int = Field(
         default=16, ge=1, le=200, description="database connections a process, for known callers"
@@ -104,6 +132,9 @@ class Settings(BaseSettings):
     oidc_client_id: str = Field(default="", description="what the provider knows us by")
     oidc_client_secret: SecretStr | None = Field(
         default=None, description="our secret at the provider; unset: we are a public client"
+    )
+    oidc_client_secret_file: Path | None = Field(
+        default=None, description="a file that holds that secret instead"
     )
     oidc_redirect_url: str = Field(
         default="", description="our address /api/v1/session/oidc/callback as browsers see it"
@@ -168,8 +199,62 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_json: bool = Field(default=False, description="logs as JSON lines instead of coloured text")
 
+    @model_validator(mode="after")
+    def _read_secret_files(self) -> Self:
+        for name in IN_FILES:
+            path: Path | None = getattr(self, f"{name}_file")
+            if path is not None and getattr(self, name) is None:
+                setattr(self, name, SecretStr(read_secret_file(path)))
+        return self
+
+
+#: Secrets that a file may hold instead of the environment; the keys' file has a form of its own.
+IN_FILES = ("database_url", "public_database_url", "oidc_client_secret")
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"SPACE_RELAY_{name.upper()}"
+
+
+def read_secret_file(path: Path) -> str:
+    """The one line of a file that others may not read.
+
+    Raises:
+        SettingError: it cannot be read, others may read it, or it holds no line or several.
+    """
+    try:
+        mode, lines = path.stat().st_mode, path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"The secret file {path} cannot be read.", f"ls -l {path}") from error
+    if mode & TOO_OPEN:
+        raise SettingError(f"Others may read the secret file {path}.", f"chmod 600 {path}")
+    written = [line.strip() for line in lines if line.strip()]
+    if len(written) != 1:
+        raise SettingError(
+            f"The secret file {path} does not hold one line.", f"put the secret alone into {path}"
+        )
+    return written[0]
+
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once.
+
+    Raises:
+        SettingError: one cannot be used.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingError(" ".join(_said(error)), "docs/reference/settings.md") from None
+    except SettingsError as error:  # its cause repeats the value
+        said = re.search(r"field \"(\w+)\"", str(error))
+        name = variable(said[1]) if said else "A setting"
+        raise SettingError(f"{name}: it is no JSON.", "docs/reference/settings.md") from None
+
+
+def _said(error: ValidationError) -> Iterator[str]:
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        names = ", ".join(variable(str(part)) for part in fault["loc"][:1]) or "The settings"
+        yield f"{names}: {fault['msg']}."

@@ -24,8 +24,12 @@ _GIGABYTE = 1_000_000_000
 # Run by a Python that has psycopg; the URL comes by the environment, so that no list of
 # processes shows its password.
 _ASK = """
-import os, psycopg
-with psycopg.connect(os.environ["ASK_URL"], connect_timeout=5) as link:
+import os, psycopg, sys
+try:
+    link = psycopg.connect(os.environ["ASK_URL"], connect_timeout=5)
+except psycopg.ProgrammingError:  # which repeats what it could not read, a password perhaps
+    sys.exit("PostgreSQL cannot read that URL; % and spaces in a password are written %25, %20")
+with link:
     row = link.execute(
         "SELECT current_setting('server_version_num')::int / 10000, "
         "(SELECT default_version FROM pg_available_extensions WHERE name = 'postgis')"

@@ -371,7 +371,8 @@ def get_writer(
             operation=request.scope["route"].name,
             actor=actor,
             path=request.path_params,
-            body=body,
+            # Of a call that takes no body nothing was read, and nothing of it is written down.
+            body=body if request.scope["route"].body_field is not None else b"",
         ),
         precondition,
     )

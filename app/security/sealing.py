@@ -10,7 +10,6 @@ import binascii
 import hmac
 import os
 import secrets
-import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -19,7 +18,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.settings import Settings
+from app.settings import TOO_OPEN, Settings
 
 #: Below the home, where no other place is set.
 KEY_FILE_NAME = "secret.keys"
@@ -30,8 +29,6 @@ _NONCE_BYTES = 12
 _FORMAT = b"\x01"
 #: 32 random bytes have about 30 different values; a key that somebody typed has few.
 _DIFFERENT_BYTES_MIN = 16
-#: Bits of a file's mode that must not be set: others may do nothing, the group may read.
-_TOO_OPEN = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 
 
 class SecretKeyError(Exception):
@@ -150,7 +147,7 @@ def read_keys(settings: Settings) -> dict[str, bytes]:
         raise SecretKeyError(
             f"The key file {path} cannot be read.", "space-relay secret-key > FILE"
         ) from error
-    if mode & _TOO_OPEN:
+    if mode & TOO_OPEN:
         raise SecretKeyError(f"Others may read the key file {path}.", f"chmod 600 {path}")
     return _parsed(text, str(path))
 

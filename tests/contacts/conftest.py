@@ -1,24 +1,15 @@
-"""Logs as the product writes them."""
+"""Contacts' tests read what is logged."""
 
 from collections.abc import Iterator
 from io import StringIO
 
 import pytest
-import structlog
 
-from app import logs
+from tests.logs import as_in_production
 
 
 @pytest.fixture
 def log() -> Iterator[StringIO]:
     """What is logged meanwhile, from DEBUG on, as JSON lines."""
-    written = StringIO()
-    before = structlog.get_config()
-    structlog.configure(
-        processors=logs.processors(as_json=True),
-        wrapper_class=structlog.make_filtering_bound_logger(0),
-        logger_factory=structlog.PrintLoggerFactory(file=written),
-        cache_logger_on_first_use=False,
-    )
-    yield written
-    structlog.configure(**before)
+    with as_in_production() as written:
+        yield written
