@@ -120,6 +120,6 @@ def test_what_asks_nobody_who_he_is_is_found(world: World, monkeypatch: pytest.M
     monkeypatch.setattr(Actor, "require_staff", lambda *_: None)
     some = {name: EXPECTED[name] for name in ("create_company", "list_staff", "show_kpis")}
 
-    unguarded = wrong_cells(world, some, ("anonymous", "firm_b", "viewer"))
+    unguarded = wrong_cells(world, some, ("firm_b", "viewer"))
 
     assert {line.split()[0] for line in unguarded} == set(some)
