@@ -53,6 +53,7 @@ from app.routers import (
     zones,
 )
 from app.routers.dependencies import GATE_PLACES
+from app.routers.document import describe_by
 from app.routers.middleware import LimitBody, Observe
 from app.routers.rates import Throttle
 from app.routers.versions import Shown
@@ -153,6 +154,8 @@ def create_app(
         # The function's own name: what a generated client calls it.
         generate_unique_id_function=lambda route: route.name,
     )
+    shown = Shown.by(route for router in ROUTERS for route in router.routes)
+    app.openapi = describe_by(app.openapi, shown, "/oauth/token")  # type: ignore[method-assign]
     app.state.engine = engine
     app.state.sessions = session_factory(
         engine, firm_statement_timeout_ms=settings.firm_statement_timeout_ms
@@ -161,7 +164,7 @@ def create_app(
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
     app.state.issuer = settings.public_url or "http://127.0.0.1:8000"
-    app.state.shown = Shown.by(route for router in ROUTERS for route in router.routes)
+    app.state.shown = shown
     app.state.sealer = Sealer.of(settings)
     app.state.gate = Gate(Passwords(), app.state.sealer, StaffPolicy.of(settings))
     provider = OidcConfig.of(settings)

@@ -45,7 +45,7 @@ from app.routers.shown_once import NOT_STORED, write_shown_once
 from app.security.actors import NotAllowedError, NotSignedInError
 from app.security.keys.schemas import KeyIssuedOut
 
-router = APIRouter(prefix="/api/v1", tags=["access 接入"])
+router = APIRouter(prefix="/api/v1", tags=["access"])
 
 _STAFF = (NotSignedInError, NotAllowedError)
 

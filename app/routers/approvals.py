@@ -45,7 +45,7 @@ from app.security.actors import Actor, NotAllowedError, NotSignedInError
 from app.security.audit.actions import Action
 from app.security.audit.trail import record
 
-router = APIRouter(prefix="/api/v1/approvals", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1/approvals", tags=["ledger"])
 
 Work = Callable[[Session, Actor, UUID, Mapping[str, Any]], BaseModel]
 Reason = Annotated[str, Field(min_length=1, max_length=1_000, pattern=r"^[^\x00]+$")]

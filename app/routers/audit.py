@@ -16,7 +16,7 @@ from app.security.actors import NotAllowedError, NotSignedInError
 from app.security.audit.actions import Action
 from app.security.audit.listing import EntriesWanted, list_entries
 
-router = APIRouter(prefix="/api/v1/audit-entries", tags=["security 安全"])
+router = APIRouter(prefix="/api/v1/audit-entries", tags=["security"])
 
 
 class EntriesQuery(Filters):

@@ -18,7 +18,7 @@ from app.routers.dependencies import JSON, ActorDep, ClockDep, Filters, SessionD
 from app.routers.problems import problems
 from app.security.actors import NotSignedInError
 
-router = APIRouter(prefix="/api/v1/claims", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1/claims", tags=["ledger"])
 
 
 class ClaimsQuery(Filters):

@@ -36,7 +36,7 @@ from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 from app.security.sealing import Sealer
 
-router = APIRouter(prefix="/api/v1", tags=["contacts 联系人"])
+router = APIRouter(prefix="/api/v1", tags=["contacts"])
 
 _ANY = (NotSignedInError, NotAllowedError, NotFoundError)
 

@@ -353,7 +353,8 @@ def get_writer(
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="makes the call safe to repeat: the same key and body get the same answer"
+            alias="Idempotency-Key",
+            description="makes the call safe to repeat: the same key and body get the same answer",
         ),
     ] = None,
 ) -> Writer:

@@ -31,7 +31,7 @@ from app.routers.dependencies import (
 from app.routers.problems import problems
 from app.security.actors import NotSignedInError
 
-router = APIRouter(prefix="/api/v1", tags=["free space 可用空间"])
+router = APIRouter(prefix="/api/v1", tags=["free space"])
 
 #: A code, an id or a word; PostgreSQL's text has no NUL.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]

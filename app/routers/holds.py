@@ -39,7 +39,7 @@ from app.routers.space_requests import RulesDep
 from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
-router = APIRouter(prefix="/api/v1/holds", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1/holds", tags=["ledger"])
 
 _CHANGE = (
     HoldExpiredError,

@@ -34,7 +34,7 @@ from app.security.keys.schemas import (
 )
 from app.security.keys.service import KeyEndedError
 
-router = APIRouter(prefix="/api/v1/keys", tags=["access 接入"])
+router = APIRouter(prefix="/api/v1/keys", tags=["access"])
 
 _READ = problems(NotSignedInError, NotAllowedError, NotFoundError)
 _SCOPES = ScopeList(items=[ScopeOut(scope=scope, zh=scope.zh, en=scope.en) for scope in Scope])

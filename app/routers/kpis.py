@@ -28,7 +28,7 @@ from app.routers.listings import answer_item
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
 
-router = APIRouter(prefix="/api/v1/kpis", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1/kpis", tags=["ledger"])
 
 
 class KpisQuery(Filters):

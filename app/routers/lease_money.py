@@ -30,7 +30,7 @@ from app.routers.leases import CHANGE_PROBLEMS, TERMS_EXAMPLE, LeaseOut, shown_l
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
 
-router = APIRouter(prefix="/api/v1/leases", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1/leases", tags=["ledger"])
 
 
 class LeaseTermsIn(BaseModel):

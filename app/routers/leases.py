@@ -48,7 +48,7 @@ from app.routers.two_persons import ASKED_RESPONSE, TwoPersonsDep
 from app.routers.versions import shown_alone
 from app.security.actors import Actor, NotAllowedError, NotSignedInError
 
-router = APIRouter(prefix="/api/v1/leases", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1/leases", tags=["ledger"])
 
 #: Two units and a firm of the reference data, whose ids are the same everywhere.
 EXAMPLE_ID = "7dc67324-9ca8-5e88-be8b-5e6ea0437a72"

@@ -25,7 +25,7 @@ from app.security.oauth import signing
 from app.security.oauth.tokens import GrantRefusedError, grant_token, is_of_sandbox
 from app.security.rows import system
 
-router = APIRouter(tags=["access 接入"])
+router = APIRouter(tags=["access"])
 
 _FORM = "application/x-www-form-urlencoded"
 _GRANT_TYPE = "client_credentials"

@@ -37,7 +37,7 @@ from app.routers.problems import problems
 from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
-router = APIRouter(prefix="/api/v1/queue-entries", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1/queue-entries", tags=["ledger"])
 
 #: A unit of the reference data that is let for years.
 _EXAMPLE_UNIT_ID = "e80816aa-7260-59ac-b05c-01983fe93ae1"

@@ -47,7 +47,7 @@ from app.routers.problems import problems
 from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
-router = APIRouter(prefix="/api/v1/rights", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1/rights", tags=["ledger"])
 
 _WRITE_PROBLEMS = (NotSignedInError, NotAllowedError, InvalidInputError)
 

@@ -27,7 +27,7 @@ from app.security.rows import system
 from app.seeding import sandbox
 from app.seeding.sandbox import NoSandboxError, Sandbox, SandboxInUseError
 
-router = APIRouter(prefix="/api/v1/sandbox", tags=["access 接入"])
+router = APIRouter(prefix="/api/v1/sandbox", tags=["access"])
 
 _DAYS_DEFAULT = 90
 

@@ -18,7 +18,7 @@ from app.routers.dependencies import JSON, ActorDep, ClockDep, SessionDep
 from app.routers.problems import problems
 from app.security.actors import NotAllowedError, NotSignedInError
 
-router = APIRouter(prefix="/api/v1", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1", tags=["ledger"])
 
 _SEMANTICS = """
 One row for each {thing}, with the units it takes as `lines`. Conditions on units (places, `type`,

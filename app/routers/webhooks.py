@@ -39,10 +39,10 @@ from app.webhooks.schemas import (
     WebhookRotateIn,
 )
 
-router = APIRouter(prefix="/api/v1/webhook-endpoints", tags=["webhooks 回调"])
-events_router = APIRouter(prefix="/api/v1/webhook-events", tags=["webhooks 回调"])
+router = APIRouter(prefix="/api/v1/webhook-endpoints", tags=["webhooks"])
+events_router = APIRouter(prefix="/api/v1/webhook-events", tags=["webhooks"])
 #: What firms are sent: documented under `webhooks` of the OpenAPI document, served nowhere.
-sent = APIRouter(tags=["webhooks 回调"])
+sent = APIRouter(tags=["webhooks"])
 
 _KNOWN = (NotSignedInError, NotAllowedError)
 _OF_ONE = problems(*_KNOWN, NotFoundError)

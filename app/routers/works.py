@@ -28,7 +28,7 @@ from app.routers.problems import problems
 from app.routers.versions import shown_alone
 from app.security.actors import NotAllowedError, NotSignedInError
 
-router = APIRouter(prefix="/api/v1/works", tags=["ledger 台账"])
+router = APIRouter(prefix="/api/v1/works", tags=["ledger"])
 
 #: A unit of the reference data, whose ids are the same everywhere.
 EXAMPLE_ID = "7dc67324-9ca8-5e88-be8b-5e6ea0437a72"

@@ -73,7 +73,7 @@ class Reply:
 @contextmanager
 def serving(engine: Engine, **settings: Any) -> Iterator[int]:
     """The application on a free port of this machine, as it is served; yields the port."""
-    usual: dict[str, Any] = {"log_level": "ERROR", "two_person_rule": False}
+    usual: dict[str, Any] = {"log_level": "ERROR", "two_person_rule": False, "rate_limits": {}}
     configured = Settings(**(usual | settings))
     url = engine.url.render_as_string(hide_password=False)
     with ExitStack() as stack:

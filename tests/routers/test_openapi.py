@@ -13,7 +13,7 @@ from app.database.engine import make_engine
 from app.main import create_app
 from app.models.company import Company
 from app.settings import Settings
-from tests.factories import firm_headers, staff_headers
+from tests.factories import ANY, firm_headers, staff_headers
 
 Document = dict[str, Any]
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -155,7 +155,8 @@ def test_body_examples_work_when_pasted(
         for example in schema["examples"]:
             # Firms ask and hold for themselves; staff do the rest.
             asks = path.endswith(("/space-requests", "/holds", "/webhook-endpoints"))
-            answer = client.request(method, path, json=example, headers=firm if asks else staff)
+            caller = (firm if asks else staff) | ANY
+            answer = client.request(method, path, json=example, headers=caller)
             assert answer.status_code in {200, 201, 202}, (path, example, answer.text)
             tried.append(path)
     assert len(set(tried)) >= 5
