@@ -131,6 +131,10 @@ def test_the_questions_of_staff_are_answered_as_typed(served: tuple[Path, int]) 
         '"decision": "lease.terminate"',
         "\n已通过\n",
         "'提前终止租约', '双方协商'",
+        '"phone_masked": "138****0001"',
+        '"phone": "+8613800000001"',
+        '"action": "contact.revealed"',
+        '"erased_reason": "本人来函要求删除其个人信息"',
     ):
         assert said in done.stdout, said
     assert "/problems/" not in done.stdout
