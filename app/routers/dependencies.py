@@ -15,11 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.database.paging import PageRequest
 from app.database.session import Session, transaction_number
 from app.kernel.clock import Clock
+from app.kernel.errors import Fault, InvalidInputError
 from app.routers.audited import Call, note
 from app.routers.versions import Precondition
 from app.security import credentials
 from app.security.actors import Actor, NotSignedInError, Scope
-from app.security.idempotency import Answer, Attempt, run_once
+from app.security.idempotency import Answer, Attempt, rehearse, run_once
 from app.security.oauth import tokens
 from app.security.rows import bind, system
 from app.security.staff import sessions
@@ -28,6 +29,8 @@ from app.security.staff.sessions import SignedIn
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"
+#: Of an answer that says what would have been done.
+DRY_RUN = "Dry-Run"
 #: Of a write's answer: what a match takes as ``min_version``, to be made of what was written.
 SPACE_VERSION = "X-Space-Version"
 
@@ -282,9 +285,16 @@ class Writer:
     """Does one write in one transaction, at most once per Idempotency-Key, and records it."""
 
     def __init__(
-        self, session: Session, attempt: Attempt, call: Call, precondition: Precondition
+        self,
+        session: Session,
+        attempt: Attempt,
+        call: Call,
+        precondition: Precondition,
+        *,
+        dry_run: bool,
     ) -> None:
         """Made by ``get_writer``."""
+        self.dry_run = dry_run
         self._session = session
         self._attempt = attempt
         self._call = call
@@ -298,6 +308,8 @@ class Writer:
         location: Callable[[Any], str] | None = None,
     ) -> Response:
         """Run ``work`` and answer with the model it returns."""
+        if self.dry_run:
+            return self._rehearse(work)
 
         def answer() -> Answer:
             with self._precondition.met():
@@ -317,6 +329,28 @@ class Writer:
         if done.replayed:
             headers["Idempotency-Replayed"] = "true"
         return Response(done.body, status_code=done.status, headers=headers, media_type=JSON)
+
+    def _rehearse(self, work: Callable[[], BaseModel]) -> Response:
+        def answer() -> Answer:
+            with self._precondition.met():
+                made = work()
+            return Answer(200, made.model_dump_json().encode())
+
+        done = rehearse(self._session, answer)
+        return Response(done.body, headers={DRY_RUN: "true"}, media_type=JSON)
+
+
+#: Calls that do more than a transaction undoes, and whose rehearsal would tell nothing.
+NOT_REHEARSED = frozenset({"approve_approval", "try_webhook_endpoint", "issue_sandbox_key"})
+
+
+def _require_rehearsable(operation: str) -> None:
+    if operation in NOT_REHEARSED:
+        raise InvalidInputError(
+            "this call cannot be rehearsed",
+            [Fault("dry_run", "leave it out", "query", "请去掉")],
+            detail_zh="此操作不支持试运行",
+        )
 
 
 def get_precondition(
@@ -357,8 +391,16 @@ def get_writer(
             description="makes the call safe to repeat: the same key and body get the same answer",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        Query(
+            description="试运行: true answers what would be done now, and why not, and does nothing"
+        ),
+    ] = False,
 ) -> Writer:
     """The writer of this call."""
+    if dry_run:
+        _require_rehearsable(request.scope["route"].name)
     return Writer(
         session,
         Attempt(
@@ -376,6 +418,7 @@ def get_writer(
             body=body if request.scope["route"].body_field is not None else b"",
         ),
         precondition,
+        dry_run=dry_run,
     )
 
 

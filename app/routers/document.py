@@ -6,11 +6,12 @@ added to what FastAPI makes of them.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from app.kernel.errors import SpaceRelayError
+from app.routers.dependencies import NOT_REHEARSED
 from app.routers.problems import problems
 from app.routers.rates import QuotaExceededError, rate_of
 from app.routers.versions import ChangedMeanwhileError, EtagNeededError, Shown
@@ -92,6 +93,7 @@ _HEADERS: Mapping[str, tuple[str, Document]] = {
         "`true`: done before with this key; this is the answer of then",
         {"type": "string", "enum": ["true"]},
     ),
+    "Dry-Run": ("`true`: nothing was done", {"type": "string", "enum": ["true"]}),
     "X-Space-Version": (
         "of a write: the `min_version` for a match that is to see it",
         {"type": "string"},
@@ -142,19 +144,11 @@ def completed(made: Document, shown: Shown, token_url: str) -> Document:
         counted = rate_of(method.upper(), path, "", public=True) is not None
         if counted:
             _refusals(operation, QuotaExceededError)
+        if writes:
+            _rehearsals(operation)
+        tagged = models if writes or path in shown.readers or method in {"put", "patch"} else set()
         for status, response in operation["responses"].items():
-            names = ["X-Request-Id"]
-            if counted:
-                names += ["RateLimit", "RateLimit-Policy"]
-            if int(status) in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-                names += ["Retry-After"]
-            if int(status) < HTTPStatus.BAD_REQUEST and writes:
-                names += ["Idempotency-Replayed", "X-Space-Version"]
-            schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-            if str(schema.get("$ref", "")).rsplit("/", 1)[-1] in models and (
-                writes or path in shown.readers or method in {"put", "patch"}
-            ):
-                names += ["ETag"]
+            names = _header_names(int(status), response, tagged, counted=counted, writes=writes)
             response.setdefault("headers", {}).update(
                 {name: {"$ref": f"#/components/headers/{name}"} for name in names}
             )
@@ -238,6 +232,38 @@ def _condition(operation: Document, *, required: bool) -> None:
         }
     )
     _refusals(operation, ChangedMeanwhileError, *([EtagNeededError] if required else []))
+
+
+def _header_names(
+    status: int, response: Document, tagged: Collection[str], *, counted: bool, writes: bool
+) -> list[str]:
+    """The headers of an answer; ``tagged`` are the models that have an ETag."""
+    names = ["X-Request-Id"]
+    if counted:
+        names += ["RateLimit", "RateLimit-Policy"]
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        names += ["Retry-After"]
+    if writes and status < HTTPStatus.BAD_REQUEST:
+        names += ["Idempotency-Replayed", "X-Space-Version", "Dry-Run"]
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    if schema.get("$ref", "").rsplit("/", 1)[-1] in tagged:
+        names += ["ETag"]
+    return names
+
+
+def _rehearsals(operation: Document) -> None:
+    """A dry run answers 200 with what the call would answer."""
+    done = next(one for one in ("200", "201", "202") if one in operation["responses"])
+    if operation["operationId"] in NOT_REHEARSED:
+        operation["parameters"] = [
+            one for one in operation["parameters"] if one["name"] != "dry_run"
+        ]
+    elif done != "200":
+        content = json.loads(json.dumps(operation["responses"][done]["content"]))
+        operation["responses"]["200"] = {
+            "description": "试运行: what `dry_run=true` answers; nothing was done",
+            "content": content,
+        }
 
 
 def _refusals(operation: Document, *errors: type[SpaceRelayError]) -> None:

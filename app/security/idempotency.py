@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Row, delete, insert, select, text
 from sqlalchemy.orm import Session
@@ -84,6 +84,35 @@ def run_once(session: Session, attempt: Attempt, work: Callable[[], Answer]) -> 
                 )
             )
             return answer
+
+    return with_retries(once)
+
+
+class _Rehearsed(Exception):  # noqa: N818 - nothing went wrong
+    """All of the work was done, and is to be undone."""
+
+
+def _undo() -> NoReturn:
+    raise _Rehearsed
+
+
+def rehearse(session: Session, work: Callable[[], Answer]) -> Answer:
+    """Do ``work`` in one transaction with all that the database checks at its end, and undo it.
+
+    What it answers is what the same call would do now. Nothing stays: no row, no event for a
+    webhook, no entry of the audit trail, no answer for a key.
+    """
+
+    def once() -> Answer:
+        answers: list[Answer] = []
+        try:
+            with transaction(session):
+                answers.append(work())
+                session.flush()
+                session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
+                _undo()
+        except _Rehearsed:
+            return answers[0]
 
     return with_retries(once)
 
