@@ -45,17 +45,13 @@ class Ears:
     def know(self, kind: str, canary: str) -> None:
         """Listen for another one; what is short would be heard everywhere."""
         assert len(canary) >= 5, kind
-        self._known[kind] = sorted(set(dresses(kind, canary)))
+        self._known[kind] = sorted({form.lower() for form in dresses(kind, canary)})
 
     @property
     def kinds(self) -> set[str]:
         return set(self._known)
 
     def hear(self, heard: bytes) -> set[str]:
-        """Which are in there."""
+        """Which are in there, in small letters or capitals."""
         lower = heard.lower()
-        return {
-            kind
-            for kind, forms in self._known.items()
-            if any(form in heard or form.lower() in lower for form in forms)
-        }
+        return {kind for kind, forms in self._known.items() if any(form in lower for form in forms)}
