@@ -164,7 +164,14 @@ def test_anothers_things_answer_like_things_that_are_not_there(
     assert different == []
     assert malformed == {}
     assert seen > 35
-    assert {"get_company", "get_asset", "get_request", "read_hold", "read_lease", "get_key"} <= found
+    assert {
+        "get_company",
+        "get_asset",
+        "get_request",
+        "read_hold",
+        "read_lease",
+        "get_key",
+    } <= found
     assert {"read_queue_entry", "show_match_receipt", "list_match_events"} <= found
 
 

@@ -89,6 +89,8 @@ def test_a_key_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: i
         "zzzzzzzz:" + new_key_line().partition(":")[2],
         new_key_line()[:-4],
     ],
+    # Keys are drawn anew in each process; the names of the tests must not be.
+    ids=["nothing", "a word", "zeros", "short id", "no id", "cut off"],
 )
 def test_what_is_no_random_key_is_refused(text: str) -> None:
     with pytest.raises(SecretKeyError):
