@@ -128,20 +128,20 @@ def judge_one(
             return Finding(constraint, margin is not None and margin >= 0, have, margin)
         fits, have = _own_holds(program, form, candidate), _own_have(program, form, candidate)
         return Finding(constraint, fits, have, _margin(constraint, have, need))
-    fits = holds(program, constraint, form, candidate)
     total = _total_of(program, constraint, form, candidate)
     if total is not None:
-        have = total[0]
+        fits, have = holds(program, constraint, form, candidate), total[0]
         return Finding(constraint, fits, have, _margin(constraint, have, need))
     if len(candidate.rows) == 1:
-        have = constraint.has(program.segment, candidate.rows[0], need)
-        return Finding(constraint, fits, have, _margin(constraint, have, need))
+        return _member(program, constraint, form, need, candidate)
     members = [
         _member(program, constraint, form, need, _alone(candidate, row)) for row in candidate.rows
     ]
-    pick = max if constraint.combining is Combining.ANY else min
-    deciding = pick(members, key=_how_well)
-    return Finding(constraint, fits, deciding.have, deciding.margin)
+    # What is not judged on the sum is met by all of them, or by one.
+    of_any = constraint.combining is Combining.ANY
+    met = [one.fits for one in members]
+    deciding = (max if of_any else min)(members, key=_how_well)
+    return Finding(constraint, any(met) if of_any else all(met), deciding.have, deciding.margin)
 
 
 def holds(program: Program, constraint: Constraint, form: Form, candidate: Candidate) -> bool:
@@ -161,16 +161,23 @@ def holds(program: Program, constraint: Constraint, form: Form, candidate: Candi
 def _within(
     segment: Segment, tests: Sequence[Interval], combining: Combining, candidate: Candidate
 ) -> bool:
-    def by_unit(test: Interval, row: int) -> bool:
-        return _lies_within(test, segment.cell(test.column, row))
-
     if combining is Combining.ANY:
-        return any(all(by_unit(one, row) for one in tests) for row in candidate.rows)
+        return any(_meets(segment, tests, row) for row in candidate.rows)
+    if combining is Combining.PER_UNIT:
+        return all(_meets(segment, tests, row) for row in candidate.rows)
     for one in tests:
-        if combining is Combining.SUM and adds_up(COLUMNS[one.column]):
+        if adds_up(COLUMNS[one.column]):
             if not _lies_within(one, total_cell(segment, one.column, candidate)):
                 return False
-        elif not all(by_unit(one, row) for row in candidate.rows):
+        elif not all(_meets(segment, (one,), row) for row in candidate.rows):
+            return False
+    return True
+
+
+def _meets(segment: Segment, tests: Sequence[Interval], row: int) -> bool:
+    """Whether a unit by itself meets some tests."""
+    for one in tests:  # noqa: SIM110  (all() takes twice as long)
+        if not _lies_within(one, segment.cell(one.column, row)):
             return False
     return True
 

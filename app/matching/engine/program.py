@@ -52,6 +52,10 @@ class Tests:
     def __len__(self) -> int:
         return len(self.bit)
 
+    def only(self, picked: NDArray[np.bool_]) -> "Tests":
+        """Some of them; ``picked`` has a truth for each."""
+        return Tests(*(getattr(self, name)[picked] for name in Tests.__slots__))
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from app.matching.engine.bundles.dominance import keep_undominated
 from app.matching.engine.bundles.find import find_bundles
-from app.matching.engine.program import ABSENT, FIRST_ORDINAL, Program, make_program
-from app.matching.engine.whynot.amounts import as_they_are
+from app.matching.engine.compiled import kernel
+from app.matching.engine.program import ABSENT, FIRST_ORDINAL, Program
 from app.matching.engine.whynot.histogram import Counts, Histogram, Masks
 from app.matching.engine.whynot.relaxations import (
     NAMED,
@@ -31,7 +31,9 @@ from app.matching.engine.whynot.relaxations import (
     find_relaxations,
     prices_of,
 )
+from app.matching.forms import Intervals
 from app.matching.rules.constraint import Combining
+from app.matching.segment import Truths
 
 #: Sets of needs that are tried on bundles: the more, the fewer units each try goes through; by the
 #: number of units and not by the clock, so that the same question has the same answer.
@@ -40,6 +42,8 @@ TRIES_MOST, TRIES_LEAST, UNITS_TRIED = 64, 12, 4_000_000
 BUNDLES_TRIED = 1 << 14
 #: How many needs are given up together for a bundle.
 TOGETHER = 3
+#: The form of a rule that is waived.
+_KEPT_BY_ALL = Intervals(())
 #: A bundle of a histogram: its segment and its rows.
 Bundle = tuple[int, tuple[int, ...]]
 
@@ -219,25 +223,44 @@ def bundles_within(histogram: Histogram, waived: int) -> Within:
 
 def _bundles_of(program: Program, masks: Masks, waived: int) -> tuple[list[tuple[int, ...]], bool]:
     first, behind = program.kind_rows
-    of_kind = masks[first:behind]
-    refused = np.uint64(_each_unit(program) & ~waived | ABSENT)
-    found = find_bundles(_waiving(program, waived), of_kind & refused == 0, BUNDLES_TRIED)
-    fits = first + np.flatnonzero(of_kind & ~np.uint64(waived) == 0)
+    eligible = np.empty(behind - first, dtype=np.bool_)
+    _mark_without(np.uint64(_each_unit(program) & ~waived | ABSENT), masks[first:behind], eligible)
+    found = find_bundles(_waiving(program, waived), eligible, BUNDLES_TRIED)
+    if not len(found):
+        return [], found.is_complete
+    rows = np.unique(found.row)
+    fits = rows[masks[rows] & ~np.uint64(waived) == 0]
     # Where all score the same, what a part of does as well is dropped whatever it scores.
     stays = keep_undominated(
         program.segment, found, np.ones(len(found), np.int64), fits, np.ones(len(fits), np.int64)
     )
-    rows = [tuple(found.rows(bundle).tolist()) for bundle in np.flatnonzero(stays).tolist()]
-    return rows, found.is_complete
+    bundles = [tuple(found.rows(bundle).tolist()) for bundle in np.flatnonzero(stays).tolist()]
+    return bundles, found.is_complete
+
+
+@kernel
+def _mark_without(refused: np.uint64, masks: Masks, marked: Truths) -> None:
+    """Mark the rows that break none of some bits."""
+    for row in range(len(masks)):
+        marked[row] = masks[row] & refused == 0
 
 
 def _waiving(program: Program, waived: int) -> Program:
-    """The program without some of its rules; whoever waives the days will begin on any."""
+    """The program with rules that everything keeps in place of some; bits stay where they are.
+
+    Whoever waives the days will begin on any.
+    """
     if not waived:
         return program
-    table = [one for bit, one in enumerate(as_they_are(program)) if not waived >> bit & 1]
-    relaxed = make_program(program.segment, program.demand, table)
     days = program.bit("availability")
-    if days is not None and waived >> days & 1:
-        relaxed = replace(relaxed, latest=FIRST_ORDINAL + len(program.ends) - 1)
-    return relaxed
+    on_any_day = days is not None and waived >> days & 1
+    return replace(
+        program,
+        forms=tuple(
+            _KEPT_BY_ALL if waived >> bit & 1 else form for bit, form in enumerate(program.forms)
+        ),
+        tests=program.tests.only(waived >> program.tests.bit & 1 == 0),
+        ground=program.ground & ~np.uint64(waived),
+        own={own: rule for own, rule in program.own.items() if not waived >> rule[0] & 1},
+        latest=FIRST_ORDINAL + len(program.ends) - 1 if on_any_day else program.latest,
+    )
