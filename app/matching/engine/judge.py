@@ -132,11 +132,9 @@ def judge_one(
     if total is not None:
         fits, have = holds(program, constraint, form, candidate), total[0]
         return Finding(constraint, fits, have, _margin(constraint, have, need))
-    if len(candidate.rows) == 1:
-        return _member(program, constraint, form, need, candidate)
-    members = [
-        _member(program, constraint, form, need, _alone(candidate, row)) for row in candidate.rows
-    ]
+    members = [_member(program, constraint, form, need, row) for row in candidate.rows]
+    if len(members) == 1:
+        return members[0]
     # What is not judged on the sum is met by all of them, or by one.
     of_any = constraint.combining is Combining.ANY
     met = [one.fits for one in members]
@@ -341,10 +339,22 @@ def _total_of(
 
 
 def _member(
-    program: Program, constraint: Constraint, form: Form, need: Any, alone: Candidate
+    program: Program,
+    constraint: Constraint,
+    form: Interval | Intervals | Ground,
+    need: Any,
+    row: int,
 ) -> Finding:
-    have = constraint.has(program.segment, alone.rows[0], need)
-    fits = holds(program, constraint, form, alone)
+    """One rule on all of a unit."""
+    segment = program.segment
+    match form:
+        case Interval():
+            fits = _meets(segment, (form,), row)
+        case Intervals():
+            fits = _meets(segment, form.all_of, row)
+        case Ground():
+            fits = bool(form.ok[segment.building_of(row)])
+    have = constraint.has(segment, row, need)
     return Finding(constraint, fits, have, _margin(constraint, have, need))
 
 
@@ -356,11 +366,6 @@ def _how_well(finding: Finding) -> tuple[bool, bool, float]:
 
 def _margin(constraint: Constraint, have: Any, need: Any) -> float | None:
     return None if have is None else constraint.margin(have, need)
-
-
-def _alone(candidate: Candidate, row: int) -> Candidate:
-    quantity = candidate.quantities[candidate.rows.index(row)]
-    return Candidate(CandidateKind.UNIT, (row,), (quantity,), candidate.first_day, candidate.until)
 
 
 def _buildings(program: Program, candidate: Candidate) -> list[int]:

@@ -113,6 +113,20 @@ def make_program(segment: Segment, demand: Demand, table: Sequence[Constraint]) 
     if most > ACTIVE_MOST:
         raise ValueError(f"{most} constraints are active, at most {ACTIVE_MOST} can be")
     forms = tuple(one.form(segment, demand.hard[one.key]) for one in active)
+    wishes = tuple(
+        (one, one.form(segment, demand.soft[one.key])) for one in table if one.key in demand.soft
+    )
+    return program_of(segment, demand, active, forms, wishes)
+
+
+def program_of(
+    segment: Segment,
+    demand: Demand,
+    active: tuple[Constraint, ...],
+    forms: tuple[Form, ...],
+    wishes: tuple[tuple[Constraint, Form], ...],
+) -> Program:
+    """A demand on a segment whose rules are made ready: ``forms`` are those of ``active``."""
     ground = segment.buildings.stale.astype(np.uint64) << np.uint64(ABSENT_BIT)
     close(forms, ground)
     window = demand.window
@@ -123,11 +137,7 @@ def make_program(segment: Segment, demand: Demand, table: Sequence[Constraint]) 
         active=active,
         forms=forms,
         tests=tests_of(active, forms),
-        wishes=tuple(
-            (one, one.form(segment, demand.soft[one.key]))
-            for one in table
-            if one.key in demand.soft
-        ),
+        wishes=wishes,
         wanted=wanted(demand),
         ground=ground,
         live=(segment.era_from <= start) & (start < segment.era_until),

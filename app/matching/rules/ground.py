@@ -286,7 +286,8 @@ def _metres_between(lon: float, lat: float, other_lon: float, other_lat: float) 
     """Whole millimetres between two places; offers share buildings, and requests ask again."""
     # One pair of plain numbers, which costs a fraction of arrays of one.
     *_, metres = _GEOD.inv(lon, lat, other_lon, other_lat)
-    return round(round(metres * _NANOMETRES) / _NANOMETRES, 3)
+    found: float = round(round(metres * _NANOMETRES) / _NANOMETRES, 3)
+    return found
 
 
 def near_rule() -> Constraint:

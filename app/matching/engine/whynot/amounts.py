@@ -7,7 +7,7 @@ again on the rows that it can concern, so what is claimed to open does open: whe
 how large a part of a unit is taken, units may fit or fail for that alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from app.matching.engine.judge import candidate_of, judge_one
 from app.matching.engine.kernel import asked_of, units_of
-from app.matching.engine.program import Program, make_program
+from app.matching.engine.program import Program, program_of
 from app.matching.engine.whynot.histogram import Histogram, Place, bits_of
 from app.matching.engine.whynot.relaxations import Relaxation
 from app.matching.engine.whynot.rows import count_fitting, offers_of, rows_opened, rows_that_may
@@ -221,35 +221,20 @@ def _again(program: Program, demand: Demand, given: dict[str, Any], rows: Rows) 
 
     Rules whose needs did not change are not remade; distances are measured where the rows are.
     """
-    table = [
-        _measured(changed, program.segment, rows) if changed.key in given else same
-        for changed, same in zip(program.active, as_they_are(program), strict=True)
-    ]
-    return make_program(program.segment, demand, table)
+    forms = tuple(
+        _made(constraint, program.segment, given[constraint.key], rows)
+        if constraint.key in given
+        else form
+        for constraint, form in zip(program.active, program.forms, strict=True)
+    )
+    return program_of(program.segment, demand, program.active, forms, program.wishes)
 
 
-def _measured(constraint: Constraint, segment: Segment, rows: Rows) -> Constraint:
-    """A constraint whose form, where it is on distances of buildings, is right for some rows."""
-    beyond = constraint.beyond
-    if beyond is None:
-        return constraint
-
-    def form(_segment: Segment, need: Any) -> Form:
-        buildings = buildings_of(segment, rows)
-        ok = np.zeros(len(segment.buildings.fid), dtype=np.bool_)
-        ok[buildings] = beyond(segment, need, buildings) == 0
-        return Ground(ok)
-
-    return replace(constraint, form=form)
-
-
-def as_they_are(program: Program) -> list[Constraint]:
-    """The active constraints with the forms that were made already."""
-
-    def made(form: Form) -> Callable[[Segment, Any], Form]:
-        return lambda _segment, _need: form
-
-    return [
-        replace(one, form=made(form))
-        for one, form in zip(program.active, program.forms, strict=True)
-    ]
+def _made(constraint: Constraint, segment: Segment, need: Any, rows: Rows) -> Form:
+    """A rule's form for another need; one on distances of buildings is right for some rows."""
+    if constraint.beyond is None:
+        return constraint.form(segment, need)
+    buildings = buildings_of(segment, rows)
+    ok = np.zeros(len(segment.buildings.fid), dtype=np.bool_)
+    ok[buildings] = constraint.beyond(segment, need, buildings) == 0
+    return Ground(ok)
