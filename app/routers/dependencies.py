@@ -62,13 +62,13 @@ cookie_scheme = APIKeyCookie(
 
 
 def shown_credential(request: Request) -> str | None:
-    """What the caller shows to say who it is, good or not; None: nothing."""
-    return request.headers.get("authorization") or request.cookies.get(SESSION_COOKIE)
+    """What the caller shows to say who it is, good or not; None: nothing, or an empty word."""
+    return request.headers.get("authorization") or request.cookies.get(SESSION_COOKIE) or None
 
 
 def is_public(request: Request) -> bool:
     """Whether the caller shows no credential."""
-    return "authorization" not in request.headers and SESSION_COOKIE not in request.cookies
+    return shown_credential(request) is None
 
 
 def in_sandbox(request: Request) -> bool:

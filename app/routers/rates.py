@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -152,7 +153,8 @@ class Throttle:
             return
         request = Request(scope)
         shown = shown_credential(request)
-        query = scope["query_string"].decode("latin-1")
+        # As the routes will read it: a name that is spelt with %61 is the same name.
+        query = unquote_plus(scope["query_string"].decode("latin-1"))
         rate = rate_of(scope["method"], scope["path"], query, public=shown is None)
         windows = None if rate is None else self._windows.get(rate)
         if rate is None or windows is None:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.database.engine import make_engine
 from app.main import create_app
 from app.routers import rates
+from app.routers.dependencies import SESSION_COOKIE
 from app.routers.rates import WINDOW_S, Rate, Throttle, Windows, rate_of
 from app.settings import Settings
 from tests.clocks import set_clock
@@ -212,3 +213,31 @@ def test_nobody_is_believed_who_is_not_named() -> None:
     with pytest.raises(ValidationError):
         Settings(trusted_proxies=["*"])
     assert Settings().trusted_proxies == []
+
+
+@pytest.mark.parametrize("nothing", [{"Cookie": f"{SESSION_COOKIE}="}, {"Authorization": ""}])
+def test_who_shows_an_empty_credential_shows_none(
+    session: Session, make_client: MakeClient, nothing: dict[str, str]
+) -> None:
+    client = make_client(session, rate_limits=LIMITS)
+    # Of known callers; the public has a role, a pool and limits of its own.
+    served: Any = client.app
+    served.state.sessions = None
+
+    for left in (2, 1, 0):
+        answer = client.get("/api/v1/zones", headers=nothing)
+        assert (answer.status_code, standing(answer)[:2]) == (200, ("public-read", left))
+    assert client.get("/api/v1/zones", headers=nothing).status_code == 429
+
+
+@pytest.mark.parametrize("spelt", ["as_of", "%61s_of", "as%5Fof"])
+def test_a_call_costs_the_same_however_it_is_spelt(
+    session: Session, make_client: MakeClient, spelt: str
+) -> None:
+    client = make_client(session, rate_limits=LIMITS)
+
+    answer = client.get(
+        f"/api/v1/units?{spelt}=2026-01-01T00:00:00Z", headers=staff_headers(session)
+    )
+
+    assert (answer.status_code, standing(answer)[0]) == (200, "expensive"), answer.text
