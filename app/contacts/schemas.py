@@ -13,10 +13,10 @@ from app.kernel.terms import ConsentForm, ConsentSource, ContactPurpose, Contact
 Reason = Annotated[
     str,
     Field(
-        min_length=10,
+        min_length=4,
         max_length=500,
         pattern=NO_NUL,
-        description="理由（10 至 500 字）, kept in the audit trail for ever; no personal data",
+        description="理由（4 至 500 字）, kept in the audit trail for ever; no personal data",
         examples=["回复企业 10 月 28 日的中试空间需求，约看房时间"],
     ),
 ]

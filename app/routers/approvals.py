@@ -148,7 +148,9 @@ def approve_approval(
         operation, do = _WORK[Decision.of(pending.decision)]
         made = do(session, actor, pending.subject_id, pending.body)
         kept = json.dumps(pending.body, ensure_ascii=False).encode()
-        note(session, Call(operation, actor, body=kept), made)
+        # Leads from the lease or unit to who had asked for it, whom firms are not told.
+        also = {"approval_id": str(approval_id)}
+        note(session, Call(operation, actor, body=kept, also=also), made)
         return get_approval(session, actor, approval_id, now)
 
     try:

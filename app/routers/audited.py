@@ -64,12 +64,14 @@ class Call:
         actor: who calls.
         path: the parameters in the path.
         body: the bytes as they were sent; JSON, or empty.
+        also: what is to be said of it besides, such as the approval it follows from.
     """
 
     operation: str
     actor: Actor
     path: Mapping[str, Any] = field(default_factory=dict)
     body: bytes = b""
+    also: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _house(_session: Session, _made: Any) -> Collection[UUID | None]:
@@ -236,6 +238,7 @@ def note(session: Session, call: Call, made: Any) -> None:
     if isinstance(row, NotAudited) or said.get("dry_run"):
         return
     details = {name: said[name] for name in row.says if said.get(name) is not None}
+    details |= call.also
     if row.shows:
         details |= made.model_dump(mode="json", include=set(row.shows))
     if call.body and not row.personal:

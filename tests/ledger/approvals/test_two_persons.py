@@ -118,6 +118,10 @@ def test_the_second_manager_ends_the_lease(office: Office) -> None:
         ("lease.terminated", "lease", "双方协商"),
         ("approval.approved", "approval", "核对无误"),
     ]
+    said = office.session.scalars(
+        select(AuditEntry.details).where(AuditEntry.action == "lease.terminated")
+    ).one()
+    assert said["approval_id"] == asked.json()["id"]
 
 
 def test_the_second_manager_changes_the_area(office: Office) -> None:
