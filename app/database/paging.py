@@ -39,6 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
+from app.database.changes import Since, horizon
 from app.kernel.errors import Fault, InvalidInputError
 
 #: Decimal places of longitude and latitude: 1e-7 degrees is about a centimetre.
@@ -61,6 +62,8 @@ class PageRequest:
 
     limit: int
     cursor: str | None = None
+    #: The ``changes_cursor`` of an earlier answer: only what was written since.
+    updated_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,12 @@ class Page:
 
     rows: list[str]
     next_cursor: str | None
+    #: Further members of the page, as JSON text.
+    members: str = ""
 
     def as_items(self, extra: str = "") -> bytes:
         """``{"items": […], "next_cursor": …}``; ``extra`` is further members, as JSON text."""
-        more = f",{extra}" if extra else ""
+        more = "".join(f",{one}" for one in (self.members, extra) if one)
         listed = ",".join(self.rows)
         return f'{{"items":[{listed}],"next_cursor":{json.dumps(self.next_cursor)}{more}}}'.encode()
 
@@ -97,6 +102,7 @@ def fetch_page(
     scope: str,
     geojson: bool = False,
     details: Callable[[Subquery], Select[Any]] | None = None,
+    wrote: Callable[[Since], ColumnElement[bool]] | None = None,
 ) -> Page:
     """One page of ``query`` in ``order``, each row as JSON text.
 
@@ -111,10 +117,21 @@ def fetch_page(
         geojson: whether rows are GeoJSON features.
         details: where ``query`` only finds rows: from the page of its columns, the columns to
             show. Rows that are not of the page are then neither joined nor carried through a sort.
+        wrote: whether a row was written since; the first page then has a ``changes_cursor``.
 
     Raises:
-        InvalidInputError: the cursor is not one of this listing's.
+        InvalidInputError: the cursor is not one of this listing's, or ``updated_since`` not one
+            of this database.
     """
+    members = ""
+    if wrote is not None:
+        stands = horizon(session, page.updated_since)
+        # Of the first page alone: what is written while further ones are read comes after it.
+        token = None if page.cursor else stands.token
+        members = f'"changes_cursor":{json.dumps(token)}'
+        if stands.since is not None:
+            query = query.where(wrote(stands.since))
+            scope = f"{scope} since {page.updated_since}"
     statement = page_statement(
         query, order=order, page=page, scope=scope, geojson=geojson, details=details
     )
@@ -124,6 +141,7 @@ def fetch_page(
     return Page(
         rows=[row[0] for row in shown],
         next_cursor=_encoded(shown[-1][1:], scope) if more else None,
+        members=members,
     )
 
 

@@ -1,13 +1,15 @@
 """Companies and their pipelines: who may see which, and what is written."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import ColumnElement, Select, exists, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
+from app.database.changes import Since
 from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
 from app.database.session import constraint_error
 from app.demand.credit_code import checked_credit_code
@@ -90,9 +92,16 @@ def list_companies(session: Session, actor: Actor, page: PageRequest, name: str 
             | Company.name_en.icontains(name, autoescape=True)
         )
     order = [Sort(Company.unified_social_credit_code.expression)]
-    found = fetch_page(session, query, order=order, page=page, scope=f"companies:{name}")
+    found = fetch_page(
+        session,
+        query,
+        order=order,
+        page=page,
+        scope=f"companies:{name}",
+        wrote=lambda since: since.wrote(Company.__table__),
+    )
     shown = [CompanyOut.model_validate_json(row).model_dump_json() for row in found.rows]
-    return Page(shown, found.next_cursor)
+    return replace(found, rows=shown)
 
 
 def create_asset(
@@ -201,8 +210,17 @@ def list_assets(session: Session, actor: Actor, company_id: UUID, page: PageRequ
         order=[Sort(PipelineAsset.name.expression)],
         page=page,
         scope=f"assets:{company_id}",
+        wrote=_wrote_asset,
     )
-    return Page([_asset(row).model_dump_json() for row in found.rows], found.next_cursor)
+    return replace(found, rows=[_asset(row).model_dump_json() for row in found.rows])
+
+
+def _wrote_asset(since: Since) -> ColumnElement[bool]:
+    entry = PipelineStageEntry.__table__.alias("written_stages")
+    return or_(
+        since.wrote(PipelineAsset.__table__),
+        exists().where(entry.c.pipeline_asset_id == PipelineAsset.id, since.wrote(entry)),
+    )
 
 
 def history_of(asset: AssetOut) -> list[StageEntry]:

@@ -293,3 +293,6 @@ class SpaceRequestPage(BaseModel):
 
     items: list[SpaceRequestOut]
     next_cursor: str | None
+    changes_cursor: str | None = Field(
+        description="增量游标: of the first page; `updated_since` takes it the next time"
+    )

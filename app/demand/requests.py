@@ -1,7 +1,7 @@
 """Space requests: what a firm asks for, and what follows from its pipeline."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -192,9 +192,16 @@ def list_requests(
         Sort(SpaceRequest.id.expression),
     ]
     scope = f"space-requests:{company_id}:{state}"
-    found = fetch_page(session, query, order=order, page=page, scope=scope)
+    found = fetch_page(
+        session,
+        query,
+        order=order,
+        page=page,
+        scope=scope,
+        wrote=lambda since: since.wrote(SpaceRequest.__table__),
+    )
     shown = [SpaceRequestOut.model_validate_json(row).model_dump_json() for row in found.rows]
-    return Page(shown, found.next_cursor)
+    return replace(found, rows=shown)
 
 
 def _read(session: Session, actor: Actor, request_id: UUID) -> SpaceRequestOut:

@@ -82,6 +82,9 @@ class CompanyPage(BaseModel):
 
     items: list[CompanyOut]
     next_cursor: str | None
+    changes_cursor: str | None = Field(
+        description="增量游标: of the first page; `updated_since` takes it the next time"
+    )
 
 
 class StageEntryIn(In):
@@ -153,3 +156,6 @@ class AssetPage(BaseModel):
 
     items: list[AssetOut]
     next_cursor: str | None
+    changes_cursor: str | None = Field(
+        description="增量游标: of the first page; `updated_since` takes it the next time"
+    )

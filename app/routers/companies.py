@@ -22,9 +22,9 @@ from app.kernel.errors import NotFoundError
 from app.routers.dependencies import (
     JSON,
     ActorDep,
+    ChangesPaging,
     ClockDep,
     IdPath,
-    Paging,
     Query,
     SessionDep,
     WriterDep,
@@ -38,7 +38,7 @@ router = APIRouter(prefix="/api/v1/companies", tags=["demand"])
 _READ = problems(NotSignedInError, NotAllowedError, NotFoundError)
 
 
-class CompanyFilters(Paging):
+class CompanyFilters(ChangesPaging):
     """What to list."""
 
     name: str | None = Field(
@@ -106,7 +106,10 @@ def create_asset(
 
 @router.get("/{company_id}/pipeline-assets", response_model=AssetPage, responses=_READ)
 def list_assets(
-    company_id: IdPath, paging: Annotated[Paging, Query()], session: SessionDep, actor: ActorDep
+    company_id: IdPath,
+    paging: Annotated[ChangesPaging, Query()],
+    session: SessionDep,
+    actor: ActorDep,
 ) -> Response:
     """List a firm's products with their histories, by name."""
     page = companies.list_assets(session, actor, company_id, paging.page(geojson=False))

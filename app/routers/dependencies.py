@@ -257,6 +257,22 @@ class Paging(Filters):
         return PageRequest(limit=min(self.limit or default, most), cursor=self.cursor)
 
 
+UPDATED_SINCE = (
+    "增量读取: `changes_cursor` of an earlier answer's first page; only what was written since,"
+    " some of it perhaps twice, none of it left out"
+)
+
+
+class ChangesPaging(Paging):
+    """Base of the query parameters of a listing that tells what was written since."""
+
+    updated_since: str | None = Field(default=None, max_length=500, description=UPDATED_SINCE)
+
+    def page(self, *, geojson: bool) -> PageRequest:
+        """The page asked for."""
+        return replace(super().page(geojson=geojson), updated_since=self.updated_since)
+
+
 def wants_geojson(request: Request) -> bool:
     """Whether GeoJSON was asked for, by ``f=`` (which wins) or by ``Accept``."""
     asked = request.query_params.get("f")

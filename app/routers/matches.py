@@ -17,10 +17,10 @@ from app.matching.snapshots.source import Snapshots
 from app.routers.dependencies import (
     JSON,
     ActorDep,
+    ChangesPaging,
     ClockDep,
     Filters,
     IdPath,
-    Paging,
     SessionDep,
     in_sandbox,
 )
@@ -88,7 +88,10 @@ def match(
     responses=problems(InvalidInputError, NotSignedInError, NotAllowedError, NotFoundError),
 )
 def list_match_events(
-    request_id: IdPath, page: Annotated[Paging, Query()], session: SessionDep, actor: ActorDep
+    request_id: IdPath,
+    page: Annotated[ChangesPaging, Query()],
+    session: SessionDep,
+    actor: ActorDep,
 ) -> Response:
     """What began or ceased to fit a request (匹配变化) since it was filed, newest first.
 

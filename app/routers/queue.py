@@ -1,5 +1,6 @@
 """The line for space that is taken: join, see one's place, leave."""
 
+import json
 from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
@@ -30,7 +31,15 @@ from app.ledger.queue.service import (
     leave_line,
     list_entries,
 )
-from app.routers.dependencies import ActorDep, ClockDep, Filters, IdPath, SessionDep, WriterDep
+from app.routers.dependencies import (
+    UPDATED_SINCE,
+    ActorDep,
+    ClockDep,
+    Filters,
+    IdPath,
+    SessionDep,
+    WriterDep,
+)
 from app.routers.holds import Nothing
 from app.routers.leases import ORDER_PROBLEMS, OrderIn
 from app.routers.problems import problems
@@ -102,6 +111,9 @@ class EntryPage(BaseModel):
 
     items: list[EntryOut]
     next_cursor: str | None
+    changes_cursor: str | None = Field(
+        description="增量游标: of the first page; `updated_since` takes it the next time"
+    )
 
 
 class EntriesQuery(Filters):
@@ -119,6 +131,7 @@ class EntriesQuery(Filters):
     cursor: str | None = Field(
         default=None, max_length=2_000, description="`next_cursor` of the page before"
     )
+    updated_since: str | None = Field(default=None, max_length=500, description=UPDATED_SINCE)
 
 
 def _out(one: Waiting) -> EntryOut:
@@ -198,10 +211,14 @@ def list_queue(
     search = EntrySearch(
         unit=wanted.unit, company_id=wanted.company, in_line=wanted.in_line, as_of=wanted.as_of
     )
-    found, next_cursor = list_entries(
-        session, actor, search, PageRequest(wanted.limit, wanted.cursor)
+    found, page = list_entries(
+        session, actor, search, PageRequest(wanted.limit, wanted.cursor, wanted.updated_since)
     )
-    return EntryPage(items=[_out(one) for one in found], next_cursor=next_cursor)
+    return EntryPage(
+        items=[_out(one) for one in found],
+        next_cursor=page.next_cursor,
+        **json.loads(f"{{{page.members}}}"),
+    )
 
 
 @router.get(

@@ -14,9 +14,9 @@ from app.kernel.errors import NotFoundError
 from app.routers.dependencies import (
     JSON,
     ActorDep,
+    ChangesPaging,
     ClockDep,
     IdPath,
-    Paging,
     Query,
     SessionDep,
     WriterDep,
@@ -36,7 +36,7 @@ async def get_rules(request: Request) -> Rules:
 RulesDep = Annotated[Rules, Depends(get_rules)]
 
 
-class RequestFilters(Paging):
+class RequestFilters(ChangesPaging):
     """What to list."""
 
     company_id: UUID | None = Field(default=None, description="of this firm")

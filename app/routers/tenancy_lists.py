@@ -122,6 +122,9 @@ class LeaseList(BaseModel):
 
     items: list[LeaseRow]
     next_cursor: str | None
+    changes_cursor: str | None = Field(
+        description="增量游标: of the first page; `updated_since` takes it the next time"
+    )
 
 
 class HoldList(BaseModel):
@@ -129,6 +132,9 @@ class HoldList(BaseModel):
 
     items: list[HoldRow]
     next_cursor: str | None
+    changes_cursor: str | None = Field(
+        description="增量游标: of the first page; `updated_since` takes it the next time"
+    )
 
 
 _PROBLEMS = problems(InvalidInputError, NotSignedInError, NotAllowedError, NotFoundError)

@@ -11,6 +11,7 @@ from app.kernel.errors import InvalidInputError, NotFoundError
 from app.routers.dependencies import (
     JSON,
     ActorDep,
+    ChangesPaging,
     ClockDep,
     IdPath,
     Paging,
@@ -57,7 +58,7 @@ def get_rules(request: Request) -> Rules:
 RulesDep = Annotated[Rules, Depends(get_rules)]
 
 
-class EventFilters(Paging):
+class EventFilters(ChangesPaging):
     """What to list."""
 
     event: EventType | None = Field(default=None, description="of this kind")

@@ -56,7 +56,14 @@ def list_events(
     if event is not None:
         query = query.where(row.type == event.value)
     order = [Sort(row.at, descending=True), Sort(row.id, descending=True)]
-    return fetch_page(session, query, order=order, page=page, scope=f"webhook-events:{event}")
+    return fetch_page(
+        session,
+        query,
+        order=order,
+        page=page,
+        scope=f"webhook-events:{event}",
+        wrote=lambda since: since.wrote(WebhookEvent.__table__),
+    )
 
 
 def list_deliveries(session: Session, actor: Actor, endpoint_id: UUID, page: PageRequest) -> Page:

@@ -145,6 +145,9 @@ class WebhookEventPage(BaseModel):
 
     items: list[WebhookEventOut]
     next_cursor: str | None
+    changes_cursor: str | None = Field(
+        description="增量游标: of the first page; `updated_since` takes it the next time"
+    )
 
 
 class WebhookAttemptOut(BaseModel):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID, uuid4
@@ -204,7 +204,7 @@ def get_entry(session: Session, actor: Actor, entry_id: UUID) -> Waiting:
 
 def list_entries(
     session: Session, actor: Actor, search: EntrySearch, page: PageRequest
-) -> tuple[list[Waiting], str | None]:
+) -> tuple[list[Waiting], Page]:
     """Entries that had joined by ``as_of`` and how they stood then, in the order of joining.
 
     Firms get their own, staff those for units of their parks.
@@ -223,9 +223,10 @@ def list_entries(
         order=order,
         page=page,
         scope=f"queue {actor.label} {search!r}",
+        wrote=lambda since: since.wrote(QueueEntry.__table__),
     )
     ids = [UUID(json.loads(row)["id"]) for row in found.rows]
-    return _waiting(session, ids, search.as_of), found.next_cursor
+    return _waiting(session, ids, search.as_of), replace(found, rows=[])
 
 
 def _conditions(actor: Actor, search: EntrySearch) -> list[ColumnElement[bool]]:

@@ -59,6 +59,12 @@ class TenanciesWanted(TechnicalMinima):
     cursor: str | None = Field(
         default=None, max_length=2_000, description="`next_cursor` of the page before"
     )
+    updated_since: str | None = Field(
+        default=None,
+        max_length=500,
+        description="增量读取: `changes_cursor` of an earlier answer's first page; what was written"
+        " since, in whatever state it is unless told",
+    )
 
     def require_sound(self, now: datetime) -> Self:
         """Refuse what contradicts itself.
@@ -82,7 +88,9 @@ class TenanciesWanted(TechnicalMinima):
 
     def scope(self) -> str:
         """Names the listing: a cursor belongs to one scope."""
-        return self.model_dump_json(exclude={"limit", "cursor"}, exclude_defaults=True)
+        return self.model_dump_json(
+            exclude={"limit", "cursor", "updated_since"}, exclude_defaults=True
+        )
 
 
 class LeasesWanted(TenanciesWanted):
@@ -100,6 +108,11 @@ class LeasesWanted(TenanciesWanted):
         " of asking; for staff only",
     )
 
+    def states(self) -> tuple[LeaseState, ...]:
+        """The states to show: of what was written since, all, or what ceased to be would hide."""
+        told = self.updated_since is None or "state" in self.model_fields_set
+        return tuple(self.state if told else LeaseState)
+
 
 class HoldsWanted(TenanciesWanted):
     """Which holds."""
@@ -109,3 +122,8 @@ class HoldsWanted(TenanciesWanted):
         max_length=4,
         description="锁定状态; those that stand unless told",
     )
+
+    def states(self) -> tuple[HoldState, ...]:
+        """The states to show: of what was written since, all, or what ceased to be would hide."""
+        told = self.updated_since is None or "state" in self.model_fields_set
+        return tuple(self.state if told else HoldState)

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
+from app.database.changes import Since
 from app.database.paging import Page, PageRequest, Sort, fetch_page
 from app.inventory.known import believed, known_at, known_units
 from app.inventory.places import Places, among, exact_conditions, find_places, park_conditions
@@ -43,7 +44,7 @@ from app.ledger.tenancy.asked import HoldsWanted, LeasesWanted, TenanciesWanted
 from app.ledger.tenancy.rights import with_rights
 from app.models.claim import Claim, occupancy
 from app.models.company import Company
-from app.models.lease import LeaseEvent
+from app.models.lease import LeaseEvent, LeaseTerms
 from app.models.space import Building, Floor, Park, Unit, unit_terms
 from app.security.actors import Actor
 
@@ -107,7 +108,7 @@ def list_leases(session: Session, actor: Actor, wanted: LeasesWanted, today: dat
         frozenset({LeaseState.SIGNED, LeaseState.TERMINATED}),
         LeaseState,
         wanted,
-        tuple(wanted.state),
+        wanted.states(),
     )
     page = _list(session, actor, book, _lease_state, _lease_members)
     if "rights" not in wanted.include:
@@ -118,9 +119,7 @@ def list_leases(session: Session, actor: Actor, wanted: LeasesWanted, today: dat
 
 def list_holds(session: Session, actor: Actor, wanted: HoldsWanted) -> Page:
     """The same of holds."""
-    book = _Book(
-        ClaimKind.HOLD, frozenset({HoldState.HELD}), HoldState, wanted, tuple(wanted.state)
-    )
+    book = _Book(ClaimKind.HOLD, frozenset({HoldState.HELD}), HoldState, wanted, wanted.states())
     return _list(session, actor, book, _hold_state, _hold_members)
 
 
@@ -148,9 +147,24 @@ def _list(
         session,
         select(grouped).where(*conditions),
         order=_order(wanted.sort, grouped),
-        page=PageRequest(wanted.limit, wanted.cursor),
+        page=PageRequest(wanted.limit, wanted.cursor, wanted.updated_since),
         scope=f"{book.kind} {actor.label} {wanted.scope()}",
         details=details,
+        wrote=lambda since: _wrote(since, grouped),
+    )
+
+
+def _wrote(since: Since, grouped: Subquery) -> ColumnElement[bool]:
+    """Whether anything of a promise was written: what it takes, its terms, what happened to it."""
+    tables = [
+        table.__table__.alias(f"written_{place}")
+        for place, table in enumerate((Claim, LeaseTerms, LeaseEvent))
+    ]
+    return or_(
+        *(
+            exists().where(table.c.commitment_id == grouped.c.id, since.wrote(table))
+            for table in tables
+        )
     )
 
 

@@ -1,6 +1,7 @@
 """Who has a right on the units of leases, beside the leases."""
 
 import json
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,7 @@ def with_rights(session: Session, page: Page, day: date, as_of: datetime | None)
     for line in lines:
         rights = sorted(found.get(UUID(line["unit_id"]), ()), key=_turn)
         line["rights"] = [_shown(right) for right in rights]
-    return Page([json.dumps(row, ensure_ascii=False) for row in rows], page.next_cursor)
+    return replace(page, rows=[json.dumps(row, ensure_ascii=False) for row in rows])
 
 
 def _turn(right: RightOnUnit) -> tuple[int, date, UUID]:

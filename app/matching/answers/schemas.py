@@ -474,3 +474,6 @@ class MatchEventPage(Shown):
 
     items: list[MatchEventOut]
     next_cursor: str | None
+    changes_cursor: str | None = Field(
+        description="增量游标: of the first page; `updated_since` takes it the next time"
+    )

@@ -534,4 +534,11 @@ def list_events(session: Session, actor: Actor, request_id: UUID, page: PageRequ
         event.at,
     ).where(event.request_id == request_id)
     order = [Sort(event.id, descending=True)]
-    return fetch_page(session, query, order=order, page=page, scope=f"match-events:{request_id}")
+    return fetch_page(
+        session,
+        query,
+        order=order,
+        page=page,
+        scope=f"match-events:{request_id}",
+        wrote=lambda since: since.wrote(MatchEvent.__table__),
+    )
