@@ -151,8 +151,9 @@ class _Said:
         self._snapshot = snapshot
         self._answer, self._parks, self._relay = answer, parks, relay
         self._shown: Shown = {}
-        self._verdicts = words.Verdicts(self._demand.hard)
-        self._wishes = words.Verdicts(self._demand.soft)
+        self._brief = question.body.detail == "brief"
+        self._verdicts = words.Verdicts(self._demand.hard, brief=self._brief)
+        self._wishes = words.Verdicts(self._demand.soft, brief=self._brief)
         self._works = words.FitOuts(tables.fit_out, self._demand.hard)
         self._wished_works = words.FitOuts(tables.fit_out, self._demand.soft)
 
@@ -172,7 +173,7 @@ class _Said:
             # Measured together, which takes little longer than one alone.
             here = [one.candidate for one in self._answer.found if one.segment == at]
             relay = None if self._relay is None else self._relay[at]
-            parts = contributions_of(program, here, relay)
+            parts = contributions_of(program, here, relay, in_words=not self._brief)
             added |= {(at, one): part for one, part in zip(here, parts, strict=True)}
         return [
             self._match(rank, one, added[one.segment, one.candidate])

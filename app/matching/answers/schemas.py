@@ -85,6 +85,12 @@ class MatchIn(BaseModel):
         le=100,
         description="when fewer than `k` fit: how many more units each way out must open",
     )
+    detail: Literal["full", "brief"] = Field(
+        default="full",
+        description="`brief` (简要) leaves out the sentences of needs and wishes that are met and"
+        " of the parts of a score: their `words_zh` and `words_en` are null. All numbers stay, and"
+        " all that is said of what does not fit",
+    )
 
 
 class Shown(BaseModel):
@@ -147,8 +153,8 @@ class VerdictOut(Shown):
     margin: Number | None = Field(description="spare in `unit`, negative where it falls short")
     unit: str | None
     never_relax: bool = Field(description="law or safety: no firm may wave it")
-    words_zh: Zh
-    words_en: En
+    words_zh: Zh | None = Field(description="中文; null where it fits and `detail` is `brief`")
+    words_en: En | None = Field(description="English; null where it fits and `detail` is `brief`")
 
 
 class ContributionOut(Shown):
@@ -160,8 +166,8 @@ class ContributionOut(Shown):
     value: Exact = Field(description="0 to 1")
     weight: Exact = Field(description="weights sum to 1")
     contribution: Exact = Field(description="contributions sum to the score exactly")
-    words_zh: Zh
-    words_en: En
+    words_zh: Zh | None = Field(description="中文; null where `detail` is `brief`")
+    words_en: En | None = Field(description="English; null where `detail` is `brief`")
 
 
 class BandOut(Shown):

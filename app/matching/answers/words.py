@@ -21,16 +21,17 @@ from app.matching.rules.demand import Demand
 from app.matching.segment import Segment
 
 _HUNDREDTHS = 100
+_NO_WORDS = None, None
 
 
 class Verdicts:
     """The verdicts of one question: those that are alike are made once.
 
-    ``needs`` are the hard ones of a demand, or the soft ones.
+    ``needs`` are the hard ones of a demand, or the soft ones; ``brief``: what fits needs no words.
     """
 
-    def __init__(self, needs: Mapping[str, Any]) -> None:
-        self._needs = needs
+    def __init__(self, needs: Mapping[str, Any], *, brief: bool) -> None:
+        self._needs, self._brief = needs, brief
         self._made: dict[tuple[str, Any, bool, float | None], Members] = {}
 
     def of(self, finding: Finding) -> Members:
@@ -38,15 +39,17 @@ class Verdicts:
         known = finding.constraint.key, finding.have, finding.fits, finding.margin
         made = self._made.get(known)
         if made is None:
-            made = self._made[known] = verdict(finding, self._needs)
+            made = self._made[known] = verdict(
+                finding, self._needs, in_words=not (self._brief and finding.fits)
+            )
         return made
 
 
-def verdict(finding: Finding, needs: Mapping[str, Any]) -> Members:
+def verdict(finding: Finding, needs: Mapping[str, Any], *, in_words: bool = True) -> Members:
     """One rule on one offer; ``needs`` are the hard ones of a demand, or the soft ones."""
     constraint = finding.constraint
     need = needs[constraint.key]
-    zh, en = constraint.says(finding.have, need, finding.fits)
+    zh, en = constraint.says(finding.have, need, finding.fits) if in_words else _NO_WORDS
     return {
         "constraint": constraint.key,
         "name_zh": constraint.name_zh,
@@ -64,7 +67,7 @@ def verdict(finding: Finding, needs: Mapping[str, Any]) -> Members:
 
 def contribution(one: Contribution) -> Members:
     """One criterion's part of a score."""
-    zh, en = one.words
+    zh, en = one.words or _NO_WORDS
     return {
         "criterion": one.criterion.key,
         "name_zh": one.criterion.name_zh,

@@ -85,12 +85,15 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What a criterion adds to a candidate's score: ``weight`` times ``value`` points."""
+    """What a criterion adds to a candidate's score: ``weight`` times ``value`` points.
+
+    ``words`` is None where nobody asked for them.
+    """
 
     criterion: Criterion
     weight: int
     value: int
-    words: Words
+    words: Words | None
 
     @property
     def points(self) -> int:
@@ -183,9 +186,13 @@ def contributions(
 
 
 def contributions_of(
-    program: Program, candidates: Sequence[Candidate], relay: Relay | None = None
+    program: Program,
+    candidates: Sequence[Candidate],
+    relay: Relay | None = None,
+    *,
+    in_words: bool = True,
 ) -> list[tuple[Contribution, ...]]:
-    """The same for several candidates, measured together."""
+    """The same for several candidates, measured together, in words or in numbers alone."""
     if not candidates:
         return []
     weights = weights_of(program.demand)
@@ -195,7 +202,10 @@ def contributions_of(
     return [
         tuple(
             Contribution(
-                criterion, weights[criterion.key], of_all[place], criterion.says(program, one)
+                criterion,
+                weights[criterion.key],
+                of_all[place],
+                criterion.says(program, one) if in_words else None,
             )
             for criterion, of_all in zip(CRITERIA, values, strict=True)
         )

@@ -322,3 +322,34 @@ def test_whole_numbers_are_written_whole(
     json.loads(sent, parse_float=floats.append)
 
     assert [one for one in floats if float(one).is_integer()] == []
+
+
+def met(document: Document) -> Iterator[Document]:
+    """What is told of an offer that a brief answer has no sentences for."""
+    for item in document["items"]:
+        yield from item["contributions"]
+        yield from (one for one in (*item["margins"], *item["wishes"]) if one["fits"])
+
+
+def test_a_brief_answer_is_the_full_one_without_the_sentences_of_what_is_met(
+    client: TestClient, firm: dict[str, str], space: list[Unit]
+) -> None:
+    # One more than fit, so that it is said what does not.
+    asked: dict[str, Any] = {"k": 30, "include_refused": 5}
+    full, brief = (kept(client, firm, **asked, detail=one) for one in ("full", "brief"))
+    sentences = [one[name] for one in met(full["answer"]) for name in ("words_zh", "words_en")]
+    assert len(sentences) > 30
+    # The control: a full answer has them all.
+    assert all(sentences)
+    assert any(one["reasons"] for one in full["answer"]["refused"])
+
+    for one in met(full["answer"]):
+        one["words_zh"] = one["words_en"] = None
+    for name in ("request_id", "as_of", "snapshot"):
+        full["answer"][name] = brief["answer"][name]
+
+    assert brief["answer"] == full["answer"]
+    assert brief["asked"]["detail"] == "brief"
+    assert verify(brief)
+    again = client.post(f"{RECEIPTS}/{brief['id']}/replay", headers=firm)
+    assert again.json()["identical"] is True, again.text
