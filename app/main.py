@@ -181,7 +181,7 @@ def create_app(
     app.add_middleware(
         Throttle, limits=settings.rate_limits, processes=settings.rate_limit_processes
     )
-    app.add_middleware(Observe)
+    app.add_middleware(Observe, hsts_seconds=settings.hsts_seconds)
     for router in ROUTERS:
         app.include_router(router)
 

@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         default=[],
         description="JSON: addresses or networks of proxies whose X-Forwarded-For is believed",
     )
+    hsts_seconds: int = Field(
+        default=31_536_000,
+        ge=0,
+        description="how long browsers insist on TLS, told in answers over https; 0: not told",
+    )
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="largest request body")
     session_idle_minutes: int = Field(
         default=120, ge=30, le=480, description="a session unused for so long ends, minutes"

@@ -2,7 +2,6 @@
 
 import re
 import time
-from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -10,7 +9,9 @@ from prometheus_client import Counter, Histogram
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.routers.problems import BodyTooLargeError, problem_response
+from app.kernel.errors import SpaceRelayError
+from app.routers.dependencies import shown_credential
+from app.routers.problems import BodyTooLargeError, MalformedJsonError, problem_response
 
 logger = structlog.get_logger("access")
 
@@ -33,15 +34,22 @@ _SAFE_HEADERS = (
     (b"referrer-policy", b"no-referrer"),
 )
 #: Answers are data: a browser that opens one runs nothing from it.
+_SHOWN = frozenset({200, 304})
+_ANY_ORIGIN = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"ETag, Link, RateLimit, RateLimit-Policy, X-Request-Id"),
+)
 _DATA_ONLY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
 class Observe:
     """Gives each call an id, logs it in one line, counts it, and adds safe headers."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wraps ``app``."""
+    def __init__(self, app: ASGIApp, hsts_seconds: int = 0) -> None:
+        """Wraps ``app``. ``hsts_seconds``: how long browsers are to insist on TLS; 0: untold."""
         self._app = app
+        self._hsts = (b"strict-transport-security", f"max-age={hsts_seconds}".encode())
+        self._tells_hsts = hsts_seconds > 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
@@ -63,6 +71,10 @@ class Observe:
                 headers.extend(_SAFE_HEADERS)
                 if not scope["path"].startswith(_DOCS):
                     headers.append(_DATA_ONLY)
+                if self._tells_hsts and scope["scheme"] == "https":
+                    headers.append(self._hsts)
+                if status in _SHOWN and _is_public_read(scope):
+                    headers.extend(_ANY_ORIGIN)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -70,6 +82,15 @@ class Observe:
                 await self._app(scope, receive, send_on)
             finally:
                 _note(scope, status, time.perf_counter() - started)
+
+
+def _is_public_read(scope: Scope) -> bool:
+    """Whether nobody's credential stands behind an answer: maps on any page may show it."""
+    return (
+        scope["method"] in {"GET", "HEAD"}
+        and scope["path"].startswith("/api/v1/")
+        and shown_credential(Request(scope)) is None
+    )
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:
@@ -89,7 +110,10 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
 
 
 class LimitBody:
-    """Refuses bodies over a size, also when they come in pieces without a length."""
+    """Refuses bodies over a size, also when they come in pieces without a length, and deep ones.
+
+    What reads JSON goes one call deeper for each level, and there is an end to that.
+    """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         """Wraps ``app``; ``max_bytes`` is the largest body it may see."""
@@ -103,38 +127,70 @@ class LimitBody:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._max_bytes:
-            await self._refuse(scope, receive, send)
+            await problem_response(Request(scope), self._too_large())(scope, receive, send)
             return
-        seen = 0
+        seen = bytearray()
         answered = False
+        refusal: SpaceRelayError | None = None
 
-        async def receive_counted() -> Message:
-            nonlocal seen
+        async def receive_checked() -> Message:
+            nonlocal refusal
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._max_bytes:
-                raise _TooMuchError
+            seen.extend(message.get("body", b""))
+            refusal = self._refusal(seen, whole=not message.get("more_body", False))
+            if refusal is not None:
+                raise _RefusedError
             return message
 
-        async def send_unless_over(message: Message) -> None:
+        async def send_unless_refused(message: Message) -> None:
             nonlocal answered
             # The application may have an answer of its own to a body it could not read.
-            if answered or seen <= self._max_bytes:
+            if answered or refusal is None:
                 answered = True
                 await send(message)
 
         try:
-            await self._app(scope, receive_counted, send_unless_over)
-        except _TooMuchError:
+            await self._app(scope, receive_checked, send_unless_refused)
+        except _RefusedError:
             if answered:
                 raise
-        if not answered:
-            await self._refuse(scope, receive, send)
+        if refusal is not None and not answered:
+            await problem_response(Request(scope), refusal)(scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error: Any = BodyTooLargeError(f"send at most {self._max_bytes} bytes")
-        await problem_response(Request(scope), error)(scope, receive, send)
+    def _refusal(self, seen: bytearray, *, whole: bool) -> SpaceRelayError | None:
+        if len(seen) > self._max_bytes:
+            return self._too_large()
+        if whole and is_too_deep(seen):
+            return MalformedJsonError(
+                f"the body nests more than {LEVELS_MAX} levels deep",
+                detail_zh=f"请求正文嵌套超过 {LEVELS_MAX} 层",
+            )
+        return None
+
+    def _too_large(self) -> SpaceRelayError:
+        return BodyTooLargeError(f"send at most {self._max_bytes} bytes")
 
 
-class _TooMuchError(Exception):
-    """The body grew over the limit while it was read."""
+class _RefusedError(Exception):
+    """The body grew over a limit while it was read."""
+
+
+#: Levels of lists and objects in one another that a body may have; ours have at most a dozen.
+LEVELS_MAX = 64
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+
+
+def is_too_deep(body: bytes | bytearray) -> bool:
+    """Whether lists and objects lie in one another more than ``LEVELS_MAX`` levels deep."""
+    if body.count(b"[") + body.count(b"{") <= LEVELS_MAX:
+        return False
+    level = 0
+    for token in _TOKEN.finditer(body):
+        first = token[0][0]
+        if first in b"[{":
+            level += 1
+            if level > LEVELS_MAX:
+                return True
+        elif first in b"]}":
+            level -= 1
+    return False

@@ -1,4 +1,8 @@
-"""What ETags and updated_since need. Locks nothing yet."""
+"""Nothing to be done: ETags and ``updated_since`` need no columns.
+
+An ETag is of what a row says, and the database keeps by itself which transaction wrote it. The step
+stays, as databases have passed it.
+"""
 
 revision = "0015"
 down_revision = "0014"
@@ -7,8 +11,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Filled in with the tables it is for."""
+    """Nothing."""
 
 
 def downgrade() -> None:
-    """The same the other way round."""
+    """Nothing."""
