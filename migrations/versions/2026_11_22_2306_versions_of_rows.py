@@ -1,7 +1,7 @@
 """Nothing to be done: ETags and ``updated_since`` need no columns.
 
 An ETag is of what a row says, and the database keeps by itself which transaction wrote it. The step
-stays, as databases have passed it.
+stays, as databases have passed it. It locks nothing.
 """
 
 revision = "0015"
