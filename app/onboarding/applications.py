@@ -43,6 +43,13 @@ class ApplicationDecidedError(SpaceRelayError):
     title_zh = "该申请已处理"
 
 
+class CompanyKnownError(SpaceRelayError):
+    """The credit code is that of a company that is known, and it was not named; or another was."""
+
+    slug, title, kind = "company-known", "The application is of another firm", Kind.CONFLICT
+    title_zh = "申请企业与指定企业不一致"
+
+
 def apply(
     session: Session, sealer: Sealer, body: ApplicationIn, *, now: datetime
 ) -> ApplicationReceived:
@@ -120,6 +127,7 @@ def approve(
 
     Raises:
         ApplicationDecidedError: it is decided already.
+        CompanyKnownError: the body names another company than the one of that credit code.
         NotFoundError: there is none.
     """
     actor.require_staff(Role.MANAGER)
@@ -129,6 +137,18 @@ def approve(
             Company.unified_social_credit_code == found.unified_social_credit_code
         )
     )
+    if body.company_id != known:
+        # Credit codes are public. Whoever lets an applicant in to what a firm has here says so.
+        raise CompanyKnownError(
+            "the credit code is that of a company that is known: make sure that the application is"
+            " its own, and send its id (`known_company` of the application) as company_id"
+            if known is not None
+            else "no company of this credit code is known; leave company_id out",
+            detail_zh="该统一社会信用代码对应已登记企业：请先核实申请确由该企业提出，"
+            "再以 company_id 指定（见申请的 known_company）"
+            if known is not None
+            else "没有已登记企业使用该统一社会信用代码，请勿填写 company_id",
+        )
     company_id = (
         known
         or create_company(

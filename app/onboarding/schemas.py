@@ -117,8 +117,13 @@ class ApplicationPage(BaseModel):
 
 
 class ApplicationApproveIn(In):
-    """How an application is approved; `{}` or no body at all for the usual way."""
+    """How an application is approved; `{}` or no body at all for a firm that is new."""
 
+    company_id: UUID | None = Field(
+        default=None,
+        description="已登记企业: needed where the credit code is that of a company that is known"
+        " (`known_company`). Credit codes are public: make sure first that the firm itself applied",
+    )
     scopes: Scopes | None = Field(default=None, description=_SCOPES_SAID)
 
 

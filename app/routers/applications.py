@@ -9,7 +9,7 @@ from pydantic import Field
 from app.database.session import transaction
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.onboarding import applications, invitations
-from app.onboarding.applications import ApplicationDecidedError
+from app.onboarding.applications import ApplicationDecidedError, CompanyKnownError
 from app.onboarding.invitations import InvitationEndedError, InvitationNotValidError
 from app.onboarding.schemas import (
     AcceptIn,
@@ -118,7 +118,7 @@ def get_application(
     "/applications/{application_id}/approve",
     status_code=201,
     response_model=ApprovedOut,
-    responses=problems(*_STAFF, NotFoundError, ApplicationDecidedError),
+    responses=problems(*_STAFF, NotFoundError, ApplicationDecidedError, CompanyKnownError),
 )
 def approve_application(
     application_id: IdPath,

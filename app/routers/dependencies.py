@@ -45,7 +45,7 @@ SESSION_COOKIE = "__Host-space_relay"
 #: What pages of ours send along in a session's writes.
 CSRF_HEADER = "X-CSRF-Token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Of a request's state: the label of who called, once the credential was found good.
+#: Of a request's state: who called, firm or staff, once the credential was found good.
 PROVEN = "proven"
 #: Callers who have no credential yet and need the whole database, at a time: no crowd of sign-ins
 #: keeps a booking waiting.
@@ -177,7 +177,10 @@ def get_caller(
         caller = Caller(shown_actor(request, session, text, clock.now()))
     bind(session, caller.actor)
     if not is_public(request):
-        setattr(request.state, PROVEN, caller.actor.label)
+        # The keys of a firm share its windows: more keys are no more calls.
+        company_id = caller.actor.company_id
+        owner = caller.actor.label if company_id is None else f"firm:{company_id}"
+        setattr(request.state, PROVEN, owner)
     return caller
 
 

@@ -185,14 +185,22 @@ def test_a_firm_that_is_known_is_linked_and_decided_once(
 
     shown = client.get(APPLICATIONS, headers=manager).json()["items"][0]
     assert shown["known_company"] == {"id": str(known.id), "name_zh": known.name_zh}
-    approved = client.post(f"{where}/approve", headers=manager).json()
+    # A credit code is no secret: that it is another firm's must be seen before anybody is let in.
+    another = make_company(session)
+    session.commit()
+    for body in (None, {"company_id": str(another.id)}):
+        unseen = client.post(f"{where}/approve", headers=manager, json=body)
+        assert (unseen.status_code, unseen.json()["type"]) == (409, "/problems/company-known")
+    approved = client.post(
+        f"{where}/approve", headers=manager, json={"company_id": str(known.id)}
+    ).json()
     again = client.post(f"{where}/approve", headers=manager)
     refused = client.post(f"{where}/refuse", headers=manager, json={"reason": "信息不符"})
 
     assert (approved["linked"], approved["company_id"]) == (True, str(known.id))
     for late in (again, refused):
         assert late.json()["type"] == "/problems/application-decided"
-    assert len(session.scalars(select(Company.id)).all()) == 1
+    assert len(session.scalars(select(Company.id)).all()) == 2
 
 
 def test_a_refusal_says_why_and_lets_nobody_in(client: TestClient, session: Session) -> None:

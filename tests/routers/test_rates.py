@@ -81,6 +81,20 @@ def test_each_credential_has_its_own_share_and_cannot_spend_anothers(
     assert client.get("/api/v1/zones").status_code == 200
 
 
+def test_more_keys_of_a_firm_are_no_more_calls(session: Session, make_client: MakeClient) -> None:
+    company = make_company(session)
+    keys = [firm_headers(session, company) for _ in range(3)]
+    session.commit()
+    client = make_client(session, rate_limits=LIMITS | {"read": 4})
+    set_clock(client)
+
+    # The first call with each key finds out whose it is, and counts for the address.
+    answers = [client.get("/api/v1/space-requests", headers=key) for key in keys * 3]
+
+    assert [answer.status_code for answer in answers].count(429) == 2
+    assert [answer.status_code for answer in answers[-2:]] == [429, 429]
+
+
 def test_a_throttle_that_knows_addresses_alone_lets_one_firm_keep_another_out(
     session: Session, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
