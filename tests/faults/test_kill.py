@@ -1,6 +1,8 @@
 """kill -9 of the server and of PostgreSQL in a storm of writes: nothing told is lost or doubled."""
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -108,7 +110,11 @@ def test_the_checker_finds_what_commits_that_do_not_wait_for_the_disk_lose(
         answer_early(cluster)
         try:
             with Site(home, cluster) as site, Storm(site.port, world, seed=7) as storm:
+                # Commits wake the writer for each page they fill; asleep for good it writes none.
+                writer = wal_writer(cluster)
+                os.kill(writer, signal.SIGSTOP)
                 wait_for_bookings(storm, 60)
+                os.kill(writer, signal.SIGKILL)
                 site.kill_postgres()
             verdict = judge(cluster.url, world, storm.journal)
         finally:
@@ -116,6 +122,14 @@ def test_the_checker_finds_what_commits_that_do_not_wait_for_the_disk_lose(
 
     assert verdict.lost
     assert verdict.overbooked == []
+
+
+def wal_writer(cluster: Cluster) -> int:
+    """Process id of the one that writes down what commits did not wait for."""
+    with psycopg.connect(cluster.url.replace("+psycopg", "")) as link:
+        found = link.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
+        ((pid,),) = found.fetchall()
+    return int(pid)
 
 
 def answer_early(cluster: Cluster, early: bool = True) -> None:
