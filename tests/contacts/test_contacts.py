@@ -313,7 +313,8 @@ def test_an_export_has_all_of_the_firm_and_nothing_of_others(world: World) -> No
         },
     ).json()
     approved = f"/applications/{application['id']}/approve"
-    assert world.call("POST", approved, world.manager).status_code == 201
+    whose = {"company_id": str(world.company.id)}
+    assert world.call("POST", approved, world.manager, whose).status_code == 201
 
     path = f"/companies/{world.company.id}/personal-data/export"
     answer = world.call("POST", path, world.firm, WHY)

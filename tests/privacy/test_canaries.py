@@ -165,7 +165,8 @@ def settle(aviary: Aviary) -> None:
     )
     ears.know("status secret", applied["status_secret"])
     aviary.callers["applicant"] = {"Application-Secret": applied["status_secret"]}
-    approved = aviary.make("manager", f"/applications/{applied['id']}/approve", None)
+    whose = {"company_id": ids["company_id"]}
+    approved = aviary.make("manager", f"/applications/{applied['id']}/approve", whose)
     ears.know("firm's invitation", approved["token"])
     aviary.make("public", "/invitations/accept", {"token": approved["token"], "label": "first"})
     issued = aviary.make("firm", "/keys", {"label": "ci"}, "key_id")

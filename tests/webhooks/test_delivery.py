@@ -390,7 +390,8 @@ def test_no_transaction_is_open_while_the_receiver_thinks(world: World) -> None:
 
 _OPEN = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-        AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"""
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+        AND xact_start IS NOT NULL"""
 
 
 def test_without_a_lease_two_would_send_the_same(

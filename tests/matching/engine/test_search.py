@@ -143,7 +143,7 @@ def test_every_criterion_is_the_oracles_and_contributions_sum_to_the_score() -> 
             )
             points = score(program, Offers.of([candidate]), relay)
             assert sum(part.points for part in parts) == int(points[0])
-            assert all(zh and en for zh, en in (part.words for part in parts))
+            assert all(zh and en for part in parts for zh, en in [part.words or ("", "")])
             seen += 1
     assert seen > 100
 
