@@ -115,7 +115,7 @@ def show_rows(session: Session, rows: Rows) -> None:
         # Begins with what was said before: a savepoint that ends goes back to that.
         connection = session.connection()
     session.info[_ROWS] = rows
-    # A connection that was lost can be told nothing; what lost it must stay the error that is heard.
+    # A lost connection can be told nothing, and what lost it must stay the error that is heard.
     if connection is not None and not connection.invalidated:
         _tell(session, connection, rows)
 
