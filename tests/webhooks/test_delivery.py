@@ -39,10 +39,14 @@ _KEY = {
 
 
 class _Clock:
-    """Stands still until it is put forward; begins where the database's clock is past."""
+    """Stands still until it is put forward; begins where the database's clock will not come to.
+
+    A minute, because what is announced is due by the database's clock, and a busy machine takes
+    seconds to come to it; a receiver believes a time that is wrong by five.
+    """
 
     def __init__(self) -> None:
-        self.at = datetime.now(UTC) + timedelta(seconds=1)
+        self.at = datetime.now(UTC) + timedelta(minutes=1)
 
     def now(self) -> datetime:
         return self.at
