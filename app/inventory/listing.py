@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Subquery, select
+from sqlalchemy import ColumnElement, FromClause, Select, Subquery, select, true
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
 from app.inventory.columns import Columns, labelled
@@ -38,6 +39,15 @@ class Listing:
         return select(*labelled(columns)).select_from(self.joined)
 
 
+def the_one(shown: Select[Any]) -> LateralFromClause:
+    """The one row that is shown beside a row of a page.
+
+    Says that it is one: through the view of units over time the planner expects thousands, and
+    reads whole tables of floors and buildings to show a hundred.
+    """
+    return shown.limit(1).lateral("shown")
+
+
 def list_page(
     session: Session,
     listing: Listing,
@@ -63,8 +73,8 @@ def list_page(
 
     def details(found: Subquery) -> Select[Any]:
         same = found.c[listing.key] == listing.table.c[listing.key]
-        page_and_more = found.join(listing.joined, same)
-        return listing.shown(geojson=geojson).select_from(page_and_more)
+        one = the_one(listing.shown(geojson=geojson).where(same))
+        return select(*one.c).select_from(found.join(one, true()))
 
     return fetch_page(
         session,

@@ -41,6 +41,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from app.database.paging import Page, PageRequest, Sort, fetch_page, page_statement
 from app.inventory.columns import labelled, plain, words
 from app.inventory.known import believed, known_units
+from app.inventory.listing import the_one
 from app.inventory.places import Places, find_places
 from app.inventory.predicates import metres_from
 from app.inventory.units import LISTING
@@ -198,10 +199,9 @@ def _details(*, geojson: bool) -> Callable[[Subquery], Select[Any]]:
 
     def details(found: Subquery) -> Select[Any]:
         told = [found.c[name] for name in _TOLD if name in found.c]
-        shown = LISTING.shown(geojson=geojson)
-        return shown.add_columns(*told, *(_BESIDE_FLAT if geojson else _BESIDE)).select_from(
-            found.join(LISTING.joined, found.c.terms_id == _unit.terms_id)
-        )
+        shown = LISTING.shown(geojson=geojson).add_columns(*(_BESIDE_FLAT if geojson else _BESIDE))
+        one = the_one(shown.where(_unit.terms_id == found.c.terms_id))
+        return select(*one.c, *told).select_from(found.join(one, true()))
 
     return details
 

@@ -124,3 +124,15 @@ def test_only_the_page_is_joined_with_its_parents(planned: Planned) -> None:
     below_the_limit = plan[plan.index("Limit") :]
     assert re.search(r"Sort Key: units_\d\.leasable_area_m2 DESC", below_the_limit), plan
     assert "rows=21" in plan[plan.index("Limit") - 40 : plan.index("Limit") + 60], plan
+
+
+@pytest.mark.parametrize(
+    "query", ["free-space?min_area_m2=101&limit=10", "units?min_area_m2=101&limit=10"]
+)
+def test_what_is_shown_beside_a_page_is_looked_up_for_its_rows_alone(
+    planned: Planned, query: str
+) -> None:
+    plan = planned(query)
+
+    # The planner knows that each row of the page has one row beside it, and one more is read.
+    assert re.search(r"^[^\n]*rows=(\d+)", plan)[1] == "11", plan  # type: ignore[index]
