@@ -5,7 +5,6 @@ Members are sorted, nothing is spaced, text is UTF-8 and a number that is whole 
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -14,6 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+
+from app.kernel.canonical import canonical
 
 #: A value of an answer as JSON knows it, by the names of its members.
 Members = dict[str, Any]
@@ -66,20 +67,6 @@ def number(value: float | Decimal) -> int | float:
         return whole
     found = float(value)
     return found if abs(found) >= _LEAST_PLAIN else _Tiny(found)
-
-
-def canonical(value: Any) -> bytes:
-    """The one text of a value that JSON knows (see ``plain``), as UTF-8.
-
-    Raises:
-        ValueError: a number in it is not finite.
-
-    >>> canonical({"b": 1, "a": "中"}).decode()
-    '{"a":"中","b":1}'
-    """
-    return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    ).encode()
 
 
 def written(value: Any) -> bytes:

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from app.inventory.filters import Word
 from app.inventory.places import id_or_none
+from app.kernel.canonical import canonical
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
-from app.matching.answers.canonical import canonical
 from app.matching.answers.schemas import En, Hundredths, PlaceOut, Shown, Zh
 from app.matching.engine.scoring import CRITERIA
 from app.security.actors import Actor, NotAllowedError, Role

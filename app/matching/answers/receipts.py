@@ -15,8 +15,9 @@ from uuid import UUID
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from app.kernel.canonical import canonical
 from app.kernel.errors import NotFoundError
-from app.matching.answers.canonical import canonical, first_difference
+from app.matching.answers.canonical import first_difference
 from app.models.company import SpaceRequest
 from app.models.match import MatchReceipt
 from app.security.actors import Actor, Role, Scope

@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 
 from app.database.session import transaction
 from app.inventory.known import require_past
+from app.kernel.canonical import canonical
 from app.kernel.clock import civil_day
 from app.kernel.errors import Fault, InvalidInputError
 from app.matching.answers import receipts
-from app.matching.answers.canonical import canonical, plain
+from app.matching.answers.canonical import plain
 from app.matching.answers.compose import Question, compose
 from app.matching.answers.policies import weights_asked
 from app.matching.answers.question import (

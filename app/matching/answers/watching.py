@@ -21,9 +21,10 @@ from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest, Sort, fetch_page
 from app.demand.requests import get_request
+from app.kernel.canonical import canonical
 from app.kernel.clock import civil_day
 from app.matching.answers import words
-from app.matching.answers.canonical import canonical, plain
+from app.matching.answers.canonical import plain
 from app.matching.answers.policies import weights_asked
 from app.matching.answers.question import Tables
 from app.matching.answers.saved import Reader, Saved, open_requests, with_linked

@@ -1,6 +1,5 @@
 """Writes down who did, saw or decided what, in the chain of the park that it is about."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -9,6 +8,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.kernel.canonical import canonical
 from app.security.actors import Actor
 from app.security.audit.actions import Action
 
@@ -69,13 +69,7 @@ def record(
             "type": subject_type,
             "subject": None if subject_id is None else str(subject_id),
             "reason": reason,
-            "details": _canonical(details or {}),
+            "details": canonical(details or {}).decode(),
             "request": structlog.contextvars.get_contextvars().get("request_id"),
         },
-    )
-
-
-def _canonical(details: Mapping[str, Any]) -> str:
-    return json.dumps(
-        details, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
     )

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.matching.answers.canonical import canonical, first_difference, number, plain, written
+from app.kernel.canonical import canonical
+from app.matching.answers.canonical import first_difference, number, plain, written
 
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from app.matching.answers.canonical import canonical
+from app.kernel.canonical import canonical
 from app.matching.answers.schemas import MatchesOut
 from tests.factories import firm_headers, make_claim, make_company, make_floor, make_unit
 from tests.routers.test_matches import CAR_T, FIT, REQUESTS, at_fixed_day
