@@ -172,6 +172,25 @@ def free_space_totals(session: Session, search: FreeSpaceSearch, places: Places)
     return found
 
 
+def free_stretch(search: FreeSpaceSearch, unit: FromClause) -> FromClause:
+    """Beside a unit its first free stretch, if it has one.
+
+    ``free`` has ``free_from``, ``free_until`` and ``free_quantity``, which is worked out only where
+    it is read.
+    """
+    first = _first_stretch(search, unit.c)
+    return (
+        select(
+            _clipped_start(search, first.c.stretch).label("free_from"),
+            func.upper(first.c.stretch).label("free_until"),
+            _free_quantity(search, unit.c, first).label("free_quantity"),
+        )
+        .select_from(first)
+        .correlate(unit)
+        .lateral("free")
+    )
+
+
 def _found(search: FreeSpaceSearch, places: Places) -> tuple[Select[Any], list[Sort]]:
     """What the search alone tells of each unit it finds, and its order."""
     candidates = _candidates(search, places)

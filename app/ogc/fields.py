@@ -60,6 +60,7 @@ class Field:
     codes: type[Term] | None = None
     queryable: bool = True
     sortable: bool = False
+    nullable: bool = True
 
     @property
     def expression(self) -> ColumnElement[Any]:

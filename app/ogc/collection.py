@@ -1,0 +1,133 @@
+"""A collection of features: what it is called, what its features have, and where its rows are."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from types import NoneType
+from typing import Any, get_args
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, FromClause
+
+from app.inventory.columns import Columns
+from app.ogc.fields import Field, Kind
+from app.ogc.words import CODES, titles_of, unit_of
+
+
+class Geometry(StrEnum):
+    """What the outlines of a collection are."""
+
+    POLYGON = "Polygon"
+    MULTI_POLYGON = "MultiPolygon"
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Days from ``start`` up to but not including ``until`` (None: open), as known at ``as_of``.
+
+    The days are civil days in Shanghai; without ``as_of`` it is what is known now.
+    """
+
+    start: date
+    until: date | None = None
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Where the features of a collection are, for the days and the instant that are asked about.
+
+    ``table`` is what finds them: cheap, with an index on the outline. ``shown`` is the same joined
+    with all that the fields' SQL names besides; one row of it has each value of ``row``, which is
+    also a column of ``table``. ``key`` is the feature's number, ``outline`` its geometry in degrees
+    (EPSG:4326), possibly null. ``conditions`` hold for the collection as a whole.
+    """
+
+    table: FromClause
+    shown: FromClause
+    row: ColumnElement[Any]
+    key: ColumnElement[int]
+    outline: ColumnElement[Any]
+    conditions: tuple[ColumnElement[bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One kind of feature.
+
+    ``rows`` says where they are. ``outside`` are the aliases that only ``Rows.shown`` has: a field
+    whose SQL names one of them cannot be tested on ``Rows.table``. Of a ``temporal`` collection
+    other days show other features; the rest match any day. Without a day asked about it shows
+    today, or if ``onwards`` all days from today on. The features of an ``editable`` one may be
+    drawn. Up to ``counted`` features are counted without being asked to; beyond that it is dear.
+    """
+
+    id: str
+    title_zh: str
+    title_en: str
+    description: str
+    fields: Mapping[str, Field]
+    geometry: Geometry
+    rows: Callable[[When], Rows] = field(repr=False)
+    outside: frozenset[str] = frozenset()
+    temporal: bool = False
+    onwards: bool = False
+    editable: bool = False
+    counted: int = 10_000
+
+    @property
+    def queryables(self) -> Mapping[str, Field]:
+        """The fields that may be asked about, by name."""
+        return {name: one for name, one in self.fields.items() if one.queryable}
+
+    @property
+    def sortables(self) -> Mapping[str, Field]:
+        """The fields that may be sorted by, by name."""
+        return {name: one for name, one in self.fields.items() if one.sortable}
+
+    def needs_outside(self, sql: str) -> bool:
+        """Whether SQL of our own names a table that only ``Rows.shown`` has."""
+        return any(alias in self.outside for alias in re.findall(r"\b(\w+)\.", sql))
+
+
+_KINDS: Mapping[type, Kind] = {
+    bool: Kind.TRUTH,
+    date: Kind.DAY,
+    datetime: Kind.INSTANT,
+    float: Kind.NUMBER,
+    int: Kind.WHOLE,
+    str: Kind.TEXT,
+    UUID: Kind.ID,
+}
+#: The number of a feature is its id; a property of the same name would hide it in some tools.
+_NO_PROPERTY = frozenset({"fid", "geometry"})
+
+
+def declare_fields(columns: Columns, *models: type[BaseModel]) -> dict[str, Field]:
+    """The fields that show these columns; the models say of which type they are."""
+    types = {name: info.annotation for model in models for name, info in model.model_fields.items()}
+    return {
+        name: _field(name, sql, types[name])
+        for name, sql in columns.items()
+        if name not in _NO_PROPERTY
+    }
+
+
+def _field(name: str, sql: str, annotation: Any) -> Field:
+    choices = get_args(annotation) or (annotation,)
+    kind = next(_KINDS[one] for one in choices if one in _KINDS)
+    title_zh, title_en = titles_of(name)
+    return Field(
+        name,
+        sql,
+        kind,
+        title_zh,
+        title_en,
+        unit=unit_of(name) if kind in {Kind.NUMBER, Kind.WHOLE} else "",
+        codes=CODES.get(name),
+        sortable=True,
+        nullable=NoneType in choices,
+    )
