@@ -10,6 +10,7 @@ import errno
 import fnmatch
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -182,6 +183,49 @@ def doctor(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - all verbs ar
     print("\nSomething needed is missing. This sets up all it may, and says what else to type:")
     print("  python3 dev.py run")
     return 1
+
+
+def audit(arguments: argparse.Namespace) -> int:
+    """Look for known holes in what is installed, for dangerous calls and for secrets in the source.
+
+    Changes nothing. Not to be able to ask counts as not passing: silence would look like safety.
+    """
+    del arguments
+    set_up(tests=True)
+    sources = "tests/security/test_source.py"
+    return first_failure(
+        [
+            ("known holes", lambda: known_holes(LOCK)),
+            ("source", lambda: call(str(PYTHON), "-m", "pytest", "-q", "-n", "0", sources)),
+        ]
+    )
+
+
+def known_holes(lock_file: Path) -> int:
+    """Ask PyPI's list of vulnerabilities about every locked version, and say what it tells."""
+    asked = [str(PYTHON), "-m", "pip_audit", "--disable-pip", "--require-hashes"]
+    asked += ["--progress-spinner", "off", "--format", "json", "-r", str(lock_file)]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        told = json.loads(done.stdout)["dependencies"]
+    except (ValueError, KeyError):
+        print(done.stderr.strip() or "pip-audit said nothing", file=sys.stderr)
+        return done.returncode or 1
+    holes = [
+        f"{one['name']} {one['version']}: {hole['id']}"
+        + (f", mended in {', '.join(hole['fix_versions'])}" if hole["fix_versions"] else "")
+        for one in told
+        for hole in one.get("vulns", ())
+    ]
+    unknown = [one["name"] for one in told if "skip_reason" in one]
+    print("\n".join(holes) or f"no known hole in {len(told) - len(unknown)} packages")
+    if unknown:
+        print(
+            f"{len(unknown)} of {len(told)} packages could not be looked up; ask where PyPI's"
+            " list of vulnerabilities can be reached",
+            file=sys.stderr,
+        )
+    return 1 if holes or unknown else 0
 
 
 def clean(arguments: argparse.Namespace) -> int:
@@ -673,6 +717,7 @@ def parser() -> argparse.ArgumentParser:
     verb("lock", lock).add_argument(
         "--upgrade", action="store_true", help="take the newest versions"
     )
+    verb("audit", audit)
     verb("doctor", doctor)
     verb("clean", clean).add_argument(
         "--data", action="store_true", help="also the private cluster's data"
