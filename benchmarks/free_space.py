@@ -126,7 +126,14 @@ def as_sent(session: Session, statement: Any) -> tuple[str, dict[str, Any]]:
 
 @contextmanager
 def server(url: str) -> Iterator[int]:
-    """The real server in a process of its own, on a free loopback port."""
+    """The real server in a process of its own, on a free loopback port: the port."""
+    with serving(url) as (port, _pid):
+        yield port
+
+
+@contextmanager
+def serving(url: str) -> Iterator[tuple[int, int]]:
+    """The real server's port and process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -150,7 +157,7 @@ def server(url: str) -> Iterator[int]:
                 time.sleep(0.1)
         else:
             raise TimeoutError("the server did not start in 60 s")
-        yield port
+        yield port, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
