@@ -140,7 +140,7 @@ def fetch_page(
     more = len(fetched) > page.limit
     return Page(
         rows=[row[0] for row in shown],
-        next_cursor=_encoded(shown[-1][1:], scope) if more else None,
+        next_cursor=encoded_cursor(shown[-1][1:], scope) if more else None,
         members=members,
     )
 
@@ -163,7 +163,7 @@ def page_statement(
         *(sort.expression.label(f"_sort_{place}") for place, sort in enumerate(order))
     )
     if page.cursor is not None:
-        paged = paged.where(_after(order, _decoded(page.cursor, scope, order)))
+        paged = paged.where(after_row(order, decoded_cursor(page.cursor, scope, order)))
     paged = paged.order_by(
         *(sort.expression.desc() if sort.descending else sort.expression.asc() for sort in order)
     ).limit(page.limit + 1)
@@ -208,7 +208,7 @@ def _row_text(names: Sequence[str], *, geojson: bool) -> ColumnElement[str]:
     return literal_column(f"{row}::text")
 
 
-def _after(order: Sequence[Sort], values: Sequence[Any]) -> ColumnElement[bool]:
+def after_row(order: Sequence[Sort], values: Sequence[Any]) -> ColumnElement[bool]:
     """Rows that come after ``values``."""
     bound = [
         bindparam(None, value, type_=sort.expression.type)
@@ -232,7 +232,8 @@ def _fingerprint(scope: str) -> str:
     return hashlib.sha256(scope.encode()).hexdigest()[:12]
 
 
-def _encoded(values: Sequence[Any], scope: str) -> str:
+def encoded_cursor(values: Sequence[Any], scope: str) -> str:
+    """The cursor of the page after a row with these values of its order."""
     plain = [
         value if value is None or isinstance(value, (int, float, str)) else str(value)
         for value in values
@@ -241,7 +242,12 @@ def _encoded(values: Sequence[Any], scope: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decoded(cursor: str, scope: str, order: Sequence[Sort]) -> list[Any]:
+def decoded_cursor(cursor: str, scope: str, order: Sequence[Sort]) -> list[Any]:
+    """The values that a cursor was made of.
+
+    Raises:
+        InvalidInputError: it is not of this scope and order.
+    """
     refusal = InvalidInputError(
         "the cursor is not from this listing with these filters; start again without a cursor",
         [

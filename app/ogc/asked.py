@@ -53,6 +53,15 @@ class Selection:
             self.collection, self.when, self.rows, (*self.conditions, *conditions), self.asked
         )
 
+    @property
+    def days(self) -> str:
+        """The days as ``datetime`` names them, so that a later question can ask for the same."""
+        first, until = self.when.start, self.when.until
+        if until is None:
+            return f"{first}/.."
+        last = until - timedelta(days=1)
+        return f"{first}" if first == last else f"{first}/{last}"
+
     def select(self, *columns: ColumnElement[Any]) -> Select[Any]:
         """The SELECT of these columns, in no order; from all that is joined only where needed."""
         named = (*columns, *self.conditions)
@@ -97,7 +106,9 @@ def read_selection(
         *_filtered(collection, given, rows, known),
         *_equal(collection, given),
     ]
-    asked = sorted((name, value) for name, value in given.items() if name not in also)
+    asked = sorted(
+        (name, value) for name, value in given.items() if name not in also | {"datetime"}
+    )
     return Selection(collection, when, rows, tuple(conditions), repr((asked, when)))
 
 

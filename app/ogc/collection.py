@@ -128,6 +128,6 @@ def _field(name: str, sql: str, annotation: Any) -> Field:
         title_en,
         unit=unit_of(name) if kind in {Kind.NUMBER, Kind.WHOLE} else "",
         codes=CODES.get(name),
-        sortable=True,
+        sortable=kind is not Kind.ID,
         nullable=NoneType in choices,
     )
