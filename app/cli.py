@@ -555,9 +555,13 @@ def token_staff(
     park: Annotated[
         list[str] | None, typer.Option(help="code of a park it is for; every park if left out")
     ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option(help="e-mail address of the person it belongs to; a program's if left out"),
+    ] = None,
 ) -> None:
     """Issue a staff token. It is shown once."""
-    with opened_session() as session, transaction(session):
+    with staff_session() as session:
         park_ids: list[UUID] | None = None
         if park:
             park_ids = find_parks(session, park)
@@ -567,6 +571,7 @@ def token_staff(
             label=label,
             park_ids=park_ids,
             expires_at=SystemClock().now() + timedelta(days=days),
+            account=None if account is None else accounts.find_account(session, account),
         )
         _note_credential(session, Action.CREDENTIAL_ISSUED, _key_id(token), role=role.value)
     out.print(token, soft_wrap=True)

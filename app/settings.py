@@ -109,6 +109,12 @@ class Settings(BaseSettings):
     rate_limit_processes: int = Field(
         default=1, ge=1, description="processes behind one address: each lets its share through"
     )
+    local_crs: str = Field(
+        default="",
+        description="PROJ or WKT text of a coordinate reference system to offer under /ogc, such as"
+        " a city's own grid; its x comes first",
+    )
+    local_crs_name: str = Field(default="", description="what that system is called")
     trusted_proxies: list[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:/]+$")]] = Field(
         default=[],
         description="JSON: addresses or networks of proxies whose X-Forwarded-For is believed",
@@ -189,6 +195,13 @@ class Settings(BaseSettings):
     )
     approval_hours: int = Field(
         default=72, ge=1, le=24 * 30, description="how long such an approval may wait, hours"
+    )
+    second_person_days: int = Field(
+        default=30,
+        ge=1,
+        le=365,
+        description="how long who invited or reset an account may not be the second person beside"
+        " it, days",
     )
     audit_heads_file: Path | None = Field(
         default=None,

@@ -15,6 +15,7 @@ from app.kernel.terms import ClaimKind
 from app.models.claim import Claim
 from app.models.company import Company
 from app.models.space import Building, Floor, Parcel, Park, Unit, UnitVersion, Zone
+from app.models.staff import StaffAccount
 from app.security.actors import Role, Scope
 from app.security.credentials import issue_firm_key, issue_staff_token
 
@@ -223,8 +224,17 @@ def make_claim(session: Session, unit: Unit, start: date, end: date | None, **va
 
 
 def staff_headers(session: Session, role: Role = Role.ADMIN, **values: Any) -> dict[str, str]:
-    """Headers of a new staff token."""
-    token = issue_staff_token(session, role=role, label="tests", **values)
+    """Headers of a new staff token of a new person."""
+    park_ids = values.get("park_ids")
+    person = StaffAccount(
+        email=f"{number()}@people.invalid",
+        name="tests",
+        role=role,
+        park_ids=None if park_ids is None else list(park_ids),
+    )
+    token = issue_staff_token(
+        session, role=role, label="tests", account=add(session, person), **values
+    )
     return {"Authorization": f"Bearer {token}"}
 
 

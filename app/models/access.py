@@ -37,6 +37,11 @@ class Credential(Base):
     park_ids: Mapped[list[UUID] | None] = mapped_column(
         ARRAY(Uuid), comment="parks a staff token is for; null means all"
     )
+    account_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("staff_accounts.id", ondelete="RESTRICT"),
+        index=True,
+        comment="the person a staff token belongs to; null: a program's",
+    )
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     label: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -61,6 +66,7 @@ class Credential(Base):
         CheckConstraint("role IN ('viewer', 'agent', 'manager', 'admin')", name="role_known"),
         CheckConstraint("(kind = 'firm') = (company_id IS NOT NULL)", name="firm_has_company"),
         CheckConstraint("(kind = 'staff') = (role IS NOT NULL)", name="staff_has_role"),
+        CheckConstraint("account_id IS NULL OR kind = 'staff'", name="person_is_staff"),
     )
 
 

@@ -69,6 +69,25 @@ class StaffAccount(Base):
     )
 
 
+class CredentialGift(Base):
+    """Who last gave somebody a way to sign in: an invitation, or a second factor taken off.
+
+    For a while the giver may hold the account too, so the two do not count as two persons.
+    """
+
+    __tablename__ = "staff_credential_gifts"
+
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("staff_accounts.id", ondelete="CASCADE"), primary_key=True
+    )
+    given_by: Mapped[UUID] = mapped_column(
+        ForeignKey("staff_accounts.id", ondelete="CASCADE"), primary_key=True
+    )
+    given_at: Mapped[datetime]
+
+    __table_args__ = (CheckConstraint("given_by <> account_id", name="given_by_another"),)
+
+
 class RecoveryCode(Base):
     """A code that stands in for a lost second factor, once."""
 

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.database.paging import PageRequest
@@ -41,7 +42,7 @@ from app.routers.problems import problems
 from app.routers.unit_event_forms import RemeasureIn
 from app.routers.unit_events import remeasured
 from app.routers.versions import shown_alone
-from app.security.actors import Actor, NotAllowedError, NotSignedInError
+from app.security.actors import Actor, NotAllowedError, NotSignedInError, PersonNeededError
 from app.security.audit.actions import Action
 from app.security.audit.trail import record
 
@@ -123,10 +124,13 @@ def show_approval(
     "/{approval_id}/approve",
     response_model=ApprovalOut,
     summary="Approve and do it 复核通过",
-    responses=problems(OwnApprovalError, ApprovalVoidError, InvalidInputError, *_DECIDE),
+    responses=problems(
+        *(OwnApprovalError, PersonNeededError, ApprovalVoidError, InvalidInputError), *_DECIDE
+    ),
 )
 def approve_approval(
     approval_id: IdPath,
+    request: Request,
     session: SessionDep,
     actor: ActorDep,
     clock: ClockDep,
@@ -136,6 +140,9 @@ def approve_approval(
 ) -> Response:
     """Do what was asked for. For managers of the park, and never for the one who asked.
 
+    Takes a person: a session, or a token that belongs to an account. Accounts of which one lately
+    invited or reset the other, or one person both, are not two persons'.
+
     It is judged anew: what cannot be done any more is refused with the problem that the call itself
     would have, and waits on. Where its lease or unit has changed since, in any way, it is void.
     """
@@ -144,7 +151,8 @@ def approve_approval(
         now = clock.now()
         pending = service.to_decide(session, actor, approval_id, now)
         said = None if body is None else body.reason
-        service.approve(session, actor, pending, said, now=now)
+        held_for = timedelta(days=request.app.state.settings.second_person_days)
+        service.approve(session, actor, pending, said, held_for=held_for, now=now)
         operation, do = _WORK[Decision.of(pending.decision)]
         made = do(session, actor, pending.subject_id, pending.body)
         kept = json.dumps(pending.body, ensure_ascii=False).encode()

@@ -46,7 +46,7 @@ from app.routers.problems import problems
 from app.routers.space_requests import RulesDep
 from app.routers.two_persons import ASKED_RESPONSE, TwoPersonsDep
 from app.routers.versions import shown_alone
-from app.security.actors import Actor, NotAllowedError, NotSignedInError
+from app.security.actors import Actor, NotAllowedError, NotSignedInError, PersonNeededError
 
 router = APIRouter(prefix="/api/v1/leases", tags=["ledger"])
 
@@ -432,7 +432,8 @@ def read_lease(lease_id: IdPath, session: SessionDep, actor: ActorDep) -> LeaseO
     "/{lease_id}/terminate",
     response_model=LeaseOut,
     summary="End a lease early 提前终止租约",
-    responses=ASKED_RESPONSE | problems(NoSuchBreakError, InvalidInputError, *CHANGE_PROBLEMS),
+    responses=ASKED_RESPONSE
+    | problems(PersonNeededError, NoSuchBreakError, InvalidInputError, *CHANGE_PROBLEMS),
 )
 def terminate_lease(
     lease_id: IdPath,

@@ -24,7 +24,13 @@ from app.routers.dependencies import (
 from app.routers.problems import problems
 from app.routers.session import Email, GateDep
 from app.routers.versions import etag_of, shown_alone
-from app.security.actors import Actor, NotAllowedError, NotSignedInError, Role
+from app.security.actors import (
+    Actor,
+    NotAllowedError,
+    NotSignedInError,
+    PersonNeededError,
+    Role,
+)
 from app.security.staff import accounts, sessions
 from app.security.staff.accounts import Account, Change, Invited, Place
 from app.security.staff.errors import (
@@ -244,7 +250,7 @@ def list_staff(
     status_code=201,
     summary="Invite staff 邀请员工",
     responses=problems(
-        *(NotSignedInError, NotAllowedError, CrossSiteError),
+        *(NotSignedInError, NotAllowedError, PersonNeededError, CrossSiteError),
         *(AccountExistsError, InvalidInputError),
     ),
 )
@@ -397,7 +403,7 @@ def change_staff(
     "/{account_id}/invitation",
     status_code=201,
     summary="Invite again 重新邀请",
-    responses=problems(*_MANAGED, CrossSiteError),
+    responses=problems(*_MANAGED, PersonNeededError, CrossSiteError),
 )
 def invite_staff_again(
     account_id: IdPath,
@@ -417,7 +423,7 @@ def invite_staff_again(
 @router.post(
     "/{account_id}/reset-second-factor",
     summary="Reset a second factor 重置第二验证因素",
-    responses=problems(*_MANAGED, CrossSiteError),
+    responses=problems(*_MANAGED, PersonNeededError, CrossSiteError),
 )
 def reset_second_factor(
     account_id: IdPath, session: SessionDep, actor: ActorDep, clock: ClockDep

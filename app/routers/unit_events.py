@@ -47,7 +47,7 @@ from app.routers.unit_event_forms import (
     VersionsQuery,
     event_out,
 )
-from app.security.actors import Actor, NotAllowedError, NotSignedInError
+from app.security.actors import Actor, NotAllowedError, NotSignedInError, PersonNeededError
 
 router = APIRouter(prefix="/api/v1/units", tags=["inventory"])
 
@@ -121,7 +121,7 @@ def change_unit_terms(
     status_code=201,
     response_model=UnitEventOut,
     summary="Re-measure a unit 面积重测（预测→实测）",
-    responses=ASKED_RESPONSE | problems(*_CHANGE_PROBLEMS),
+    responses=ASKED_RESPONSE | problems(PersonNeededError, *_CHANGE_PROBLEMS),
 )
 def remeasure_unit(
     id_or_code: IdOrCode,

@@ -81,6 +81,13 @@ class NotAllowedError(SpaceRelayError):
     title_zh = "当前凭证无此权限"
 
 
+class PersonNeededError(SpaceRelayError):
+    """The call takes a person's word, and the token is nobody's."""
+
+    slug, title, kind = "person-needed", "This takes a person's own account", Kind.FORBIDDEN
+    title_zh = "须以本人账号操作"
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """A caller. ``park_ids`` None means every park; ``label`` is what the ledger writes down."""
@@ -91,8 +98,9 @@ class Actor:
     role: Role | None = None
     park_ids: frozenset[UUID] | None = None
     scopes: frozenset[str] = field(default_factory=frozenset)
-    #: The person who signed in, and the session; neither where a key or token was shown.
+    #: The person who signed in, or whom the staff token belongs to; a program's token is nobody's.
     account_id: UUID | None = None
+    #: Of the person's browser; None where a key or token was shown.
     session_id: UUID | None = None
     #: The public part of the firm's key behind the call, also where the call showed a token.
     key_id: str | None = None
@@ -117,6 +125,21 @@ class Actor:
             raise NotSignedInError(
                 "send `Authorization: Bearer …` with a firm's key or staff token"
             )
+
+    def require_person(self) -> UUID:
+        """The account of the person who calls.
+
+        Raises:
+            PersonNeededError: a staff token that belongs to nobody.
+        """
+        if self.account_id is None:
+            raise PersonNeededError(
+                "sign in, or use a token that belongs to your account"
+                " (`space-relay token staff --account EMAIL`): this one is nobody's",
+                detail_zh="该令牌不属于任何账号；请登录后操作，或使用以"
+                " space-relay token staff --account 邮箱 签发的本人令牌",
+            )
+        return self.account_id
 
     def require_firm_scope_or_staff(self, scope: Scope, role: Role = Role.AGENT) -> None:
         """Let staff of ``role`` through, and firms whose key has ``scope``."""

@@ -19,7 +19,16 @@ from app.kernel.errors import NotFoundError
 from app.models.access import Credential
 from app.models.company import Company
 from app.models.space import Park
-from app.security.actors import ANONYMOUS, Actor, ActorKind, NotSignedInError, Role, Scope
+from app.models.staff import StaffAccount
+from app.security.actors import (
+    ANONYMOUS,
+    Actor,
+    ActorKind,
+    NotAllowedError,
+    NotSignedInError,
+    Role,
+    Scope,
+)
 
 STAFF_PREFIX, LIVE_PREFIX, TEST_PREFIX = "sr_staff", "sr_live", "sr_test"
 _PARTS = 4
@@ -34,8 +43,20 @@ def issue_staff_token(
     label: str,
     park_ids: Sequence[UUID] | None = None,
     expires_at: datetime | None = None,
+    account: StaffAccount | None = None,
 ) -> str:
-    """A new staff token; the returned text is shown once and kept nowhere."""
+    """A new staff token; the returned text is shown once and kept nowhere.
+
+    ``account``: the person it belongs to. It ends when that person may no longer do what it allows.
+
+    Raises:
+        NotAllowedError: it would allow more than the account.
+    """
+    if account is not None and not _within(account, role, park_ids):
+        raise NotAllowedError(
+            "a token allows no more than the account that it belongs to",
+            detail_zh="令牌权限不得超出其所属账号",
+        )
     return _issue(
         session,
         Credential(
@@ -44,6 +65,7 @@ def issue_staff_token(
             role=role,
             label=label,
             park_ids=None if park_ids is None else list(park_ids),
+            account_id=None if account is None else account.id,
             expires_at=expires_at,
         ),
     )
@@ -136,6 +158,10 @@ def find_valid(session: Session, text: str, now: datetime) -> Credential | None:
     is_previous = hmac.compare_digest(previous or bytes(32), given)
     if credential is None or not holds(credential, now):
         return None
+    if credential.account_id is not None:
+        account = session.get_one(StaffAccount, credential.account_id)
+        if not _within(account, Role(credential.role or Role.VIEWER), credential.park_ids):
+            return None
     until = credential.previous_until
     overlaps = is_previous and until is not None and now < until
     return credential if is_current or overlaps else None
@@ -168,6 +194,7 @@ def actor_of(
         label=f"staff:{credential.key_id}",
         role=Role(credential.role or Role.VIEWER),
         park_ids=None if park_ids is None else frozenset(park_ids),
+        account_id=credential.account_id,
     )
 
 
@@ -215,6 +242,13 @@ def revoke(session: Session, key_id: str, now: datetime) -> bool:
         .returning(Credential.id)
     )
     return ended is not None
+
+
+def _within(account: StaffAccount, role: Role, park_ids: Sequence[UUID] | None) -> bool:
+    """Whether an account is in use and allows this role in these parks."""
+    parks = account.park_ids
+    there = parks is None or (park_ids is not None and set(park_ids) <= set(parks))
+    return account.disabled_at is None and Role(account.role).includes(role) and there
 
 
 def _issue(session: Session, credential: Credential) -> str:

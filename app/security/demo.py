@@ -12,12 +12,19 @@ from sqlalchemy.orm import Session
 
 from app.database.session import transaction
 from app.kernel.clock import Clock
+from app.kernel.errors import SpaceRelayError
 from app.kernel.terms import Modality
 from app.models.access import Credential
 from app.models.company import Company, PipelineAsset
-from app.security.actors import NotSignedInError, Role
+from app.security.actors import Role
 from app.security.credentials import authenticate, issue_firm_key, issue_staff_token
-from app.security.staff.demo import DemoAccount, known_demo_account, make_demo_account
+from app.security.staff.accounts import find_account
+from app.security.staff.demo import (
+    DemoAccount,
+    known_demo_account,
+    make_demo_account,
+    second_demo_account,
+)
 from app.security.staff.sign_in import Gate
 
 FILE_NAME = "demo.json"
@@ -50,9 +57,14 @@ def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock, gate:
         LookupError: no reference data is loaded, so there is no firm to give a key to.
     """
     path = home / FILE_NAME
+    account = _account_on_file(session, path, gate)
+    fresh = account is None
+    if account is None:
+        with transaction(session):
+            account = make_demo_account(session, gate, clock.now())
     kept = _still_valid(session, path, clock)
-    fresh = kept is None
     if kept is None:
+        fresh = True
         expires_at = clock.now() + VALID_FOR
         with transaction(session):
             # What is no longer on file can be nobody's to use.
@@ -73,11 +85,19 @@ def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock, gate:
             kept = {
                 "staff": {
                     "token": issue_staff_token(
-                        session, role=Role.ADMIN, label=_STAFF, expires_at=expires_at
+                        session,
+                        role=Role.ADMIN,
+                        label=_STAFF,
+                        expires_at=expires_at,
+                        account=find_account(session, account.email),
                     ),
                     # Some decisions take two people (docs/explain/audit.md).
                     "second_token": issue_staff_token(
-                        session, role=Role.MANAGER, label=_STAFF, expires_at=expires_at
+                        session,
+                        role=Role.MANAGER,
+                        label=_STAFF,
+                        expires_at=expires_at,
+                        account=second_demo_account(session, gate, clock.now()),
                     ),
                 },
                 "firm": {
@@ -88,11 +108,6 @@ def ensure_demo(session: Session, home: Path, base_url: str, clock: Clock, gate:
                     "company_name_zh": company.name_zh,
                 },
             }
-    account = _account_on_file(session, path, gate)
-    if account is None:
-        fresh = True
-        with transaction(session):
-            account = make_demo_account(session, gate, clock.now())
     _write_private(path, {"base_url": base_url, **kept, "account": asdict(account)})
     return Demo(
         path=path,
@@ -115,11 +130,12 @@ def _still_valid(session: Session, path: Path, clock: Clock) -> dict[str, dict[s
             kept["staff"]["second_token"],
             kept["firm"]["api_key"],
         )
-        for secret in secrets:
-            authenticate(session, secret, clock.now())
+        actors = [authenticate(session, secret, clock.now()) for secret in secrets]
+        for actor in actors[:2]:
+            actor.require_person()
         UUID(kept["firm"]["company_id"])
         kept["firm"]["company_name_zh"]
-    except (OSError, ValueError, KeyError, TypeError, NotSignedInError):
+    except (OSError, ValueError, KeyError, TypeError, SpaceRelayError):
         return None
     return kept
 

@@ -1,14 +1,96 @@
-"""What reviews of who may do what asked for."""
+"""What reviews of who may do what asked for: tokens of persons, and who gave whom a way in.
+
+Locks credentials and approvals for an instant; what was approved before stays as it is.
+"""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0019"
 down_revision = "0018"
 branch_labels = None
 depends_on = None
 
+_GIFTS = "staff_credential_gifts"
+
+# A trigger looks at what is written from now on: what tokens of nobody approved before stays, as
+# all history does, and comes back from a backup.
+_TWO_PERSONS = """
+CREATE FUNCTION approvals_take_two_persons() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state = 'approved' AND (NEW.decided_account_id <> NEW.asked_account_id) IS NOT TRUE THEN
+        RAISE EXCEPTION 'an approval takes two persons'' accounts' USING
+            ERRCODE = 'check_violation', CONSTRAINT = 'ck_approvals_two_persons',
+            TABLE = 'approvals';
+    END IF;
+    RETURN NEW;
+END $$"""
+
 
 def upgrade() -> None:
-    pass
+    _persons()
 
 
 def downgrade() -> None:
-    pass
+    op.execute("DROP TRIGGER approvals_take_two_persons ON approvals")
+    op.execute("DROP FUNCTION approvals_take_two_persons")
+    op.drop_table(_GIFTS)
+    op.drop_column("credentials", "account_id")
+
+
+def _persons() -> None:
+    op.add_column(
+        "credentials",
+        sa.Column(
+            "account_id",
+            sa.Uuid(),
+            nullable=True,
+            comment="the person a staff token belongs to; null: a program's",
+        ),
+    )
+    op.create_foreign_key(
+        op.f("fk_credentials_account_id_staff_accounts"),
+        "credentials",
+        "staff_accounts",
+        ["account_id"],
+        ["id"],
+        ondelete="RESTRICT",
+    )
+    op.create_index(op.f("ix_credentials_account_id"), "credentials", ["account_id"])
+    op.create_check_constraint(
+        op.f("ck_credentials_person_is_staff"),
+        "credentials",
+        "account_id IS NULL OR kind = 'staff'",
+    )
+    op.create_table(
+        _GIFTS,
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("given_by", sa.Uuid(), nullable=False),
+        sa.Column("given_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "given_by <> account_id", name=op.f("ck_staff_credential_gifts_given_by_another")
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["staff_accounts.id"],
+            name=op.f("fk_staff_credential_gifts_account_id_staff_accounts"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["given_by"],
+            ["staff_accounts.id"],
+            name=op.f("fk_staff_credential_gifts_given_by_staff_accounts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "given_by", name=op.f("pk_staff_credential_gifts")),
+    )
+    op.execute(f"ALTER TABLE {_GIFTS} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {_GIFTS} FORCE ROW LEVEL SECURITY")
+    op.execute(f"""
+        CREATE POLICY {_GIFTS}_rows ON {_GIFTS} TO space_relay_app
+        USING ((SELECT current_setting('app.audience', true)) IN ('staff', 'system'))""")
+    op.execute(_TWO_PERSONS)
+    op.execute(
+        "CREATE TRIGGER approvals_take_two_persons BEFORE INSERT OR UPDATE ON approvals"
+        " FOR EACH ROW EXECUTE FUNCTION approvals_take_two_persons()"
+    )

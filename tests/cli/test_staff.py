@@ -15,6 +15,7 @@ from app import cli
 from app.database.session import transaction
 from app.kernel.clock import SystemClock
 from app.models.staff import StaffAccount
+from app.security.credentials import authenticate
 from app.security.demo import ensure_demo
 from app.security.rows import system
 from app.security.sealing import Sealer
@@ -96,7 +97,14 @@ def test_the_demonstration_has_an_account_that_lets_in_and_is_made_once(
         assert fresh
         assert another["password"] != account["password"]
         accounts = session.scalars(select(StaffAccount)).all()
-        assert [one.email for one in accounts] == [account["email"]]
+        emails = {one.email for one in accounts}
+        assert emails == {account["email"], "demo.manager@example.invalid"}
+        # Its two tokens are two persons', who decide together what takes two.
+        tokens = json.loads((tmp_path / "demo.json").read_text(encoding="utf-8"))["staff"]
+        persons = {
+            authenticate(session, token, clock.now()).require_person() for token in tokens.values()
+        }
+        assert len(persons) == 2
 
 
 def test_a_new_key_is_a_line_that_is_taken(command: CliRunner) -> None:

@@ -25,7 +25,7 @@ class ApprovalVoidError(SpaceRelayError):
 
 
 class OwnApprovalError(SpaceRelayError):
-    """Who asks does not approve."""
+    """Who asks does not approve, nor who may be the same person."""
 
     slug, title, kind = "own-approval", "A second person has to approve this", Kind.FORBIDDEN
     title_zh = "须由第二人复核"

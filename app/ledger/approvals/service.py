@@ -30,6 +30,7 @@ from app.models.approval import Approval
 from app.models.claim import Claim
 from app.models.lease import LeaseEvent, LeaseTerms
 from app.security.actors import Actor, Role
+from app.security.staff.persons import are_two_persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,11 @@ def ask(
 
     Raises:
         NotAllowedError: the caller is no manager of the park.
+        PersonNeededError: the caller is a program.
         SpaceRelayError: whatever the work itself is refused with.
     """
     actor.require_staff(Role.MANAGER)
+    asking = actor.require_person()
     subject = _locked(session, actor, asked.decision, asked.subject, asked.body)
     with rehearsed(session, dry_run=True):
         effect = rehearse()
@@ -95,7 +98,7 @@ def ask(
             effect=dict(effect),
             reason=asked.reason,
             asked_by=actor.label,
-            asked_account_id=actor.account_id,
+            asked_account_id=asking,
             asked_at=now,
             expires_at=now + valid_for,
         )
@@ -140,21 +143,49 @@ def to_decide(session: Session, actor: Actor, approval_id: UUID, now: datetime) 
 
 
 def approve(
-    session: Session, actor: Actor, pending: Approval, reason: str | None, *, now: datetime
+    session: Session,
+    actor: Actor,
+    pending: Approval,
+    reason: str | None,
+    *,
+    held_for: timedelta,
+    now: datetime,
 ) -> None:
     """Write down that a second person approves; the work is to follow in this transaction.
 
     Takes the locks of the work, so that what the work finds is what was read here.
 
+    Args:
+        session: where the work is done.
+        actor: who approves.
+        pending: what waits, under its lock.
+        reason: what is said besides yes.
+        held_for: how long before it was asked for whoever gave an account a way to sign in may
+            hold the account too.
+        now: the present instant.
+
     Raises:
-        OwnApprovalError: it is the one who asked.
+        PersonNeededError: the caller is a program.
+        OwnApprovalError: it is the one who asked, or may be the same person.
         ApprovalVoidError: what it is about has changed.
     """
-    same_account = actor.account_id is not None and actor.account_id == pending.asked_account_id
-    if same_account or actor.label == pending.asked_by:
+    deciding, asking = actor.require_person(), pending.asked_account_id
+    if asking is None or asking == deciding:
         raise OwnApprovalError(
-            "you asked for this yourself; another manager of the park has to approve it",
-            detail_zh="此事项由您本人提请，须由本园区另一位经理复核",
+            "you asked for this yourself; another manager of the park has to approve it"
+            if asking
+            else "a token that is nobody's asked for this; ask for it again as a person",
+            detail_zh="此事项由您本人提请，须由本园区另一位经理复核"
+            if asking
+            else "提请所用令牌不属于任何账号，请以本人账号重新提请",
+        )
+    if not are_two_persons(session, asking, deciding, since=pending.asked_at - held_for):
+        raise OwnApprovalError(
+            f"within {held_for.days} days before this was asked for, one of the two accounts was"
+            " invited or reset by the other one, or both by the same person; a manager of whom that"
+            " is not so has to approve it",
+            detail_zh=f"提请前 {held_for.days} 天内，两个账号之一由另一方邀请或重置，"
+            "或均由同一人邀请或重置，须由其他经理复核",
         )
     decision = Decision.of(pending.decision)
     subject = _locked(session, actor, decision, str(pending.subject_id), pending.body)

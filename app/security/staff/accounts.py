@@ -29,6 +29,7 @@ from app.security.staff.errors import (
     LastAdministratorError,
 )
 from app.security.staff.passwords import Passwords, require_good_password
+from app.security.staff.persons import note_gift
 from app.security.staff.policy import StaffPolicy
 from app.security.staff.second_factor import forget_second_factor
 from app.security.staff.sessions import actor_of, end_all
@@ -156,6 +157,7 @@ def invite(
     Raises:
         AccountExistsError: there is one of this address.
         NotAllowedError: the role or the parks are beyond the caller's.
+        PersonNeededError: the caller is a program.
     """
     require_manages(actor, place)
     login = normalised_email(email)
@@ -163,6 +165,7 @@ def invite(
     put_in_place(account, place)
     session.add(account)
     invited = _invitation(session, account, now, policy)
+    _note_giver(session, actor, account, now)
     note(session, actor, Action.STAFF_INVITED, account, place_details(place))
     return invited
 
@@ -177,6 +180,7 @@ def invite_again(
     Raises:
         NotFoundError: no such account among those that the caller manages.
         NotAllowedError: it is the caller's own, or signs in at the identity provider.
+        PersonNeededError: the caller is a program.
     """
     account = _managed(session, actor, account_id)
     if account.oidc_issuer is not None:
@@ -185,6 +189,7 @@ def invite_again(
             detail_zh="该账号通过身份认证服务登录，没有本地密码",
         )
     invited = _invitation(session, account, now, policy)
+    _note_giver(session, actor, account, now)
     note(session, actor, Action.STAFF_INVITED, account, {"again": True})
     return invited
 
@@ -262,10 +267,12 @@ def reset_second_factor(
     Raises:
         NotFoundError: no such account among those that the caller manages.
         NotAllowedError: it is the caller's own.
+        PersonNeededError: the caller is a program.
     """
     account = _managed(session, actor, account_id)
     forget_second_factor(session, account)
     end_all(session, account.id, now)
+    _note_giver(session, actor, account, now)
     note(session, actor, Action.SECOND_FACTOR_RESET, account)
     return account
 
@@ -423,6 +430,12 @@ def _invitation(
     account.invitation_expires_at = expires_at
     session.flush()
     return Invited(account, token, expires_at)
+
+
+def _note_giver(session: Session, actor: Actor, account: StaffAccount, now: datetime) -> None:
+    # Who has the server's command line could do anything to the accounts, and is the operator.
+    if actor != COMMAND_LINE:
+        note_gift(session, account, actor.require_person(), now)
 
 
 def _state() -> ColumnElement[str]:

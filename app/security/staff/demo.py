@@ -12,10 +12,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.models.staff import StaffAccount
+from app.security.actors import Role
 from app.security.staff import second_factor
 from app.security.staff.accounts import (
     COMMAND_LINE,
     OF_EVERYTHING,
+    Place,
     accept,
     invite,
     invite_again,
@@ -24,8 +26,8 @@ from app.security.staff.accounts import (
 from app.security.staff.sign_in import Gate
 
 #: Of a domain that never exists (RFC 2606).
-EMAIL = "demo.admin@example.invalid"
-_NAME = "演示管理员"
+EMAIL, SECOND_EMAIL = "demo.admin@example.invalid", "demo.manager@example.invalid"
+_NAME, _SECOND_NAME = "演示管理员", "演示经理"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,24 @@ def known_demo_account(session: Session, gate: Gate, kept: Mapping[str, str]) ->
     right, _ = gate.passwords.verify(known.password, account.password_hash)
     same = second_factor.is_secret(gate.sealer, account.id, account.totp_secret, known.totp_secret)
     return known if right and same else None
+
+
+def second_demo_account(session: Session, gate: Gate, now: datetime) -> StaffAccount:
+    """A manager to be the second person, with a token; nobody signs in as it."""
+    account = session.scalar(select(StaffAccount).where(StaffAccount.email == SECOND_EMAIL))
+    if account is None:
+        account = invite(
+            session,
+            COMMAND_LINE,
+            email=SECOND_EMAIL,
+            name=_SECOND_NAME,
+            place=Place(Role.MANAGER, None),
+            now=now,
+            policy=gate.policy,
+        ).account
+    account.disabled_at = None
+    put_in_place(account, Place(Role.MANAGER, None))
+    return account
 
 
 def make_demo_account(session: Session, gate: Gate, now: datetime) -> DemoAccount:

@@ -12,12 +12,16 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.models.access import Credential
 from app.models.approval import Approval
 from app.models.audit import AuditEntry
 from app.models.claim import Claim
 from app.models.lease import LeaseEvent
 from app.models.space import Unit
-from app.security.actors import Role
+from app.models.staff import CredentialGift, StaffAccount
+from app.security.actors import NotAllowedError, Role
+from app.security.credentials import issue_staff_token
+from app.security.staff.persons import note_gift
 from tests import factories as make
 
 APPROVALS = "/api/v1/approvals"
@@ -152,26 +156,139 @@ def test_who_asks_does_not_approve_but_may_take_back(office: Office) -> None:
     assert office.let_until() == date(2030, 1, 1)
 
 
-def test_one_person_with_two_credentials_is_one_person(office: Office) -> None:
-    """The database itself refuses it, whatever wrote the row."""
-    account = uuid4()
+def _token(office: Office, account: StaffAccount | None) -> dict[str, str]:
+    parks = [office.unit.park_id]
+    token = issue_staff_token(
+        office.session, role=Role.MANAGER, label="another", park_ids=parks, account=account
+    )
+    office.session.commit()
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _person(office: Office, headers: dict[str, str]) -> StaffAccount:
+    key_id = headers["Authorization"].split("_")[2]
+    account_id = office.session.scalars(
+        select(Credential.account_id).where(Credential.key_id == key_id)
+    ).one()
+    return office.session.get_one(StaffAccount, account_id)
+
+
+def test_one_person_with_two_tokens_is_one_person(office: Office) -> None:
+    asked = office.end(office.wang)
+
+    own = office.decide(asked, "approve", _token(office, _person(office, office.wang)))
+
+    assert (own.status_code, own.json()["type"]) == (403, "/problems/own-approval")
+    assert office.decide(asked, "approve", office.li).status_code == 200
+
+
+def test_a_token_of_nobody_is_no_person(office: Office) -> None:
+    nobody = _token(office, None)
+    asked = office.end(office.wang)
+
+    for answer in (office.end(nobody), office.decide(asked, "approve", nobody)):
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/person-needed")
+        assert "--account" in answer.json()["detail"]
+    assert office.let_until() == date(2030, 1, 1)
+
+
+def test_the_database_itself_takes_two_persons(office: Office) -> None:
+    """Whatever wrote the row."""
     asked = UUID(office.end(office.wang).json()["id"])
-    row = {"id": asked, "account": account}
-    decide = (
+    decide = text(
         "UPDATE approvals SET state = 'approved', decided_by = 'staff:other', decided_at = now(),"
         " decided_account_id = :account WHERE id = :id"
     )
     session = office.session
-    session.execute(text("ALTER TABLE approvals DISABLE TRIGGER approvals_decided_once"))
-    session.execute(text("UPDATE approvals SET asked_account_id = :account WHERE id = :id"), row)
-    session.execute(text("ALTER TABLE approvals ENABLE TRIGGER approvals_decided_once"))
-
     # Control: another person's account may.
     other = session.begin_nested()
-    session.execute(text(decide), {"id": asked, "account": uuid4()})
+    session.execute(decide, {"id": asked, "account": uuid4()})
     other.rollback()
-    with pytest.raises(IntegrityError, match="two_persons"):
-        session.execute(text(decide), row)
+    for account in (_person(office, office.wang).id, None):
+        savepoint = session.begin_nested()
+        with pytest.raises(IntegrityError, match="takes two persons"):
+            session.execute(decide, {"id": asked, "account": account})
+        savepoint.rollback()
+
+
+@pytest.mark.parametrize(
+    ("given", "days_ago", "are_two"),
+    [
+        ("li by wang", 29, False),
+        ("wang by li", 29, False),
+        ("li by wang", 31, True),
+        ("both by one", 1, False),
+        ("one by another", 1, True),
+        ("wang by one by li", 1, False),
+        ("each by the other", 1, False),
+    ],
+)
+def test_who_gave_an_account_away_is_no_second_person(
+    office: Office, given: str, days_ago: int, are_two: bool
+) -> None:
+    """An administrator resets a manager's account, takes it over, and would be both."""
+    session, now = office.session, datetime.now(UTC)
+    wang, li = _person(office, office.wang), _person(office, office.li)
+    boss = _person(office, make.staff_headers(session, Role.ADMIN))
+    gifts = {
+        "li by wang": [(li, wang)],
+        "wang by li": [(wang, li)],
+        "both by one": [(wang, boss), (li, boss)],
+        "one by another": [(li, boss)],
+        "wang by one by li": [(wang, boss), (boss, li)],
+        "each by the other": [(wang, li), (li, wang)],
+    }
+    for account, giver in gifts[given]:
+        note_gift(session, account, giver.id, now - timedelta(days=days_ago))
+    session.commit()
+
+    decided = office.decide(office.end(office.wang), "approve", office.li)
+
+    assert decided.status_code == (200 if are_two else 403), decided.text
+    assert office.let_until() == date(2028 if are_two else 2030, 1, 1)
+
+
+@pytest.mark.parametrize("how", ["invite", "invite again", "reset"])
+def test_giving_away_is_written_down(office: Office, how: str) -> None:
+    boss = make.staff_headers(office.session, Role.ADMIN)
+    li = _person(office, office.li)
+    office.session.commit()
+    calls: dict[str, tuple[str, dict[str, Any]]] = {
+        "invite": ("", {"email": "new@people.invalid", "name": "x", "role": "manager"}),
+        "invite again": (f"/{li.id}/invitation", {}),
+        "reset": (f"/{li.id}/reset-second-factor", {}),
+    }
+    address, body = calls[how]
+
+    nobody = issue_staff_token(office.session, role=Role.ADMIN, label="program")
+    office.session.commit()
+    refused = office.client.post(
+        f"/api/v1/staff{address}", json=body, headers={"Authorization": f"Bearer {nobody}"}
+    )
+    answer = office.client.post(f"/api/v1/staff{address}", json=body, headers=boss)
+
+    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/person-needed")
+    assert answer.status_code in {200, 201}, answer.text
+    made = answer.json().get("account", answer.json())["id"]
+    gift = office.session.execute(select(CredentialGift.account_id, CredentialGift.given_by)).one()
+    assert (str(gift.account_id), gift.given_by) == (made, _person(office, boss).id)
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"role": "agent"}])
+def test_a_token_ends_when_its_person_may_no_longer(office: Office, change: dict[str, Any]) -> None:
+    boss = make.staff_headers(office.session, Role.ADMIN)
+    li = _person(office, office.li)
+    office.session.commit()
+    assert office.client.get(APPROVALS, headers=office.li).status_code == 200
+
+    changed = office.client.patch(
+        f"/api/v1/staff/{li.id}", json=change, headers={**boss, "If-Match": "*"}
+    )
+
+    assert changed.status_code == 200, changed.text
+    assert office.client.get(APPROVALS, headers=office.li).status_code == 401
+    with pytest.raises(NotAllowedError):
+        issue_staff_token(office.session, role=Role.ADMIN, label="too much", account=li)
 
 
 def test_only_managers_of_the_park_see_and_decide(office: Office) -> None:
