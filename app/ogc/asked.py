@@ -224,10 +224,6 @@ def _filtered(
     collection: Collection, given: Mapping[str, str], rows: Rows, known: Mapping[str, Crs]
 ) -> list[ColumnElement[bool]]:
     crs = crs_of(given["filter-crs"], known, "filter-crs") if "filter-crs" in given else STORAGE
-    if crs.definition:
-        raise bad_parameter(
-            "filter-crs", "one that has an EPSG number, or CRS84", "应为有 EPSG 编号者或 CRS84"
-        )
     lang = given.get("filter-lang", "cql2-text")
     if "filter" not in given:
         return []
@@ -237,8 +233,7 @@ def _filtered(
             lang,
             collection.queryables,
             rows.outline,
-            filter_srid=crs.srid,
-            flipped=crs.flipped,
+            crs=crs,
         )
     ]
 

@@ -18,14 +18,16 @@ from sqlalchemy import (
     or_,
 )
 from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import Grouping
 
-from app.ogc.cql2.geometry import Reference, bound, read_geometry
+from app.ogc.cql2.geometry import bound, read_geometry
 from app.ogc.cql2.json_form import read_json
 from app.ogc.cql2.temporal import RELATIONS
 from app.ogc.cql2.text import read_text
 from app.ogc.cql2.tree import Call, Drawn, Interval, Listed, Literal, Node, Place, Property
 from app.ogc.cql2.values import Value, of_field, of_literal, written
 from app.ogc.cql2.words import KINDS, nearest, nearest_fields
+from app.ogc.crs import STORAGE, Crs
 from app.ogc.errors import BadParameterError
 from app.ogc.fields import Field, Kind
 
@@ -77,8 +79,7 @@ def compile_filter(
     queryables: Mapping[str, Field],
     geometry: ColumnElement[Any],
     *,
-    filter_srid: int = 4326,
-    flipped: bool = False,
+    crs: Crs = STORAGE,
     parameter: str = "filter",
 ) -> ColumnElement[bool]:
     """The condition that a filter says, with SQL's three values: unknown is not true.
@@ -88,8 +89,7 @@ def compile_filter(
         lang: ``cql2-text`` or ``cql2-json``.
         queryables: the properties that it may name.
         geometry: the outline, in EPSG:4326; filters call it ``geometry``.
-        filter_srid: EPSG code of the filter's coordinates.
-        flipped: whether they have latitude or northing first.
+        crs: the system of the filter's coordinates.
         parameter: the query parameter, for the error.
 
     Raises:
@@ -104,7 +104,7 @@ def compile_filter(
             "empty; leave it out to get everything", "为空；如需全部请省略此参数"
         )
     tree = _LANGUAGES[lang](text, parameter)
-    return _Compiler(queryables, geometry, Reference(filter_srid, flipped)).condition(tree)
+    return _Compiler(queryables, geometry, crs).condition(tree)
 
 
 class _Compiler:
@@ -112,11 +112,11 @@ class _Compiler:
         self,
         queryables: Mapping[str, Field],
         geometry: ColumnElement[Any],
-        reference: Reference,
+        crs: Crs,
     ) -> None:
         self._queryables = queryables
         self._geometry = geometry
-        self._reference = reference
+        self._crs = crs
 
     def condition(self, node: Node) -> ColumnElement[bool]:
         """A part that is true or false."""
@@ -153,7 +153,8 @@ class _Compiler:
             return self._folded(call)
         if call.operator in _ARITHMETIC:
             return self._arithmetic(call)
-        return Value(self._truth(call), Kind.TRUTH, "a condition")
+        # In brackets: NOT f(x) IS NULL would be something else.
+        return Value(Grouping(self._truth(call)), Kind.TRUTH, "a condition")
 
     def _truth(self, call: Call) -> ColumnElement[bool]:
         match call.operator:
@@ -366,7 +367,7 @@ class _Compiler:
             if isinstance(node, Property) and node.name == GEOMETRY:
                 sides.append(self._geometry)
             elif isinstance(node, Drawn):
-                drawn = read_geometry(node, self._reference)
+                drawn = read_geometry(node, self._crs)
                 if isinstance(drawn, GeometryCollection) and call.operator not in _OF_COLLECTIONS:
                     raise node.place.refused(
                         "a collection of several kinds can only be compared with"

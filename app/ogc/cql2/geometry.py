@@ -1,19 +1,14 @@
 """Geometries that callers write into filters: checked, moved to WGS 84, and bound.
 
 They are transformed here, once, rather than in SQL: the index on the stored outlines stays usable,
-and a point outside of a projection's domain is the caller's error and not the database's.
+and a point outside of a projection's area is the caller's error and not the database's.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pyproj import Transformer
 from pyproj.exceptions import ProjError
 from shapely import (
     GeometryCollection,
@@ -22,7 +17,6 @@ from shapely import (
     MultiPolygon,
     box,
     is_valid_reason,
-    transform,
 )
 from shapely.errors import ShapelyError
 from shapely.geometry import shape
@@ -30,6 +24,8 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import ColumnElement, LargeBinary, func, literal
 
 from app.ogc.cql2.tree import Drawn, Place
+from app.ogc.crs import STORED_SRID, Crs, read_box, to_stored
+from app.ogc.errors import BadParameterError
 
 #: Of every kind of geometry, how many lists are around a position.
 LEVELS = {
@@ -41,51 +37,41 @@ LEVELS = {
     "MultiPolygon": 3,
 }
 MAX_POSITIONS = 2_000
-_WGS84 = 4326
 _MULTI: Mapping[str, Callable[[list[Any]], BaseGeometry]] = {
     "Point": MultiPoint,
     "LineString": MultiLineString,
     "Polygon": MultiPolygon,
 }
-_BOX_NUMBERS, _SOLID_NUMBERS = 4, 6
 _DIMENSIONS = (2, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """The reference system of a filter's geometries; ``flipped``: northing or latitude first."""
-
-    srid: int = _WGS84
-    flipped: bool = False
 
 
 def bound(geometry: BaseGeometry) -> ColumnElement[Any]:
     """The geometry in SQL."""
-    return func.ST_GeomFromWKB(literal(geometry.wkb, LargeBinary), _WGS84)
+    return func.ST_GeomFromWKB(literal(geometry.wkb, LargeBinary), STORED_SRID)
 
 
-def read_geometry(drawn: Drawn, reference: Reference) -> BaseGeometry:
+def read_geometry(drawn: Drawn, crs: Crs) -> BaseGeometry:
     """The geometry in degrees, longitude first.
 
     Raises:
         BadParameterError: it is none, too large, invalid or not on Earth.
     """
-    reader = _Reader(drawn.place, reference)
-    read = reader.box if "bbox" in drawn.members else reader.geometry
-    geometry = read(drawn.members)
+    reader = _Reader(drawn.place)
+    if "bbox" in drawn.members:
+        return reader.box(drawn.members["bbox"], crs)
+    geometry = reader.geometry(drawn.members)
     if not geometry.is_valid:
         reason = is_valid_reason(geometry)
         raise drawn.place.refused(
             f"{reason}; draw it so that no edge crosses another",
             f"图形无效（{reason}）；边不得相交",
         )
-    return reader.in_degrees(geometry)
+    return reader.in_degrees(geometry, crs)
 
 
 class _Reader:
-    def __init__(self, place: Place, reference: Reference) -> None:
+    def __init__(self, place: Place) -> None:
         self._place = place
-        self._reference = reference
         self._positions = 0
 
     def geometry(self, members: Mapping[str, object]) -> BaseGeometry:
@@ -107,42 +93,23 @@ class _Reader:
                 "线至少含两个点；环至少含四个点，且末点与首点相同",
             ) from None
 
-    def box(self, members: Mapping[str, object]) -> BaseGeometry:
-        """The rectangle; around the back of the Earth where west is greater than east."""
-        values = members["bbox"]
-        numbers = [self._number(value) for value in values] if isinstance(values, list) else []
-        if len(numbers) == _SOLID_NUMBERS:
-            numbers = [numbers[0], numbers[1], numbers[3], numbers[4]]
-        if len(numbers) != _BOX_NUMBERS:
-            raise self._place.refused(
-                "a box has four numbers: BBOX(west, south, east, north)",
-                "范围框应为四个数值：BBOX(西, 南, 东, 北)",
-            )
-        first, second, third, fourth = numbers
-        degrees = self._reference.srid == _WGS84
-        flipped = self._reference.flipped
-        east_west = (second, fourth) if flipped else (first, third)
-        south_north = (first, third) if flipped else (second, fourth)
-        crosses = degrees and east_west[0] > east_west[1]
-        if south_north[0] > south_north[1] or (east_west[0] > east_west[1] and not crosses):
-            raise self._place.refused(
-                "the box's lower corner comes first: BBOX(west, south, east, north)",
-                "范围框应先写西南角：BBOX(西, 南, 东, 北)",
-            )
-        if crosses:
-            halves = [(east_west[0], 180.0), (-180.0, east_west[1])]
-            boxes = [box(west, south_north[0], east, south_north[1]) for west, east in halves]
-            return self._written(MultiPolygon([half for half in boxes if half.area]))
-        # A box may be a line or a point.
-        corners = MultiPoint([(first, second), (third, fourth)])
-        return corners.envelope
+    def box(self, corners: object, crs: Crs) -> BaseGeometry:
+        """The rectangle, read as that of ``bbox`` is; it may be a line or a point."""
+        numbers = [self._number(corner) for corner in corners] if isinstance(corners, list) else []
+        try:
+            drawn = read_box(",".join(map(repr, numbers)), crs, self._place.parameter)
+        except BadParameterError as error:
+            (fault,) = error.faults
+            raise self._place.refused(fault.detail, str(fault.detail_zh)) from None
+        return drawn if drawn.area else drawn.envelope
 
-    def in_degrees(self, geometry: BaseGeometry) -> BaseGeometry:
+    def in_degrees(self, geometry: BaseGeometry, crs: Crs) -> BaseGeometry:
         """WGS 84, longitude first."""
-        moved = transform(geometry, self._to_degrees)
-        west, south, east, north = moved.bounds
-        # False for NaN and infinity, too, which is what lies outside of a projection.
-        if not (west >= -180 and east <= 180 and south >= -90 and north <= 90):  # noqa: PLR2004
+        try:
+            moved = to_stored(geometry, crs)
+        except (ValueError, ProjError):
+            moved = None
+        if moved is None or not box(-180, -90, 180, 90).contains(box(*moved.bounds)):
             raise self._place.refused(
                 "not on Earth: without filter-crs, longitude (-180 to 180) comes first, then"
                 " latitude (-90 to 90); for other coordinates say filter-crs",
@@ -150,20 +117,6 @@ class _Reader:
                 "其他坐标系请给出 filter-crs",
             )
         return moved
-
-    def _written(self, geometry: BaseGeometry) -> BaseGeometry:
-        """With the coordinates in the order in which the caller's reference system has them."""
-        return transform(geometry, _swapped) if self._reference.flipped else geometry
-
-    def _to_degrees(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        points = _swapped(points) if self._reference.flipped else points
-        if self._reference.srid == _WGS84:
-            return points
-        try:
-            moved = _transformer(self._reference.srid).transform(points[:, 0], points[:, 1])
-        except ProjError:
-            return np.full_like(points, np.inf)
-        return np.column_stack(moved)
 
     def _collection(self, members: object) -> BaseGeometry:
         """One kind only becomes its Multi-kind, with which everything can be compared."""
@@ -212,12 +165,3 @@ def _level(members: object) -> int | None:
     """How many lists are around a position of the geometry; None: it is no plain geometry."""
     kind = members.get("type") if isinstance(members, Mapping) else None
     return LEVELS.get(kind) if isinstance(kind, str) else None
-
-
-def _swapped(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    return points[:, ::-1]
-
-
-@lru_cache(maxsize=16)
-def _transformer(srid: int) -> Transformer:
-    return Transformer.from_crs(srid, _WGS84, always_xy=True)

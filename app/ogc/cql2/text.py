@@ -187,7 +187,7 @@ class _Reader:
         called = self._next.word == "("
         if upper in _GEOMETRIES and (called or self._next.word == "z"):
             return self._make.drawn(place, self._geometry(token))
-        if called and word not in _KEYWORDS:
+        if called and (word not in _KEYWORDS or word == "div"):  # div(a, b) is heard, too
             return self._called(token)
         if word in {"true", "false"}:
             return self._make.literal(place, word == "true")

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, Numeric, Text, literal
+from sqlalchemy.sql.elements import Grouping
 
 from app.ogc.cql2.tree import (
     Literal,
@@ -50,7 +51,9 @@ def equals(field: Field, raw: str) -> ColumnElement[bool]:
 
 def of_field(field: Field) -> Value:
     """The value of a property."""
-    return Value(field.expression, field.kind, field.name, _DIGITS_OF_A_COLUMN, field)
+    # In brackets: the field's SQL may have operators of its own.
+    sql = Grouping(field.expression)
+    return Value(sql, field.kind, field.name, _DIGITS_OF_A_COLUMN, field)
 
 
 def of_literal(node: Literal) -> Value:
