@@ -200,6 +200,33 @@ def seeded_session(seeded_engine: Engine) -> Iterator[Session]:
     yield from _rolled_back(seeded_engine)
 
 
+@pytest.fixture(scope="session")
+def document() -> dict[str, Any]:
+    """The OpenAPI document, which depends on nothing but the code; not to be changed."""
+    if not _documents:
+        engine = make_engine("postgresql://nowhere/none")
+        _documents.append(create_app(engine, Settings()).openapi())
+        engine.dispose()
+    return _documents[0]
+
+
+#: At most one: it takes longer to make than most tests.
+_documents: list[dict[str, Any]] = []
+
+
+def _with_the_document(app: FastAPI) -> FastAPI:
+    """Hands out what another application made of the same routes."""
+    make = app.openapi
+
+    def document() -> dict[str, Any]:
+        if not _documents:
+            _documents.append(make())
+        return _documents[0]
+
+    app.openapi = document  # type: ignore[method-assign]
+    return app
+
+
 @pytest.fixture
 def make_client(tmp_path: Path) -> Iterator[Callable[[Session | Engine], TestClient]]:
     """Makes clients of the application, over a test's session (rolled back) or its own engine."""
@@ -231,6 +258,7 @@ def make_client(tmp_path: Path) -> Iterator[Callable[[Session | Engine], TestCli
             app = create_app(engine, configured, public_engine=public)
         else:
             app = create_app(engine, configured)
+        app = _with_the_document(app)
         if not settings:
             app = _warm(app)
             lent.append(app)

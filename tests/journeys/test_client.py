@@ -17,10 +17,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.database.engine import make_engine
-from app.main import create_app
 from app.security.credentials import issue_firm_key
-from app.settings import Settings
 from tests.factories import make_company, make_unit
 from tests.ledger.racing import serving
 from tests.routers.test_matches import FIT
@@ -29,12 +26,11 @@ _NAME = "space_relay_client"
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+def client(
+    tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]
+) -> Iterator[ModuleType]:
     """The package that the generator makes; a warning of it fails."""
     folder = tmp_path_factory.mktemp("client")
-    engine = make_engine("postgresql://nowhere/none")
-    document = create_app(engine, Settings()).openapi()
-    engine.dispose()
     (folder / "openapi.json").write_text(json.dumps(document), encoding="utf-8")
     (folder / "config.yml").write_text("post_hooks: []\n", encoding="utf-8")
     done = subprocess.run(

@@ -9,10 +9,7 @@ from openapi_spec_validator import validate
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from app.database.engine import make_engine
-from app.main import create_app
 from app.models.company import Company
-from app.settings import Settings
 from tests.factories import ANY, firm_headers, staff_headers
 
 Document = dict[str, Any]
@@ -28,14 +25,6 @@ OF_A_PERSON = (
     *("/api/v1/session/oidc/start", "/api/v1/session/oidc/callback"),
     "/api/v1/staff/accept-invitation",
 )
-
-
-@pytest.fixture(scope="module")
-def document() -> Document:
-    engine = make_engine("postgresql://nowhere/none")
-    made: Document = create_app(engine, Settings()).openapi()
-    engine.dispose()
-    return made
 
 
 def operations(document: Document) -> Iterator[tuple[str, str, Document]]:

@@ -5,15 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from app.database.engine import make_engine
-from app.main import create_app
 from app.routers.document import ANYONE, SCOPES, TAGS
 from app.security.actors import Scope
-from app.settings import Settings
 from tests.factories import ANY, firm_headers, make_company
 
 Document = dict[str, Any]
@@ -24,14 +20,6 @@ BODIES = {
     "invite_staff": {"email": "somebody@example.invalid", "name": "示例", "role": "agent"},
 }
 METHODS = ("get", "post", "put", "patch", "delete")
-
-
-@pytest.fixture(scope="module")
-def document() -> Document:
-    engine = make_engine("postgresql://nowhere/none")
-    made: Document = create_app(engine, Settings()).openapi()
-    engine.dispose()
-    return made
 
 
 def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
