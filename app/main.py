@@ -55,6 +55,8 @@ from app.routers import (
 from app.routers.dependencies import GATE_PLACES
 from app.routers.document import describe_by
 from app.routers.middleware import LimitBody, Observe
+from app.routers.ogc import features, landing
+from app.routers.ogc.serving import complete, crses_of
 from app.routers.rates import Throttle
 from app.routers.versions import Shown
 from app.security.sealing import Sealer
@@ -113,6 +115,8 @@ ROUTERS = (
     oauth.router,
     sandbox.router,
 )
+#: What GIS tools call; each of its addresses says by OPTIONS which methods it takes.
+OGC_ROUTERS = (landing.router, features.router)
 
 
 def create_app(
@@ -154,7 +158,7 @@ def create_app(
         # The function's own name: what a generated client calls it.
         generate_unique_id_function=lambda route: route.name,
     )
-    shown = Shown.by(route for router in ROUTERS for route in router.routes)
+    shown = Shown.by(route for router in (*ROUTERS, *OGC_ROUTERS) for route in router.routes)
     app.openapi = describe_by(app.openapi, shown, "/oauth/token")  # type: ignore[method-assign]
     app.state.engine = engine
     app.state.sessions = session_factory(
@@ -163,6 +167,7 @@ def create_app(
     app.state.public_sessions = session_factory(public_engine or engine)
     app.state.clock = clock or SystemClock()
     app.state.settings = settings
+    app.state.crses = crses_of(settings)
     app.state.issuer = settings.public_url or "http://127.0.0.1:8000"
     app.state.shown = shown
     app.state.sealer = Sealer.of(settings)
@@ -182,8 +187,9 @@ def create_app(
         Throttle, limits=settings.rate_limits, processes=settings.rate_limit_processes
     )
     app.add_middleware(Observe, hsts_seconds=settings.hsts_seconds)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *OGC_ROUTERS):
         app.include_router(router)
+    complete(app, OGC_ROUTERS)
 
     @app.get("/", include_in_schema=False)
     async def home() -> RedirectResponse:

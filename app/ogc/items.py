@@ -42,7 +42,9 @@ from app.ogc.fields import Field, Kind
 DEFAULT_LIMIT, MOST_ITEMS = 100, 10_000
 #: What pages take beside what selects.
 PAGE_PARAMETERS = frozenset(
-    {"limit", "cursor", "crs", "properties", "skipGeometry", "sortby", "resulttype", "f"}
+    {"limit", "cursor", "crs", "properties", "skipGeometry", "sortby", "resultType", "f"}
+    # As some write it.
+    | {"resulttype"}
 )
 #: What a single feature takes.
 ITEM_PARAMETERS = frozenset({"crs", "datetime", "as_of", "f"})
@@ -115,9 +117,9 @@ def read_items(
     selection = read_selection(collection, parameters, now=now, also=PAGE_PARAMETERS, known=known)
     given = dict(parameters)
     _require_format(given.get("f"))
-    resulttype = given.get("resulttype", "results")
-    if resulttype not in {"results", "hits"}:
-        raise bad_parameter("resulttype", "results or hits", "应为 results 或 hits")
+    result_type = given.get("resultType", given.get("resulttype", "results"))
+    if result_type not in {"results", "hits"}:
+        raise bad_parameter("resultType", "results or hits", "应为 results 或 hits")
     skipped = given.get("skipGeometry", "false")
     if skipped not in {"true", "false"}:
         raise bad_parameter("skipGeometry", "true or false", "应为 true 或 false")
@@ -129,7 +131,7 @@ def read_items(
         fields=_fields(collection, given.get("properties")),
         outline=skipped == "false",
         order=_order(collection, selection.rows, sortby),
-        hits=resulttype == "hits",
+        hits=result_type == "hits",
         sortby=sortby,
     )
 

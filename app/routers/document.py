@@ -24,6 +24,7 @@ TAGS: Mapping[str, tuple[str, str]] = {
     "health": ("运行状态", "whether the service is up and can be asked"),
     "inventory": ("空间台账", "zones, parks, parcels, buildings, floors, units; units over time"),
     "free space": ("可用空间", "what can be had, when, and how much of it"),
+    "OGC API": ("地图与 GIS", "features, tiles and files for QGIS, GDAL, ArcGIS and web maps"),
     "demand": ("企业与需求", "companies, their pipelines, and what they ask for"),
     "matching": ("匹配", "what fits a request, what does not and why, and how it is weighed"),
     "ledger": ("租赁台账", "holds, lines, leases, rights, works; decisions of two people"),
@@ -74,6 +75,11 @@ ANYONE = frozenset(
         for kind in (one, f"{one}s")
     }
     | {"show_facilities", "show_facility"}
+    | {
+        f"show_ogc{what}"
+        for what in ("", "_conformance", "_api", "_local_crs", "_collections", "_collection")
+    }
+    | {f"show_ogc_{what}" for what in ("schema", "queryables", "sortables", "items", "item")}
 )
 
 _BEARER, _SESSION, _OAUTH = "bearer", "session", "oauth2"

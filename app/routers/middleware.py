@@ -37,7 +37,10 @@ _SAFE_HEADERS = (
 _SHOWN = frozenset({200, 304})
 _ANY_ORIGIN = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"ETag, Link, RateLimit, RateLimit-Policy, X-Request-Id"),
+    (
+        b"access-control-expose-headers",
+        b"Content-Crs, ETag, Link, RateLimit, RateLimit-Policy, X-Request-Id",
+    ),
 )
 _DATA_ONLY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
@@ -88,7 +91,7 @@ def _is_public_read(scope: Scope) -> bool:
     """Whether nobody's credential stands behind an answer: maps on any page may show it."""
     return (
         scope["method"] in {"GET", "HEAD"}
-        and scope["path"].startswith("/api/v1/")
+        and scope["path"].startswith(("/api/v1/", "/ogc"))
         and shown_credential(Request(scope)) is None
     )
 

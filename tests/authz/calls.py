@@ -61,6 +61,10 @@ def _confirm_second_factor(world: World, caller: str) -> Call:
     return Call("/api/v1/session/second-factor/confirm", json={"code": pyotp.TOTP(secret).now()})
 
 
+def _ogc(path: str) -> Made:
+    return _plain(f"/ogc{path}")
+
+
 CALLS: dict[str, Made] = {
     "healthz": _plain("/healthz"),
     "readyz": _plain("/readyz"),
@@ -81,6 +85,17 @@ CALLS: dict[str, Made] = {
     "show_facilities": _v1("/shared-facilities"),
     "show_facility": _v1("/shared-facilities/{facility}"),
     "show_vocabulary": _v1("/vocabulary"),
+    "show_ogc": _ogc(""),
+    "show_ogc_conformance": _ogc("/conformance"),
+    "show_ogc_api": _ogc("/api"),
+    "show_ogc_local_crs": _ogc("/crs/local"),
+    "show_ogc_collections": _ogc("/collections"),
+    "show_ogc_collection": _ogc("/collections/units"),
+    "show_ogc_schema": _ogc("/collections/units/schema"),
+    "show_ogc_queryables": _ogc("/collections/units/queryables"),
+    "show_ogc_sortables": _ogc("/collections/units/sortables"),
+    "show_ogc_items": _ogc("/collections/free_space/items"),
+    "show_ogc_item": _ogc("/collections/units/items/{fid_free}"),
     "show_history": _v1("/units/{unit_let}/history"),
     "show_versions": _v1("/units/{unit_let}/versions"),
     "merge": _with(

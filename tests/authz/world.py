@@ -111,6 +111,7 @@ class World:
         ):
             unit = make.make_unit(session, floor=floor, slot=slot, slots=8)
             ids[f"unit_{name}"], ids[f"code_{name}"] = str(unit.id), unit.code
+            ids[f"fid_{name}"] = str(unit.fid)
         ids |= {"zone": str(park.zone_id), "park": str(park.id), "parcel": str(building.parcel_id)}
         ids |= {"building": str(building.id), "floor": str(floor.id), "other_park": str(other.id)}
         ids["facility"] = str(make_facility(session, "bsl_lab", 121.605, 31.205).id)

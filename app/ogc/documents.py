@@ -1,0 +1,198 @@
+"""The small documents of the OGC API: landing page, conformance, collections, schemas.
+
+``base`` is the address that links begin with: ``https://host/ogc``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import func, literal_column, select
+from sqlalchemy.orm import Session
+
+from app.models.space import Parcel, Park, Zone
+from app.ogc.collection import Collection, Geometry
+from app.ogc.collections import COLLECTIONS
+from app.ogc.crs import STORAGE, Crs
+from app.ogc.fields import Field, Kind
+
+Document = dict[str, Any]
+
+JSON = "application/json"
+GEOJSON = "application/geo+json"
+SCHEMA = "application/schema+json"
+OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
+
+_REL = "http://www.opengis.net/def/rel/ogc/1.0"
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_CALENDAR = "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"
+_TITLE = "Space Relay 空间接力"
+_DESCRIPTION = (
+    "园区空间：任何一天的园区、楼宇、楼层、房源与可用空间."
+    " The park as it is, was and will be, for GIS tools."
+)
+_FEATURES = "http://www.opengis.net/spec/ogcapi-features"
+#: What this service does, as far as tests of ours show it.
+CONFORMANCE: tuple[str, ...] = (
+    f"{_FEATURES}-1/1.0/conf/core",
+    f"{_FEATURES}-1/1.0/conf/oas30",
+    f"{_FEATURES}-1/1.0/conf/geojson",
+    f"{_FEATURES}-2/1.0/conf/crs",
+    f"{_FEATURES}-3/1.0/conf/queryables",
+    f"{_FEATURES}-3/1.0/conf/queryables-query-parameters",
+    f"{_FEATURES}-5/1.0/conf/schemas",
+    f"{_FEATURES}-5/1.0/conf/core-roles-features",
+    f"{_FEATURES}-5/1.0/conf/queryables",
+    f"{_FEATURES}-5/1.0/conf/sortables",
+    f"{_FEATURES}-6/0.0/conf/properties",
+    f"{_FEATURES}-8/0.0/conf/sorting",
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
+)
+
+Box = tuple[float, float, float, float]
+#: The city, while nothing is drawn.
+_SHANGHAI: Box = (120.85, 30.67, 122.25, 31.88)
+_SCHEMA_GEOMETRY: Mapping[Geometry, str] = {
+    Geometry.POLYGON: "geometry-polygon",
+    Geometry.MULTI_POLYGON: "geometry-multipolygon",
+}
+
+
+def link(href: str, rel: str, media_type: str, title: str = "") -> Document:
+    """One link."""
+    return {"href": href, "rel": rel, "type": media_type} | ({"title": title} if title else {})
+
+
+def landing(base: str, further: Iterable[Document] = ()) -> Document:
+    """The landing page; ``further`` are links to what others add."""
+    return {
+        "title": _TITLE,
+        "description": _DESCRIPTION,
+        "links": [
+            link(base, "self", JSON, "this document"),
+            link(f"{base}/api", "service-desc", OPENAPI, "the API, OpenAPI 3.0"),
+            link(f"{base}/conformance", "conformance", JSON, "what this service conforms to"),
+            link(f"{base}/collections", "data", JSON, "the collections"),
+            *further,
+        ],
+    }
+
+
+def conformance(further: Iterable[str] = ()) -> Document:
+    """What the service conforms to; ``further`` are the classes of what others add."""
+    return {"conformsTo": [*CONFORMANCE, *further]}
+
+
+def extents(session: Session) -> Mapping[str, Box]:
+    """The box around the features of each collection, degrees; one statement."""
+
+    def around(table: Any) -> Any:
+        box = func.ST_Extent(table.__table__.c.geom)
+        corners = ", ".join(f"ST_{end}(e.box)" for end in ("XMin", "YMin", "XMax", "YMax"))
+        drawn = select(box.label("box")).subquery("e")
+        return select(literal_column(f"ARRAY[{corners}]")).select_from(drawn).scalar_subquery()
+
+    zones, parks, parcels = session.execute(
+        select(around(Zone), around(Park), around(Parcel))
+    ).one()
+    # Whatever stands, stands on a parcel.
+    drawn = dict.fromkeys(COLLECTIONS, parcels) | {"zones": zones, "parks": parks}
+    return {
+        name: _SHANGHAI if corners is None or None in corners else tuple(corners)
+        for name, corners in drawn.items()
+    }
+
+
+def collections(base: str, boxes: Mapping[str, Box], known: Mapping[str, Crs]) -> Document:
+    """All collections."""
+    return {
+        "links": [link(f"{base}/collections", "self", JSON, "this document")],
+        "crs": list(known),
+        "collections": [collection(base, one, boxes, known) for one in COLLECTIONS.values()],
+    }
+
+
+def collection(
+    base: str, one: Collection, boxes: Mapping[str, Box], known: Mapping[str, Crs]
+) -> Document:
+    """One collection."""
+    own = f"{base}/collections/{one.id}"
+    return {
+        "id": one.id,
+        "title": f"{one.title_zh} {one.title_en}",
+        "description": one.description,
+        "itemType": "feature",
+        "extent": {
+            "spatial": {"bbox": [boxes[one.id]], "crs": STORAGE.uri},
+            **(
+                {"temporal": {"interval": [[None, None]], "trs": _CALENDAR}} if one.temporal else {}
+            ),
+        },
+        "crs": list(known),
+        "storageCrs": STORAGE.uri,
+        "links": [
+            link(own, "self", JSON, "this document"),
+            link(f"{own}/items", "items", GEOJSON, f"{one.title_zh} {one.title_en}"),
+            link(f"{own}/schema", "describedby", SCHEMA, "schema of a feature's properties"),
+            link(f"{own}/schema", f"{_REL}/schema", SCHEMA, "schema of a feature's properties"),
+            link(f"{own}/queryables", f"{_REL}/queryables", SCHEMA, "what may be asked about"),
+            link(f"{own}/sortables", f"{_REL}/sortables", SCHEMA, "what may be sorted by"),
+        ],
+    }
+
+
+def schema(base: str, one: Collection) -> Document:
+    """The schema of a feature's properties and outline."""
+    return _schema(base, one, "schema", one.fields, geometry=True)
+
+
+def queryables(base: str, one: Collection) -> Document:
+    """The properties that may be asked about."""
+    return _schema(base, one, "queryables", one.queryables, geometry=True)
+
+
+def sortables(base: str, one: Collection) -> Document:
+    """The properties that may be sorted by."""
+    return _schema(base, one, "sortables", one.sortables, geometry=False)
+
+
+def _schema(
+    base: str, one: Collection, kind: str, fields: Mapping[str, Field], *, geometry: bool
+) -> Document:
+    properties: Document = {name: property_schema(field) for name, field in fields.items()}
+    if geometry:
+        properties["geometry"] = {
+            "title": "图形 Outline",
+            "format": _SCHEMA_GEOMETRY[one.geometry],
+            "x-ogc-role": "primary-geometry",
+        }
+    return {
+        "$schema": _DRAFT,
+        "$id": f"{base}/collections/{one.id}/{kind}",
+        "type": "object",
+        "title": f"{one.title_zh} {one.title_en}",
+        "description": one.description,
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def property_schema(field: Field) -> Document:
+    """One property, in JSON Schema and in what OpenAPI 3.0 has of it."""
+    found: Document = {
+        "title": f"{field.title_zh} {field.title_en}",
+        "type": field.kind.json_type,
+    }
+    if field.kind.json_format:
+        found["format"] = field.kind.json_format
+    if field.unit:
+        found["x-ogc-unit"] = field.unit
+        found["description"] = f"{field.title_zh}, {field.unit}"
+    if field.codes is not None:
+        found["enum"] = [code.value for code in field.codes]
+        found["description"] = "; ".join(
+            f"{code.value}: {code.zh} {code.en}" for code in field.codes
+        )
+    if field.kind is Kind.ID:
+        found["x-ogc-role"] = "reference"
+    return found

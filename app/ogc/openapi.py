@@ -1,0 +1,240 @@
+"""The API in OpenAPI 3.0, made from the collections.
+
+Each collection has paths of its own, with its properties as query parameters: GDAL and QGIS look
+there to learn which filters they may leave to the service.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.ogc.asked import names_taken
+from app.ogc.collection import Collection
+from app.ogc.collections import COLLECTIONS
+from app.ogc.crs import STORAGE, Crs
+from app.ogc.documents import GEOJSON, JSON, OPENAPI, SCHEMA, property_schema
+from app.ogc.items import DEFAULT_LIMIT, ITEM_PARAMETERS, MOST_ITEMS, PAGE_PARAMETERS
+
+Document = dict[str, Any]
+
+_PROBLEM = "application/problem+json"
+_FORMAT = {"type": "string", "enum": ["json", "geojson"]}
+_NUMBERS = {"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}}
+_ANY_CRS = {"type": "string", "format": "uri", "default": STORAGE.uri}
+
+#: Parameters that collections share: schema and what it does.
+_SHARED: Mapping[str, tuple[Document, str]] = {
+    "bbox": (_NUMBERS, "范围: lower corner, then upper corner; touches count"),
+    "bbox-crs": (_ANY_CRS, "坐标参考系 of bbox"),
+    "crs": (_ANY_CRS, "坐标参考系 of the answer"),
+    "datetime": (
+        {"type": "string"},
+        "日期: a day, an instant, or two apart by a slash; `..` is an open end",
+    ),
+    "as_of": (
+        {"type": "string", "format": "date-time"},
+        "回溯时刻: what was known at this instant",
+    ),
+    "level": ({"type": "integer"}, "楼层序号: level_index; 0 is the ground floor"),
+    "filter": ({"type": "string"}, "筛选条件 in CQL2"),
+    "filter-lang": (
+        {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"},
+        "语言 of the filter",
+    ),
+    "filter-crs": (_ANY_CRS, "坐标参考系 of the filter's geometries"),
+    "limit": (
+        {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS, "default": DEFAULT_LIMIT},
+        "每页要素数: more than the maximum counts as the maximum",
+    ),
+    "cursor": ({"type": "string"}, "翻页: from the `next` link of the page before"),
+    "properties": (
+        {"type": "array", "items": {"type": "string"}},
+        "属性: only these properties, apart by commas",
+    ),
+    "sortby": (
+        {"type": "array", "items": {"type": "string"}},
+        "排序: properties apart by commas; `-` before one is descending",
+    ),
+    "skipGeometry": ({"type": "boolean", "default": False}, "不含图形: leave out the outlines"),
+    "resultType": (
+        {"type": "string", "enum": ["results", "hits"], "default": "results"},
+        "hits: 仅计数, only how many there are, exactly",
+    ),
+    "f": (_FORMAT, "格式: json and geojson are the same here"),
+}
+#: Other spellings of the same.
+_ALIASES = frozenset({"resulttype"})
+
+
+def openapi(base: str, known: Mapping[str, Crs], further: Mapping[str, Document]) -> Document:
+    """The document; ``further`` are paths that others add, by path below ``base``."""
+    paths: Document = {
+        "/": _get("landing", "首页 Landing page", JSON),
+        "/conformance": _get("conformance", "符合性 What the service conforms to", JSON),
+        "/api": _get("api", "接口说明 This document", OPENAPI),
+        "/collections": _get("collections", "图层 The collections", JSON),
+    }
+    for one in COLLECTIONS.values():
+        paths |= _paths(one)
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": "Space Relay 空间接力: OGC API",
+            "version": "1.0.0",
+            "description": "园区空间要素服务. Features of industrial parks, on any day.",
+        },
+        "servers": [{"url": base}],
+        "tags": [
+            {"name": one.id, "description": f"{one.title_zh} {one.title_en}"}
+            for one in COLLECTIONS.values()
+        ],
+        "paths": paths | dict(further),
+        "components": {
+            "parameters": {name: _shared(name, known) for name in _SHARED}
+            | {"featureId": _FEATURE_ID},
+            "responses": {
+                "problem": {
+                    "description": "RFC 9457: what is wrong, in both languages",
+                    "content": {_PROBLEM: {"schema": {"$ref": "#/components/schemas/problem"}}},
+                }
+            },
+            "schemas": {"problem": _PROBLEM_SCHEMA, **_GEOJSON_SCHEMAS},
+        },
+    }
+
+
+_FEATURE_ID = {
+    "name": "featureId",
+    "in": "path",
+    "required": True,
+    "description": "要素编号: number of the feature",
+    "schema": {"type": "integer", "format": "int64", "minimum": 0},
+}
+_PROBLEM_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "detail_zh": {"type": "string"},
+    },
+}
+_LINK = {
+    "type": "object",
+    "required": ["href"],
+    "properties": {name: {"type": "string"} for name in ("href", "rel", "type", "title")},
+}
+_GEOJSON_SCHEMAS: Document = {
+    "link": _LINK,
+    "feature": {
+        "type": "object",
+        "required": ["type", "id", "geometry", "properties"],
+        "properties": {
+            "type": {"type": "string", "enum": ["Feature"]},
+            "id": {"type": "integer", "format": "int64"},
+            "geometry": {"type": "object", "nullable": True},
+            "properties": {"type": "object"},
+            "links": {"type": "array", "items": {"$ref": "#/components/schemas/link"}},
+        },
+    },
+    "featureCollection": {
+        "type": "object",
+        "required": ["type", "features"],
+        "properties": {
+            "type": {"type": "string", "enum": ["FeatureCollection"]},
+            "features": {"type": "array", "items": {"$ref": "#/components/schemas/feature"}},
+            "links": {"type": "array", "items": {"$ref": "#/components/schemas/link"}},
+            "timeStamp": {"type": "string", "format": "date-time"},
+            "numberMatched": {"type": "integer", "minimum": 0},
+            "numberReturned": {"type": "integer", "minimum": 0},
+        },
+    },
+}
+
+
+def _paths(one: Collection) -> Document:
+    own = f"/collections/{one.id}"
+    page = _get(
+        f"{one.id}_items",
+        f"{one.title_zh} {one.title_en}",
+        GEOJSON,
+        tag=one.id,
+        schema="featureCollection",
+    )
+    page["get"]["description"] = one.description
+    page["get"]["parameters"] = _parameters(one)
+    item = _get(
+        f"{one.id}_item", f"单个要素 One of {one.id}", GEOJSON, tag=one.id, schema="feature"
+    )
+    taken = ITEM_PARAMETERS if one.temporal else ITEM_PARAMETERS - {"datetime", "as_of"}
+    item["get"]["parameters"] = [
+        {"$ref": "#/components/parameters/featureId"},
+        *({"$ref": f"#/components/parameters/{name}"} for name in _SHARED if name in taken),
+    ]
+    return {
+        own: _get(f"{one.id}_collection", f"图层 {one.title_zh} {one.title_en}", JSON, tag=one.id),
+        f"{own}/items": page,
+        f"{own}/items/{{featureId}}": item,
+        **{
+            f"{own}/{name}": _get(f"{one.id}_{name}", f"{title} of {one.id}", SCHEMA, tag=one.id)
+            for name, title in (
+                ("schema", "结构 Schema"),
+                ("queryables", "可查询属性 Queryables"),
+                ("sortables", "可排序属性 Sortables"),
+            )
+        },
+    }
+
+
+def _parameters(one: Collection) -> list[Document]:
+    """All query parameters of a collection's items: those that are shared, then its properties."""
+    taken = (names_taken(one) | PAGE_PARAMETERS) - _ALIASES
+    shared = [name for name in _SHARED if name in taken]
+    return [
+        *({"$ref": f"#/components/parameters/{name}"} for name in shared),
+        *(
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "description": f"{field.title_zh} {field.title_en}",
+                "schema": property_schema(field),
+                "style": "form",
+                "explode": False,
+            }
+            for name, field in one.queryables.items()
+        ),
+    ]
+
+
+def _shared(name: str, known: Mapping[str, Crs]) -> Document:
+    schema, description = _SHARED[name]
+    if schema is _ANY_CRS:
+        schema = {**schema, "enum": list(known)}
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": description,
+        "schema": schema,
+        "style": "form",
+        "explode": False,
+    }
+
+
+def _get(name: str, summary: str, media_type: str, *, tag: str = "", schema: str = "") -> Document:
+    content = {"$ref": f"#/components/schemas/{schema}"} if schema else {"type": "object"}
+    refusal = {"$ref": "#/components/responses/problem"}
+    return {
+        "get": {
+            "operationId": name,
+            "summary": summary,
+            **({"tags": [tag]} if tag else {}),
+            "responses": {
+                "200": {"description": summary, "content": {media_type: {"schema": content}}},
+                **({"400": refusal, "404": refusal} if tag else {}),
+                "default": refusal,
+            },
+        }
+    }

@@ -1,0 +1,1 @@
+"""The OGC API over HTTP: what GIS tools call."""

@@ -1,0 +1,73 @@
+"""Where GIS tools begin: landing page, conformance, the API's own document."""
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.kernel.errors import NotFoundError
+from app.ogc.crs import LOCAL_PATH
+from app.ogc.documents import JSON, OPENAPI, conformance, landing
+from app.ogc.errors import BadParameterError, bad_parameter
+from app.ogc.openapi import openapi
+from app.routers.dependencies import bearer_scheme, cookie_scheme
+from app.routers.ogc.serving import answer, base_of, crses, parameters_of
+from app.routers.problems import problems
+
+router = APIRouter(
+    prefix="/ogc",
+    tags=["OGC API"],
+    dependencies=[Depends(bearer_scheme), Depends(cookie_scheme)],
+    responses=problems(BadParameterError, NotFoundError),
+)
+
+
+def require_format_only(request: Request) -> None:
+    """Refuse query parameters of a document that takes none but ``f=json``.
+
+    Raises:
+        BadParameterError: there is another one.
+    """
+    for name, value in parameters_of(request):
+        if name != "f":
+            raise bad_parameter(
+                name[:100],
+                "there is no such parameter here; there is f",
+                "此处没有该参数，可用的有 f",
+            )
+        if value != "json":
+            raise bad_parameter("f", "json", "应为 json")
+
+
+FormatOnly = Depends(require_format_only)
+
+
+@router.get("", dependencies=[FormatOnly], summary="GIS 服务首页 Landing page")
+async def show_ogc(request: Request) -> Response:
+    """Links to all that the OGC API offers: the address to give to QGIS.
+
+    Example: `GET /ogc`
+    """
+    return answer(landing(base_of(request)), JSON)
+
+
+@router.get("/conformance", dependencies=[FormatOnly], summary="符合性 Conformance")
+async def show_ogc_conformance(request: Request) -> Response:  # noqa: ARG001  (as all routes here)
+    """The classes of the standards that the service conforms to."""
+    return answer(conformance(), JSON)
+
+
+@router.get("/api", dependencies=[FormatOnly], summary="接口说明 The API in OpenAPI 3.0")
+async def show_ogc_api(request: Request) -> Response:
+    """The OGC API in OpenAPI 3.0: each collection's properties are parameters of its items."""
+    return answer(openapi(base_of(request), crses(request), {}), OPENAPI)
+
+
+@router.get(
+    LOCAL_PATH.removeprefix("/ogc"),
+    dependencies=[FormatOnly],
+    summary="本地坐标系 The installation's own coordinate reference system",
+)
+async def show_ogc_local_crs(request: Request) -> Response:
+    """The coordinate reference system that this installation adds, as PROJ or WKT text."""
+    for crs in crses(request).values():
+        if crs.definition:
+            return answer({"name": crs.name, "definition": crs.definition}, JSON)
+    raise NotFoundError("no local system is set up here", detail_zh="本系统未设置本地坐标系")

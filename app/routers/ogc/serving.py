@@ -1,0 +1,154 @@
+"""How every call of the OGC API is served: its session, its address, its answer."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials
+
+from app.database.session import Session
+from app.ogc.asked import Parameters
+from app.ogc.crs import CRSES, Crs, local_crs
+from app.routers.dependencies import (
+    SESSION_COOKIE,
+    bearer_scheme,
+    get_actor,
+    get_caller,
+    is_public,
+    open_session,
+    wait_for_a_place,
+)
+from app.settings import Settings
+
+ROOT = "/ogc"
+#: A host as browsers and tools write it; anything else is not repeated in an answer.
+_HOST = re.compile(
+    r"^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$"
+)
+#: Links may repeat the host that the caller named, so that no cache hands them to another.
+_HEADERS = {"Cache-Control": "private, no-cache", "Vary": "Accept, Host"}
+_place, _session = asynccontextmanager(wait_for_a_place), contextmanager(open_session)
+
+
+def crses_of(settings: Settings) -> Mapping[str, Crs]:
+    """The coordinate reference systems that this installation offers, by URI.
+
+    Raises:
+        ValueError: the one that it adds cannot be read.
+    """
+    if not settings.local_crs:
+        return CRSES
+    local = local_crs(settings.local_crs, settings.local_crs_name, settings.public_url or "")
+    return {**CRSES, local.uri: local}
+
+
+def base_of(request: Request) -> str:
+    """The address that links begin with, ``https://host/ogc``; without a host if none is known.
+
+    GIS tools do not all follow links without a host. Where ``SPACE_RELAY_PUBLIC_URL`` is unset the
+    host is the one that the caller has named, for that caller alone.
+    """
+    public_url: str | None = request.app.state.settings.public_url
+    if public_url is not None:
+        return f"{public_url}{ROOT}"
+    host = request.headers.get("host", "")
+    return f"{request.url.scheme}://{host}{ROOT}" if _HOST.match(host) else ROOT
+
+
+def parameters_of(request: Request) -> Parameters:
+    """The query parameters as they came, in order."""
+    return request.query_params.multi_items()
+
+
+def now_of(request: Request) -> datetime:
+    """The present instant."""
+    now: datetime = request.app.state.clock.now()
+    return now
+
+
+def crses(request: Request) -> Mapping[str, Crs]:
+    """The systems that are offered here."""
+    known: Mapping[str, Crs] = request.app.state.crses
+    return known
+
+
+async def in_session(request: Request, work: Callable[[Session], Response]) -> Response:
+    """Do ``work`` with a session, as all reads of published space: the same for every caller.
+
+    Everything happens on one thread: each change of threads costs as much as a page's own work
+    here. A credential that is shown must be good, though no more is shown for it.
+    """
+    bearer = await bearer_scheme(request)
+    async with _place(request):
+        return await run_sync(_in_session, request, work, bearer)
+
+
+def _in_session(
+    request: Request,
+    work: Callable[[Session], Response],
+    bearer: HTTPAuthorizationCredentials | None,
+) -> Response:
+    with _session(request, None) as session:
+        if not is_public(request):
+            cookie = request.cookies.get(SESSION_COOKIE)
+            get_actor(get_caller(request, session, request.app.state.clock, bearer, cookie))
+        return work(session)
+
+
+def answer(
+    document: Mapping[str, Any] | bytes, media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A document as JSON."""
+    body = document if isinstance(document, bytes) else _json(document)
+    return Response(body, media_type=media_type, headers={**_HEADERS, **(headers or {})})
+
+
+def with_parameters(href: str, parameters: Parameters) -> str:
+    """An address with query parameters."""
+    return f"{href}?{urlencode(parameters)}" if parameters else href
+
+
+def json_text(value: Any) -> str:
+    """JSON as it is sent."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json_text(document).encode()
+
+
+def complete(app: FastAPI, routers: Iterable[APIRouter]) -> None:
+    """Answer HEAD as GET, and OPTIONS with the methods there are, at every address of routers."""
+    allowed: dict[str, set[str]] = {}
+    for router in routers:
+        for route in router.routes:
+            if not isinstance(route, APIRoute):
+                continue
+            methods = route.methods or set()
+            allowed.setdefault(route.path, {"OPTIONS"}).update(methods)
+            if "GET" in methods:
+                allowed[route.path].add("HEAD")
+                app.add_api_route(
+                    route.path,
+                    route.endpoint,
+                    methods=["HEAD"],
+                    dependencies=route.dependencies,
+                    include_in_schema=False,
+                )
+    for path, methods in allowed.items():
+        answered = _options(", ".join(sorted(methods)))
+        app.add_api_route(path, answered, methods=["OPTIONS"], include_in_schema=False)
+
+
+def _options(methods: str) -> Callable[[], Awaitable[Response]]:
+    async def answer_options() -> Response:
+        return Response(status_code=204, headers={"Allow": methods})
+
+    return answer_options
