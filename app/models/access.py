@@ -78,7 +78,12 @@ class IdempotentAnswer(Base):
     actor: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     operation: Mapped[str] = mapped_column(comment="method and path")
-    body_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    granted: Mapped[list[str]] = mapped_column(
+        ARRAY(Text), comment="what the caller was allowed; who is allowed less is not answered"
+    )
+    body_digest: Mapped[bytes] = mapped_column(
+        LargeBinary, comment="keyed hash: whoever reads it cannot try bodies out"
+    )
     status: Mapped[int] = mapped_column(SmallInteger)
     headers: Mapped[dict[str, Any]] = mapped_column(JSONB)
     body: Mapped[bytes] = mapped_column(LargeBinary)

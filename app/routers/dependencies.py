@@ -1,6 +1,5 @@
 """What routes are handed: a session, the caller, the clock, a page, and a way to write once."""
 
-import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +22,7 @@ from app.security.actors import Actor, NotSignedInError, Scope
 from app.security.idempotency import Answer, Attempt, rehearse, run_once
 from app.security.oauth import tokens
 from app.security.rows import bind, system
+from app.security.sealing import Sealer
 from app.security.staff import sessions
 from app.security.staff.errors import CrossSiteError, SecondFactorNotSetUpError
 from app.security.staff.sessions import SignedIn
@@ -420,14 +420,17 @@ def get_writer(
     """The writer of this call."""
     if dry_run:
         _require_rehearsable(request.scope["route"].name)
+    # Nobody's answers are kept: a call without a credential writes nothing here.
+    key = None if is_public(request) else idempotency_key
+    sealer: Sealer = request.app.state.sealer
     return Writer(
         session,
         Attempt(
             actor=actor.label,
-            # Nobody's answers are kept: a call without a credential writes nothing here.
-            key=None if is_public(request) else idempotency_key,
+            granted=actor.granted,
+            key=key,
             operation=f"{request.method} {request.url.path}",
-            body_sha256=hashlib.sha256(body).digest(),
+            body_digests=[] if key is None else sealer.indexes(f"{actor.label} {key}", body),
         ),
         Call(
             operation=request.scope["route"].name,

@@ -141,6 +141,15 @@ class Actor:
             )
         return self.account_id
 
+    @property
+    def granted(self) -> frozenset[str]:
+        """All that the caller is allowed, in words: a subset of them allows no more."""
+        if not self.is_staff:
+            return frozenset(self.scopes)
+        roles = {one.value for one in Role if self.role is not None and self.role.includes(one)}
+        parks = {"every park"} if self.park_ids is None else set()
+        return frozenset(roles | parks | {str(one) for one in self.park_ids or ()})
+
     def require_firm_scope_or_staff(self, scope: Scope, role: Role = Role.AGENT) -> None:
         """Let staff of ``role`` through, and firms whose key has ``scope``."""
         self.require_signed_in()

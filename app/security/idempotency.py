@@ -5,7 +5,7 @@ there without the other. Only successes are stored: a refused write may be sent 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.database.session import transaction, with_retries
 from app.kernel.errors import Fault, InvalidInputError, Kind, SpaceRelayError
 from app.models.access import IdempotentAnswer
+from app.security.actors import NotAllowedError
 
 KEY_LENGTH_MAX = 255
 
@@ -36,12 +37,22 @@ class KeyReusedError(SpaceRelayError):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call that writes: who, with which key (None: not repeatable), what and with what body."""
+    """One call that writes.
+
+    Attributes:
+        actor: who.
+        granted: what they are allowed; who is allowed less is told nothing of an earlier answer.
+        key: of the call; None: not repeatable.
+        operation: what.
+        body_digests: keyed hashes of the body, by the key that is written with first and then by
+            those that were.
+    """
 
     actor: str
+    granted: frozenset[str]
     key: str | None
     operation: str
-    body_sha256: bytes
+    body_digests: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ def run_once(session: Session, attempt: Attempt, work: Callable[[], Answer]) -> 
     Raises:
         KeyInFlightError: the same key is being answered by another call right now.
         KeyReusedError: the key was used for another operation or body.
+        NotAllowedError: the first call was allowed what this one is not.
     """
 
     def once() -> Answer:
@@ -77,7 +89,8 @@ def run_once(session: Session, attempt: Attempt, work: Callable[[], Answer]) -> 
                     actor=attempt.actor,
                     key=attempt.key,
                     operation=attempt.operation,
-                    body_sha256=attempt.body_sha256,
+                    granted=sorted(attempt.granted),
+                    body_digest=attempt.body_digests[0],
                     status=answer.status,
                     headers=answer.headers,
                     body=answer.body,
@@ -149,7 +162,8 @@ def _claim_key(session: Session, attempt: Attempt) -> Answer | None:
     earlier: Row[Any] | None = session.execute(
         select(
             IdempotentAnswer.operation,
-            IdempotentAnswer.body_sha256,
+            IdempotentAnswer.granted,
+            IdempotentAnswer.body_digest,
             IdempotentAnswer.status,
             IdempotentAnswer.headers,
             IdempotentAnswer.body,
@@ -157,7 +171,12 @@ def _claim_key(session: Session, attempt: Attempt) -> Answer | None:
     ).one_or_none()
     if earlier is None:
         return None
-    same = (earlier.operation, earlier.body_sha256) == (attempt.operation, attempt.body_sha256)
-    if not same:
+    if earlier.operation != attempt.operation or earlier.body_digest not in attempt.body_digests:
         raise KeyReusedError("this Idempotency-Key was used for another call; use a new key")
+    if not attempt.granted.issuperset(earlier.granted):
+        raise NotAllowedError(
+            "the first call with this Idempotency-Key was allowed more than this one; repeat it"
+            " with the same rights",
+            detail_zh="首次使用该幂等键的调用权限更大，请以相同权限重试",
+        )
     return Answer(earlier.status, earlier.body, earlier.headers, replayed=True)

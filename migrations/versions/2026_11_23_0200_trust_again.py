@@ -1,6 +1,7 @@
 """What reviews of who may do what asked for: tokens of persons, and who gave whom a way in.
 
-Locks credentials and approvals for an instant; what was approved before stays as it is.
+Locks credentials, approvals and idempotent_answers for an instant; what was approved before stays
+as it is, and what was answered before is not answered again.
 """
 
 import sqlalchemy as sa
@@ -29,13 +30,45 @@ END $$"""
 
 def upgrade() -> None:
     _persons()
+    _repeated_answers()
 
 
 def downgrade() -> None:
+    op.alter_column(
+        "idempotent_answers", "body_digest", new_column_name="body_sha256", comment=None
+    )
+    op.drop_column("idempotent_answers", "granted")
     op.execute("DROP TRIGGER approvals_take_two_persons ON approvals")
     op.execute("DROP FUNCTION approvals_take_two_persons")
     op.drop_table(_GIFTS)
     op.drop_column("credentials", "account_id")
+
+
+def _repeated_answers() -> None:
+    op.add_column(
+        "idempotent_answers",
+        sa.Column(
+            "granted",
+            sa.ARRAY(sa.Text()),
+            nullable=False,
+            server_default=sa.text("'{}'"),
+            comment="what the caller was allowed; who is allowed less is not answered",
+        ),
+    )
+    op.alter_column("idempotent_answers", "granted", server_default=None)
+    op.alter_column(
+        "idempotent_answers",
+        "body_sha256",
+        new_column_name="body_digest",
+        comment="keyed hash: whoever reads it cannot try bodies out",
+        existing_type=sa.LargeBinary(),
+        existing_nullable=False,
+    )
+    # Plain hashes of bodies go; a call of before that is repeated is refused, and not done twice.
+    op.execute(
+        "UPDATE idempotent_answers"
+        " SET body_digest = sha256(body_digest || uuid_send(gen_random_uuid()))"
+    )
 
 
 def _persons() -> None:
