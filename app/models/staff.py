@@ -43,6 +43,7 @@ class StaffAccount(Base):
     totp_pending: Mapped[bytes | None] = mapped_column(
         LargeBinary, comment="sealed; a secret whose first code is still awaited"
     )
+    totp_pending_until: Mapped[datetime | None] = mapped_column(comment="no code is taken after")
     invitation_sha256: Mapped[bytes | None] = mapped_column(
         LargeBinary, unique=True, comment="of the token that sets a password, once"
     )
@@ -66,6 +67,9 @@ class StaffAccount(Base):
             name="invitation_ends",
         ),
         CheckConstraint("cardinality(park_ids) > 0", name="some_park"),
+        CheckConstraint(
+            "(totp_pending IS NULL) = (totp_pending_until IS NULL)", name="pending_factor_ends"
+        ),
     )
 
 

@@ -398,7 +398,10 @@ def start_second_factor(
 @router.post(
     "/second-factor/confirm",
     summary="Confirm the second factor 确认第二验证因素",
-    responses=problems(NotSignedInError, NotAllowedError, CrossSiteError, SignInRefusedError),
+    responses=problems(
+        *(NotSignedInError, NotAllowedError, CrossSiteError, SignInRefusedError),
+        TooManyAttemptsError,
+    ),
 )
 def confirm_second_factor(
     body: SecondFactorCodeIn,
@@ -410,7 +413,7 @@ def confirm_second_factor(
     gate: GateDep,
     browser: BrowserDep,
 ) -> RecoveryCodesOut:
-    """Send the first code. All your sessions end; this one goes on under a new cookie.
+    """Send the first code, within 15 minutes. All sessions end; this one goes on under a new cookie.
 
     Keep the recovery codes apart from the telephone: each lets you in once without it. The
     `csrf_token` is another one now.

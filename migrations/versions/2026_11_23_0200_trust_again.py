@@ -1,7 +1,7 @@
 """What reviews of who may do what asked for: tokens of persons, and who gave whom a way in.
 
-Locks credentials, approvals and idempotent_answers for an instant; what was approved before stays
-as it is, and what was answered before is not answered again.
+Locks credentials, approvals, idempotent_answers and staff_accounts for an instant; what was approved
+before stays as it is, and what was answered before is not answered again.
 """
 
 import sqlalchemy as sa
@@ -31,9 +31,11 @@ END $$"""
 def upgrade() -> None:
     _persons()
     _repeated_answers()
+    _pending_factors()
 
 
 def downgrade() -> None:
+    op.drop_column("staff_accounts", "totp_pending_until")
     op.alter_column(
         "idempotent_answers", "body_digest", new_column_name="body_sha256", comment=None
     )
@@ -42,6 +44,24 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION approvals_take_two_persons")
     op.drop_table(_GIFTS)
     op.drop_column("credentials", "account_id")
+
+
+def _pending_factors() -> None:
+    op.add_column(
+        "staff_accounts",
+        sa.Column(
+            "totp_pending_until",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="no code is taken after",
+        ),
+    )
+    op.execute("UPDATE staff_accounts SET totp_pending = NULL")  # nobody knows since when
+    op.create_check_constraint(
+        op.f("ck_staff_accounts_pending_factor_ends"),
+        "staff_accounts",
+        "(totp_pending IS NULL) = (totp_pending_until IS NULL)",
+    )
 
 
 def _repeated_answers() -> None:

@@ -31,7 +31,7 @@ from app.security.staff.errors import (
 from app.security.staff.passwords import Passwords, require_good_password
 from app.security.staff.persons import note_gift
 from app.security.staff.policy import StaffPolicy
-from app.security.staff.second_factor import forget_second_factor
+from app.security.staff.second_factor import forget_pending, forget_second_factor
 from app.security.staff.sessions import actor_of, end_all
 
 #: Who types commands on the server may do what an administrator of every park may.
@@ -220,6 +220,7 @@ def accept(
     require_good_password(password, (account.email, account.name))
     account.password_hash = passwords.hash(password)
     account.invitation_sha256 = account.invitation_expires_at = None
+    forget_pending(account)
     end_all(session, account.id, now)
     note(session, actor_of(account, None), Action.STAFF_INVITATION_ACCEPTED, account)
     return account

@@ -4,7 +4,7 @@ Each starts the session anew and ends all others: who held the account before ho
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,9 @@ from app.security.staff.passwords import require_good_password
 from app.security.staff.sessions import Browser, SignedIn
 from app.security.staff.sign_in import Gate, locked, note_refusal, refused
 from app.security.staff.throttle import Attempt, begin_attempt, forgive
+
+#: How long the first code of a new second factor is awaited.
+ENROLMENT_MAX = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def change_password(
     with transaction(session):
         account = _unchanged(session, account)
         account.password_hash = fresh
+        second_factor.forget_pending(account)
         forgive(session, attempt, whole_account=True)
         factor = signed_in.session.second_factor
         token = _start_anew(session, gate, account, browser, second_factor=factor, now=now)
@@ -97,6 +101,7 @@ def start_enrolment(
         )
         if shown:
             account.totp_pending = second_factor.sealed(gate.sealer, account.id, secret)
+            account.totp_pending_until = now + ENROLMENT_MAX
             forgive(session, attempt, whole_account=True)
         else:
             note_refusal(session, account.id, "second factor")
@@ -119,21 +124,30 @@ def confirm_enrolment(
     Returns the recovery codes, and the token of the session that replaces all others.
 
     Raises:
-        SignInRefusedError: the code is not of the factor that was started, or none was.
+        SignInRefusedError: the code is not of the factor that was started, none was, or it was
+            started too long ago.
+        TooManyAttemptsError: there were too many attempts of late.
     """
+    attempt = begin_attempt(session, signed_in.account.email, browser.address, now)
+    codes: list[str] = []
+    token = ""
     with transaction(session):
         account = locked(session, signed_in.account.id)
-        pending, step = account.totp_pending, -1
-        if pending is not None:
+        pending, until, step = account.totp_pending, account.totp_pending_until, -1
+        if pending is not None and until is not None and now < until:
             plain = "".join(code.split())
             step = second_factor.matching_step(gate.sealer, account.id, pending, plain, now)
         if step < 0:
-            raise refused()
-        account.totp_secret, account.totp_pending = pending, None
-        account.totp_last_step = step
-        codes = second_factor.make_recovery_codes(session, account.id)
-        token = _start_anew(session, gate, account, browser, second_factor=True, now=now)
-        _note(session, account, Action.SECOND_FACTOR_SET_UP)
+            note_refusal(session, account.id, "first code of a second factor")
+        else:
+            second_factor.forget_pending(account)
+            account.totp_secret, account.totp_last_step = pending, step
+            codes = second_factor.make_recovery_codes(session, account.id)
+            token = _start_anew(session, gate, account, browser, second_factor=True, now=now)
+            forgive(session, attempt, whole_account=False)
+            _note(session, account, Action.SECOND_FACTOR_SET_UP)
+    if step < 0:
+        raise refused()
     return codes, token
 
 

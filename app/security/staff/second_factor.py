@@ -123,9 +123,15 @@ def recovery_codes_left(session: Session, account_id: UUID) -> int:
 
 def forget_second_factor(session: Session, account: StaffAccount) -> None:
     """Take the second factor off an account, with its recovery codes."""
-    account.totp_secret = account.totp_pending = account.totp_last_step = None
+    forget_pending(account)
+    account.totp_secret = account.totp_last_step = None
     session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account.id))
     session.flush()
+
+
+def forget_pending(account: StaffAccount) -> None:
+    """Await no first code any more."""
+    account.totp_pending = account.totp_pending_until = None
 
 
 def _purpose(account_id: UUID) -> str:

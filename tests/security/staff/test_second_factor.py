@@ -4,15 +4,27 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from httpx2 import Response
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.models.audit import AuditEntry
 from app.models.staff import StaffAccount
 from app.security.actors import Role
+from app.security.audit.actions import Action
 from app.security.sealing import SealBrokenError, Sealer
 from app.security.staff import second_factor
 from app.security.staff.second_factor import Factor, matching_step, show_second_factor
 from app.security.staff.sign_in import Gate
-from tests.security.staff.conftest import NOW, PASSWORD, Clock, Open, Person, make_person
+from tests.security.staff.conftest import (
+    NOW,
+    PASSWORD,
+    Browser,
+    Clock,
+    Open,
+    Person,
+    make_person,
+)
 
 #: RFC 6238, appendix B, SHA-1: the last six of eight digits.
 VECTORS = {
@@ -150,3 +162,66 @@ def test_recovery_codes_let_in_and_are_made_anew_with_a_code(
     made = browser.call("POST", "/session/recovery-codes", json={"code": person.code(clock.at)})
     assert made.status_code == 201, made.text
     assert len(made.json()["recovery_codes"]) == 10
+
+
+def test_the_first_code_is_awaited_for_a_quarter_of_an_hour(
+    session: Session, gate: Gate, clock: Clock, open_browser: Open
+) -> None:
+    browser, new = _enrolling(session, gate, clock, open_browser)
+    code = {"code": new.code(clock.at + timedelta(minutes=15))}
+    clock.forward(minutes=15)
+    assert _confirm(browser, code).status_code == 401
+
+    browser, new = _enrolling(session, gate, clock, open_browser)
+    clock.forward(minutes=14)
+    assert _confirm(browser, {"code": new.code(clock.at)}).status_code == 200
+
+
+def test_first_codes_are_not_tried_out(
+    session: Session, gate: Gate, clock: Clock, open_browser: Open
+) -> None:
+    browser, new = _enrolling(session, gate, clock, open_browser)
+    wrong = {"code": "000000" if new.code(clock.at) != "000000" else "000001"}
+
+    tried = [_confirm(browser, wrong).status_code for _ in range(12)]
+
+    assert tried == [401] * 11 + [429]
+    # Nor is the right one taken while the wait lasts.
+    assert _confirm(browser, {"code": new.code(clock.at)}).status_code == 429
+    said = session.scalars(
+        select(AuditEntry.details).where(AuditEntry.action == Action.SIGN_IN_REFUSED)
+    ).all()
+    assert len(said) == 11
+
+
+def test_a_new_password_ends_what_was_begun_with_the_old_one(
+    session: Session, gate: Gate, clock: Clock, open_browser: Open
+) -> None:
+    browser, new = _enrolling(session, gate, clock, open_browser)
+    changed = browser.call(
+        "POST",
+        "/session/password",
+        json={"current_password": PASSWORD, "password": "nine cranes over the delta"},
+    )
+    assert changed.status_code == 200, changed.text
+    browser.csrf_token = changed.json()["csrf_token"]
+
+    assert _confirm(browser, {"code": new.code(clock.at)}).status_code == 401
+
+
+def _enrolling(
+    session: Session, gate: Gate, clock: Clock, open_browser: Open
+) -> tuple[Browser, Person]:
+    """Somebody who asked for a second factor and has not sent its first code."""
+    person = make_person(session, gate, Role.AGENT)
+    session.commit()
+    browser = open_browser()
+    assert browser.sign_in(person.email).status_code == 200
+    begun = browser.call("POST", "/session/second-factor", json={"password": PASSWORD})
+    assert begun.status_code == 201, begun.text
+    account = session.get_one(StaffAccount, person.account_id)
+    return browser, Person(account, begun.json()["secret"])
+
+
+def _confirm(browser: Browser, body: dict[str, str]) -> Response:
+    return browser.call("POST", "/session/second-factor/confirm", json=body)
