@@ -69,6 +69,19 @@ def read_geometry(drawn: Drawn, crs: Crs) -> BaseGeometry:
     return reader.in_degrees(geometry, crs)
 
 
+def require_positions(place: Place, positions: int) -> None:
+    """Refuse a geometry of too many positions.
+
+    Raises:
+        BadParameterError: it has.
+    """
+    if positions > MAX_POSITIONS:
+        raise place.refused(
+            f"at most {MAX_POSITIONS} positions; simplify the shape",
+            f"至多 {MAX_POSITIONS} 个点，请简化图形",
+        )
+
+
 class _Reader:
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -140,11 +153,7 @@ class _Reader:
         if level:
             return [self._coordinates(part, level - 1) for part in value]
         self._positions += 1
-        if self._positions > MAX_POSITIONS:
-            raise self._place.refused(
-                f"at most {MAX_POSITIONS} positions; simplify the shape",
-                f"至多 {MAX_POSITIONS} 个点，请简化图形",
-            )
+        require_positions(self._place, self._positions)
         if len(value) not in _DIMENSIONS:
             raise self._place.refused(
                 "a position has two numbers, or three with its height",

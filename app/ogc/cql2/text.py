@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from app.ogc.cql2.geometry import LEVELS
+from app.ogc.cql2.geometry import LEVELS, require_positions
 from app.ogc.cql2.tree import (
     MAX_DEPTH,
     Builder,
@@ -87,7 +87,7 @@ class _Reader:
         self._text = text
         self._parameter = parameter
         self._make = Builder()
-        self._depth = 0
+        self._depth = self._positions = 0
         self._next = self._token(0)
 
     def whole(self) -> Node:
@@ -274,6 +274,8 @@ class _Reader:
         return parts
 
     def _position(self) -> list[object]:
+        self._positions += 1
+        require_positions(self._place(self._next), self._positions)
         position: list[object] = [self._number()]
         while self._next.word not in {",", ")"}:
             position.append(self._number())
@@ -311,7 +313,7 @@ class _Reader:
 
     def _expect(self, word: str) -> _Token:
         if self._next.word != word:
-            raise self._unexpected(word.upper(), word.upper())
+            raise self._unexpected(f"'{word.upper()}'", f" '{word.upper()}'")
         return self._take()
 
     def _take(self) -> _Token:

@@ -70,7 +70,7 @@ def test_sql_says_of_each_row_what_the_slow_evaluator_says(
     # The control of the generator: every operator was tried, and came out in every way it can.
     truths = {True, False, None}
     ways = dict.fromkeys(slow.OPERATORS, truths) | {"isNull": {True, False}}
-    ways |= dict.fromkeys((*"+-*/%^", "div", "casei", "accenti"), {"value", None})
+    ways |= {name: {"value", None} for name in (*"+-*/%^", "div", "casei", "accenti")}
     assert seen == ways
 
 
@@ -85,21 +85,13 @@ def test_an_evaluator_that_knows_no_unknown_is_found_out(
     assert wrong_example(connection) is not None
 
 
-@pytest.mark.parametrize("operator", ["<", "between", "in", "like", "/", "s_within", "t_meets"])
+@pytest.mark.parametrize(
+    ("operator", "mistaken_for"), [("<", "<="), ("and", "or"), ("s_within", "s_intersects")]
+)
 def test_an_evaluator_that_is_wrong_in_one_operator_is_found_out(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch, operator: str
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, operator: str, mistaken_for: str
 ) -> None:
-    wrong = {"<": "<=", "between": "in", "in": "=", "like": "=", "/": "*", "s_within": "s_disjoint"}
-    meant = slow.OPERATORS[wrong.get(operator, "t_metBy")]
-
-    def mistaken(row: slow.Row, *args: Any) -> Any:
-        if operator == "between":
-            return slow.OPERATORS["and"](
-                row, {"op": ">", "args": args[:2]}, {"op": "<", "args": [args[0], args[2]]}
-            )
-        return meant(row, args[0], args[1][0] if operator == "in" else args[1])
-
-    monkeypatch.setitem(slow.OPERATORS, operator, mistaken)
+    monkeypatch.setitem(slow.OPERATORS, operator, slow.OPERATORS[mistaken_for])
 
     assert operator in operators_in(wrong_example(connection))
 
@@ -120,7 +112,7 @@ def wrong_example(connection: Connection) -> Any:
 def test_text_and_json_mean_the_same(connection: Connection) -> None:
     """The library writes JSON as text, and reads text as JSON: our reader of text agrees."""
 
-    @settings(_QUICK, max_examples=200)
+    @settings(_QUICK, max_examples=150)
     @given(filters)
     def agrees(tree: Any) -> None:
         text = cql2.parse_json(json.dumps(tree)).to_text()

@@ -74,6 +74,7 @@ _forward = st.lists(st.sampled_from(DAYS), min_size=2, max_size=2).map(
 )
 _intervals = st.one_of(
     _forward,
+    st.sampled_from([["2027-02-01", "2027-04-01"], ["2027-03-02", "2027-04-01"]]),
     st.tuples(_property("start"), _property("until")).map(list),
     st.tuples(st.just(".."), _property("until")).map(list),
     st.tuples(st.sampled_from([str(day) for day in DAYS]), st.just("..")).map(list),
@@ -121,6 +122,7 @@ _predicates = st.one_of(
     *(_call(name, _property("geometry"), _geometries) for name in SPATIAL),
     *(_call(name, _geometries, _property("geometry")) for name in SPATIAL),
     *(_call(name, _days | _intervals, _days | _intervals) for name in TEMPORAL),
+    *(_call(name, _intervals, _intervals) for name in TEMPORAL),
     *(_call(name, _instants, _instants) for name in TEMPORAL[:5]),
 )
 
