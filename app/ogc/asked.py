@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any, Self
 
 from sqlalchemy import ColumnClause, ColumnElement, Select, select
@@ -17,11 +18,13 @@ from app.inventory.known import NOT_YET_KNOWN, is_future
 from app.kernel.clock import civil_day
 from app.ogc.collection import Collection, Rows, When
 from app.ogc.cql2 import compile_filter, equals
-from app.ogc.crs import CRSES, STORAGE, Crs, crs_of, meets, read_box
+from app.ogc.crs import CRSES, Crs, asked_crs, meets, read_box
 from app.ogc.errors import bad_parameter
 
 #: What every selection takes beside the collection's own properties.
-PARAMETERS = frozenset({"bbox", "bbox-crs", "datetime", "filter", "filter-lang", "filter-crs"})
+PARAMETERS = frozenset(
+    {"bbox", "bbox-crs", "datetime", "datum", "filter", "filter-lang", "filter-crs"}
+)
 #: Days that can be counted on without overflow.
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 _OPEN = frozenset({"", ".."})
@@ -64,12 +67,14 @@ class Selection:
 
     def select(self, *columns: ColumnElement[Any]) -> Select[Any]:
         """The SELECT of these columns, in no order; from all that is joined only where needed."""
-        named = (*columns, *self.conditions)
-        outside = any(map(self._needs_outside, named))
-        source = self.rows.shown if outside else self.rows.table
+        source = self.rows.shown if self.needs_outside(*columns) else self.rows.table
         return select(*columns).select_from(source).where(*self.rows.conditions, *self.conditions)
 
-    def _needs_outside(self, expression: ColumnElement[Any]) -> bool:
+    def needs_outside(self, *expressions: ColumnElement[Any]) -> bool:
+        """Whether any of these, or of the conditions, is of what only ``rows.shown`` has."""
+        return any(map(self._is_outside, (*expressions, *self.conditions)))
+
+    def _is_outside(self, expression: ColumnElement[Any]) -> bool:
         return any(
             isinstance(part, ColumnClause)
             and part.is_literal
@@ -115,11 +120,11 @@ def read_selection(
 def _given(
     collection: Collection, parameters: Parameters, also: AbstractSet[str]
 ) -> dict[str, str]:
-    taken = names_taken(collection) | also
+    taken = names_taken(collection)
     given: dict[str, str] = {}
     for name, value in parameters:
-        if name not in taken:
-            listed = ", ".join(sorted(taken))
+        if name not in taken and name not in also:
+            listed = ", ".join(sorted(taken | also))
             raise bad_parameter(
                 name[:100],
                 f"there is no such parameter; there are {listed}",
@@ -133,6 +138,7 @@ def _given(
     return given
 
 
+@cache
 def names_taken(collection: Collection) -> frozenset[str]:
     """The names of all parameters that a selection of the collection takes."""
     names = PARAMETERS | frozenset(collection.queryables)
@@ -216,14 +222,14 @@ def _not_a_time(name: str = "datetime") -> Exception:
 def _in_box(
     given: Mapping[str, str], rows: Rows, known: Mapping[str, Crs]
 ) -> list[ColumnElement[bool]]:
-    crs = crs_of(given["bbox-crs"], known, "bbox-crs") if "bbox-crs" in given else STORAGE
+    crs = asked_crs(given, "bbox-crs", known)
     return [meets(rows.outline, read_box(given["bbox"], crs))] if "bbox" in given else []
 
 
 def _filtered(
     collection: Collection, given: Mapping[str, str], rows: Rows, known: Mapping[str, Crs]
 ) -> list[ColumnElement[bool]]:
-    crs = crs_of(given["filter-crs"], known, "filter-crs") if "filter-crs" in given else STORAGE
+    crs = asked_crs(given, "filter-crs", known)
     lang = given.get("filter-lang", "cql2-text")
     if "filter" not in given:
         return []

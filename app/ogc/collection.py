@@ -36,7 +36,7 @@ class When:
     as_of: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """Where the features of a collection are, for the days and the instant that are asked about.
 
@@ -54,7 +54,7 @@ class Rows:
     conditions: tuple[ColumnElement[bool], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Collection:
     """One kind of feature.
 
@@ -78,15 +78,15 @@ class Collection:
     editable: bool = False
     counted: int = 10_000
 
-    @property
-    def queryables(self) -> Mapping[str, Field]:
-        """The fields that may be asked about, by name."""
-        return {name: one for name, one in self.fields.items() if one.queryable}
+    #: The fields that may be asked about, and sorted by.
+    queryables: Mapping[str, Field] = field(init=False, repr=False)
+    sortables: Mapping[str, Field] = field(init=False, repr=False)
 
-    @property
-    def sortables(self) -> Mapping[str, Field]:
-        """The fields that may be sorted by, by name."""
-        return {name: one for name, one in self.fields.items() if one.sortable}
+    def __post_init__(self) -> None:
+        """Sort out the fields."""
+        for name, wanted in (("queryables", "queryable"), ("sortables", "sortable")):
+            chosen = {key: one for key, one in self.fields.items() if getattr(one, wanted)}
+            object.__setattr__(self, name, chosen)
 
     def needs_outside(self, sql: str) -> bool:
         """Whether SQL of our own names a table that only ``Rows.shown`` has."""

@@ -7,7 +7,7 @@ CRS84 is longitude first, and what everybody gets who asks for nothing.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,10 +16,12 @@ from geoalchemy2.shape import from_shape
 from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
-from shapely import MultiPolygon, Polygon, box, segmentize, transform
+from shapely import MultiPolygon, Polygon, box, get_parts, segmentize, transform, union_all
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import ColumnElement, func
 
+from app.geo.datums import DATUMS, box_to_wgs84, to_wgs84
+from app.kernel.terms import SourceDatum
 from app.ogc.errors import bad_parameter
 
 STORED_SRID = 4326
@@ -42,6 +44,7 @@ class Crs:
     """One system. ``flipped``: its coordinates are written y first.
 
     ``definition`` is PROJ or WKT text where the authority has no number for it; ``srid`` is then 0.
+    ``datum`` is other than WGS 84 for what no authority has defined: degrees of Chinese web maps.
     """
 
     uri: str
@@ -49,6 +52,12 @@ class Crs:
     flipped: bool
     definition: str = ""
     name: str = ""
+    datum: SourceDatum = SourceDatum.WGS84
+
+    @property
+    def label(self) -> str:
+        """A short name that no other system has here."""
+        return str(self.srid) if self.datum is SourceDatum.WGS84 else self.datum.value
 
     @property
     def degrees(self) -> bool:
@@ -107,8 +116,33 @@ def crs_of(uri: str, known: Mapping[str, Crs] = CRSES, parameter: str = "crs") -
     return found
 
 
+def asked_crs(given: Mapping[str, str], parameter: str, known: Mapping[str, Crs] = CRSES) -> Crs:
+    """The system that a parameter names, or ``datum``; longitude and latitude where neither is.
+
+    Raises:
+        BadParameterError: it is not offered, or both are given.
+    """
+    if "datum" not in given:
+        return crs_of(given[parameter], known, parameter) if parameter in given else STORAGE
+    if parameter in given:
+        raise bad_parameter(
+            "datum",
+            f"not together with {parameter}: coordinates in a datum are longitude, then latitude",
+            f"不可与 {parameter} 同时给出：给出 datum 时坐标为经度在前、纬度在后",
+        )
+    datum = DATUMS.get(given["datum"])
+    if datum is None:
+        listed = ", ".join(DATUMS)
+        raise bad_parameter("datum", f"one of {listed}", f"应为 {listed} 之一")
+    # The two differ by less than a metre, and by nothing that is known.
+    return STORAGE if datum is SourceDatum.CGCS2000 else replace(STORAGE, datum=datum)
+
+
 def to_crs(geometry: ColumnElement[Any], crs: Crs) -> ColumnElement[Any]:
-    """A stored geometry in another system, its coordinates in the order that they are written."""
+    """A stored geometry in another system, its coordinates in the order that they are written.
+
+    A datum that only web maps have is none that the database knows: app/geo/display.py.
+    """
     if crs.definition:
         geometry = func.ST_Transform(geometry, crs.definition)
     elif crs.srid != STORED_SRID:
@@ -127,7 +161,7 @@ def to_stored(shape: BaseGeometry, crs: Crs) -> BaseGeometry:
         x, y = (points[:, 1], points[:, 0]) if crs.flipped else (points[:, 0], points[:, 1])
         if not crs.degrees:
             x, y = _transformer(crs).transform(x, y)
-        return np.column_stack([x, y])
+        return to_wgs84(np.column_stack([x, y]), crs.datum)
 
     found = transform(shape, moved)
     if not all(map(math.isfinite, found.bounds)):
@@ -153,7 +187,7 @@ def read_box(text: str, crs: Crs = STORAGE, parameter: str = "bbox") -> BaseGeom
             parameter, "lower corner first, then the upper one", "应先写左下角，再写右上角"
         )
     if crs.degrees:
-        return _box_of_degrees(x, y, parameter)
+        return _moved(_box_of_degrees(x, y, parameter), crs.datum)
     drawn = box(first, second, third, fourth)
     longest = max(third - first, fourth - second) or 1.0
     try:
@@ -185,6 +219,13 @@ def _box_of_degrees(x: tuple[float, float], y: tuple[float, float], parameter: s
     if west <= east:
         return box(west, south, east, north)
     return MultiPolygon([box(west, south, _MOST_LON, north), box(-_MOST_LON, south, east, north)])
+
+
+def _moved(drawn: BaseGeometry, datum: SourceDatum) -> BaseGeometry:
+    """The boxes in WGS 84 that hold those of a box in a datum."""
+    if datum is SourceDatum.WGS84:
+        return drawn
+    return union_all([box(*box_to_wgs84(part.bounds, datum)) for part in get_parts(drawn)])
 
 
 def _numbers(text: str, parameter: str) -> list[float]:

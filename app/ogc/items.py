@@ -7,34 +7,36 @@ the cheapest table there is, and only those of the page are joined with what is 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     Date,
     DateTime,
     Float,
     Integer,
-    Select,
     Text,
+    and_,
     case,
     cast,
     func,
     literal,
     literal_column,
     select,
-    union_all,
+    true,
 )
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import TypeEngine
 
 from app.database.paging import Sort, after_row, decoded_cursor, encoded_cursor
+from app.database.rendering import Sql, rendered
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.ogc.asked import Parameters, Selection, read_selection
 from app.ogc.collection import Collection, Rows
-from app.ogc.crs import CRSES, STORAGE, Crs, crs_of, to_crs
+from app.ogc.crs import CRSES, STORAGE, Crs, asked_crs, to_crs
 from app.ogc.errors import bad_parameter
 from app.ogc.fields import Field, Kind
 
@@ -47,7 +49,7 @@ PAGE_PARAMETERS = frozenset(
     | {"resulttype"}
 )
 #: What a single feature takes.
-ITEM_PARAMETERS = frozenset({"crs", "datetime", "as_of", "f"})
+ITEM_PARAMETERS = frozenset({"crs", "datum", "datetime", "as_of", "f"})
 _FORMATS = frozenset({"json", "geojson"})
 _MOST_DIGITS = 18
 
@@ -72,13 +74,13 @@ class Shape:
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     crs: Crs = STORAGE
-    fields: tuple[Field, ...] = ()
+    #: None: all of them.
+    properties: tuple[str, ...] | None = None
     outline: bool = True
-    order: tuple[Sort, ...] = ()
+    #: Names of properties apart by commas; the number of the feature comes last in every order.
+    sortby: str = ""
     #: Only how many there are.
     hits: bool = False
-    #: What was asked of the order, in words.
-    sortby: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +125,14 @@ def read_items(
     skipped = given.get("skipGeometry", "false")
     if skipped not in {"true", "false"}:
         raise bad_parameter("skipGeometry", "true or false", "应为 true 或 false")
-    sortby = given.get("sortby", "")
     return selection, Shape(
         limit=_limit(given.get("limit")),
         cursor=given.get("cursor"),
-        crs=crs_of(given["crs"], known) if "crs" in given else STORAGE,
-        fields=_fields(collection, given.get("properties")),
+        crs=asked_crs(given, "crs", known),
+        properties=_properties(collection, given.get("properties")),
         outline=skipped == "false",
-        order=_order(collection, selection.rows, sortby),
+        sortby=_sortby(collection, given.get("sortby", "")),
         hits=result_type == "hits",
-        sortby=sortby,
     )
 
 
@@ -165,10 +165,10 @@ def read_item(
     number = int(fid) if fid.isdecimal() and fid.isascii() and len(fid) <= _MOST_DIGITS else -1
     if number < 0:
         raise _no_feature(collection, fid)
-    crs = crs_of(given["crs"], known) if "crs" in given else STORAGE
+    crs = asked_crs(given, "crs", known)
     return (
         selection.where(selection.rows.key == literal(number, BigInteger)),
-        Shape(crs=crs, fields=tuple(collection.fields.values())),
+        Shape(crs=crs),
     )
 
 
@@ -181,7 +181,8 @@ def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
     if shape.hits:
         count = session.execute(selection.select(func.count())).scalar_one()
         return Items("", 0, count, None)
-    row = session.execute(page_statement(selection, shape)).one()
+    statement = page_statement(selection, shape)
+    row = session.connection().exec_driver_sql(statement.text, dict(statement.values)).one()
     features, found, matched, *last = row
     more = found > shape.limit
     whole = not more and shape.cursor is None
@@ -193,65 +194,54 @@ def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
     )
 
 
-def page_statement(selection: Selection, shape: Shape) -> Select[Any]:
-    """The one statement behind a page.
+def page_statement(selection: Selection, shape: Shape) -> Sql:
+    """The one statement behind a page, as it is sent.
 
     One row: the features as text, how many were found (one more than ``limit`` if there are more),
     all that match if they were counted, and the values of the order in the last row of the page.
 
+    Where a count is cheap, what is counted is also what the page is taken of, so that it costs one
+    search and not two.
+
     Raises:
         BadParameterError: the cursor is not of this selection in this order.
     """
-    order = shape.order or (Sort(selection.rows.key),)
-    sorts = [sort.expression.label(f"sort_{place}") for place, sort in enumerate(order)]
-    columns = (selection.rows.row.label("row"), *sorts)
-    further = selection
+    collection, rows = selection.collection, selection.rows
+    order = _order(collection, rows, shape.sortby)
+    conditions = list(selection.conditions)
     if shape.cursor is not None:
-        scope = _scope(selection, shape)
-        try:
-            values = decoded_cursor(shape.cursor, scope, order)
-        except InvalidInputError as error:
-            raise bad_parameter(
-                "cursor",
-                "take it from the `next` link of the page before, with the same parameters",
-                "须取自上一页的 next 链接，且其他参数不变",
-            ) from error
-        further = selection.where(after_row(order, values))
-
-    def first(some: Select[Any], by: Sequence[ColumnElement[Any]]) -> Select[Any]:
-        ways = [
-            one.desc() if sort.descending else one.asc()
-            for one, sort in zip(by, order, strict=True)
-        ]
-        return some.order_by(*ways).limit(shape.limit + 1)
-
-    found = first(further.select(*columns), [sort.expression for sort in order])
-    matched: ColumnElement[Any] = literal_column("NULL", Integer)
-    most = selection.collection.counted
-    if shape.cursor is None and most:
-        counted = selection.select(*columns).limit(most + 1).cte("counted")
-        counted = counted.prefix_with("MATERIALIZED")
-        matched = select(func.count()).select_from(counted).scalar_subquery()
-        few = first(select(counted).where(matched <= most), [counted.c[one.name] for one in sorts])
-        many = found.where(matched > most)
-        found = select(union_all(few.subquery().select(), many.subquery().select()).subquery())
-        matched = func.nullif(matched, most + 1)
-    page = found.subquery("page")
-    by = [
-        page.c[one.name].desc() if sort.descending else page.c[one.name].asc()
-        for one, sort in zip(sorts, order, strict=True)
-    ]
-    place = func.row_number().over(order_by=by)
-    numbered = select(*page.c, place.label("place")).subquery("numbered")
-    shown = _shown(selection, shape, numbered.c.row)
-    texts = func.string_agg(shown.c.feature, literal_column("','", Text))
-    last = numbered.c.place == shape.limit
-    return select(
-        texts.aggregate_order_by(numbered.c.place),
-        func.count(),
-        matched,
-        *(func.max(numbered.c[one.name]).filter(last) for one in sorts),
-    ).select_from(numbered.outerjoin(shown, numbered.c.place <= shape.limit))
+        conditions.append(_after(selection, shape, order))
+    outside = selection.needs_outside(*(sort.expression for sort in order))
+    find = _find_sql(collection, rows, shape.sortby, outside)
+    asked = rendered(and_(true(), *conditions), "asked_")
+    shown = _shown_sql(collection, rows, shape.properties, shape.outline, shape.crs)
+    values = {**find.values, **asked.values, **shown.values, "limit": shape.limit}
+    ways = ", ".join(
+        f"sort_{place}{' DESC' if sort.descending else ''}" for place, sort in enumerate(order)
+    )
+    sought = f"{find.text} AND {asked.text}"
+    first = f"ORDER BY {ways} LIMIT %(limit)s + 1"
+    matched = "NULL::bigint"
+    if shape.cursor is None and collection.counted:
+        values["most"] = collection.counted
+        counted = "(SELECT count(*) FROM counted)"
+        page = (
+            f"counted AS MATERIALIZED ({sought} LIMIT %(most)s + 1), page AS ("
+            f"(SELECT * FROM counted WHERE {counted} <= %(most)s {first})"
+            f" UNION ALL ({sought} AND {counted} > %(most)s {first}))"  # noqa: S608
+        )
+        matched = f"nullif({counted}, %(most)s + 1)"
+    else:
+        page = f"page AS ({sought} {first})"
+    last = ", ".join(
+        f"max(sort_{place}) FILTER (WHERE place = %(limit)s)" for place in range(len(order))
+    )
+    return Sql(
+        f"WITH {page} SELECT string_agg(shown.feature, ',' ORDER BY place), count(*), {matched},"
+        f" {last} FROM (SELECT page.*, row_number() OVER (ORDER BY {ways}) AS place FROM page)"
+        f" numbered LEFT JOIN LATERAL ({shown.text}) shown ON place <= %(limit)s",  # noqa: S608  (what callers say is bound)
+        values,
+    )
 
 
 def fetch_item(session: Session, selection: Selection, shape: Shape) -> Item:
@@ -261,8 +251,9 @@ def fetch_item(session: Session, selection: Selection, shape: Shape) -> Item:
         NotFoundError: there is none.
     """
     rows = selection.rows
-    stored = _feature(rows, Shape(fields=shape.fields))
-    shown = _feature(rows, shape)
+    fields = tuple(selection.collection.fields.values())
+    stored = _feature(rows, fields, STORAGE)
+    shown = _feature(rows, fields, shape.crs)
     row = session.execute(
         selection.select(shown.label("feature"), func.md5(stored).label("tag")).limit(1)
     ).one_or_none()
@@ -271,32 +262,58 @@ def fetch_item(session: Session, selection: Selection, shape: Shape) -> Item:
     return Item(row.feature, row.tag)
 
 
-def _shown(selection: Selection, shape: Shape, row: ColumnElement[Any]) -> LateralFromClause:
-    """The feature of a row of the page, as text."""
-    rows = selection.rows
-    feature = _feature(rows, shape).label("feature")
-    source = rows.shown if _all_needed(selection.collection, shape) else rows.table
-    # The planner is told that there is one: it would expect thousands in the view of units, and
-    # read whole tables of floors and buildings to show a hundred.
-    found = select(feature).select_from(source).where(rows.row == row)
-    return found.limit(1).lateral("shown")
+# What of a page does not depend on the caller's own words is rendered once and kept.
+@lru_cache(maxsize=256)
+def _find_sql(collection: Collection, rows: Rows, sortby: str, outside: bool) -> Sql:
+    """What finds rows, up to where the caller's conditions are put."""
+    sorts = [
+        sort.expression.label(f"sort_{place}")
+        for place, sort in enumerate(_order(collection, rows, sortby))
+    ]
+    # Rendered though it says nothing, so that a condition can be added to it.
+    conditions = rows.conditions or (literal_column("true", Boolean) == literal_column("true"),)
+    source = rows.shown if outside else rows.table
+    found = select(rows.row.label("row"), *sorts).select_from(source).where(*conditions)
+    return rendered(found, "find_")
 
 
-def _all_needed(collection: Collection, shape: Shape) -> bool:
-    return any(collection.needs_outside(field.sql) for field in shape.fields)
+@lru_cache(maxsize=256)
+def _shown_sql(
+    collection: Collection,
+    rows: Rows,
+    properties: tuple[str, ...] | None,
+    outline: bool,
+    crs: Crs,
+) -> Sql:
+    """The feature of a row of the page, as text.
+
+    The planner is told that there is one: it would expect thousands in the view of units, and read
+    whole tables of floors and buildings to show a hundred.
+    """
+    names = tuple(collection.fields) if properties is None else properties
+    fields = tuple(collection.fields[name] for name in names)
+    needed = any(collection.needs_outside(one.sql) for one in fields)
+    source = rows.shown if needed else rows.table
+    feature = _feature(rows, fields, crs if outline else None).label("feature")
+    of_page = literal_column("numbered.row", rows.row.type)
+    found = select(feature).select_from(source).where(rows.row == of_page)
+    return rendered(found.limit(1), "shown_")
 
 
-def _feature(rows: Rows, shape: Shape) -> ColumnElement[str]:
-    """A feature as JSON text. What is put together here was written as JSON by PostgreSQL."""
-    members = ", ".join(f'{field.sql} AS "{field.name}"' for field in shape.fields)
+def _feature(rows: Rows, fields: Sequence[Field], crs: Crs | None) -> ColumnElement[str]:
+    """A feature as JSON text, without its outline if ``crs`` is None.
+
+    What is put together here was written as JSON by PostgreSQL.
+    """
+    members = ", ".join(f'{field.sql} AS "{field.name}"' for field in fields)
     properties = "'{}'"
     if members:
         properties = f"(SELECT row_to_json(r)::text FROM (SELECT {members}) r)"  # noqa: S608
     geometry: ColumnElement[Any] = literal_column("'null'", Text)
-    if shape.outline:
+    if crs is not None:
         # RFC 7946 wants outer rings counter-clockwise.
-        outline = to_crs(func.ST_ForcePolygonCCW(rows.outline), shape.crs)
-        geometry = func.coalesce(func.ST_AsGeoJSON(outline, shape.crs.decimals, 0), geometry)
+        outline = to_crs(func.ST_ForcePolygonCCW(rows.outline), crs)
+        geometry = func.coalesce(func.ST_AsGeoJSON(outline, crs.decimals, 0), geometry)
     return (
         literal_column("""'{"type":"Feature","id":'""", Text)
         + cast(rows.key, Text)
@@ -304,6 +321,19 @@ def _feature(rows: Rows, shape: Shape) -> ColumnElement[str]:
         + geometry
         + literal_column(f"""',"properties":' || {properties} || '}}'""", Text)
     )
+
+
+def _after(selection: Selection, shape: Shape, order: Sequence[Sort]) -> ColumnElement[bool]:
+    """That a row comes after the last one of the page before."""
+    try:
+        values = decoded_cursor(shape.cursor or "", _scope(selection, shape), order)
+    except InvalidInputError as error:
+        raise bad_parameter(
+            "cursor",
+            "take it from the `next` link of the page before, with the same parameters",
+            "须取自上一页的 next 链接，且其他参数不变",
+        ) from error
+    return after_row(order, values)
 
 
 def _scope(selection: Selection, shape: Shape) -> str:
@@ -323,21 +353,29 @@ def _limit(text: str | None) -> int:
     return min(number, MOST_ITEMS)
 
 
-def _fields(collection: Collection, text: str | None) -> tuple[Field, ...]:
+def _properties(collection: Collection, text: str | None) -> tuple[str, ...] | None:
     if text is None:
-        return tuple(collection.fields.values())
+        return None
     names = dict.fromkeys(filter(None, text.split(",")))
-    return tuple(_named("properties", collection.fields, name) for name in names)
+    return tuple(_named("properties", collection.fields, name).name for name in names)
 
 
-def _order(collection: Collection, rows: Rows, text: str) -> tuple[Sort, ...]:
-    sorts: list[Sort] = []
+def _sortby(collection: Collection, text: str) -> str:
+    """The names that are sorted by, each known and once, those with ``-`` descending."""
+    ways: dict[str, str] = {}
     for part in filter(None, text.split(",")):
-        descending = part.startswith("-")
         # A plus sign comes as a space, unless it was escaped.
         name = part[1:] if part[0] in "+- " else part
-        field = _named("sortby", collection.sortables, name)
-        sorts += _sorts(field, descending=descending)
+        ways.setdefault(_named("sortby", collection.sortables, name).name, part[0])
+    return ",".join(f"-{name}" if way == "-" else name for name, way in ways.items())
+
+
+@lru_cache(maxsize=256)
+def _order(collection: Collection, rows: Rows, sortby: str) -> tuple[Sort, ...]:
+    sorts: list[Sort] = []
+    for part in filter(None, sortby.split(",")):
+        field = collection.sortables[part.removeprefix("-")]
+        sorts += _sorts(field, descending=part.startswith("-"))
     return (*sorts, Sort(rows.key))
 
 

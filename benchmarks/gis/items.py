@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from app.ogc.collections.units import UNITS
 from app.ogc.items import page_statement, read_items
+from app.ogc.layers.units import UNITS
 from benchmarks.free_space import as_sent
 from benchmarks.gis.common import (
     Compared,

@@ -1,1 +1,0 @@
-"""The OGC API over HTTP: what GIS tools call."""

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app.database.session import Session
+from app.geo.display import in_datum
 from app.kernel.errors import NotFoundError
+from app.kernel.terms import SourceDatum
 from app.ogc.asked import Selection
 from app.ogc.collection import Collection
 from app.ogc.collections import COLLECTIONS, find_collection
+from app.ogc.crs import Crs
 from app.ogc.documents import (
     GEOJSON,
     JSON,
@@ -105,10 +108,10 @@ async def show_ogc_items(request: Request, collection_id: CollectionId) -> Respo
     Example: `GET /ogc/collections/free_space/items?datetime=2027-03-01&unit_type=pilot`
     """
     one = find_collection(collection_id)
-    parameters = parameters_of(request)
-    selection, shape = read_items(one, parameters, now=now_of(request), known=crses(request))
 
     def work(session: Session) -> Response:
+        asked = parameters_of(request)
+        selection, shape = read_items(one, asked, now=now_of(request), known=crses(request))
         return _page(request, selection, shape, fetch_items(session, selection, shape))
 
     return await in_session(request, work)
@@ -125,14 +128,14 @@ async def show_ogc_item(
     """One feature as GeoJSON, with an ETag."""
     one = find_collection(collection_id)
     parameters = parameters_of(request)
-    selection, shape = read_item(
-        one, feature_id, parameters, now=now_of(request), known=crses(request)
-    )
 
     def work(session: Session) -> Response:
+        selection, shape = read_item(
+            one, feature_id, parameters, now=now_of(request), known=crses(request)
+        )
         item = fetch_item(session, selection, shape)
-        tag = f'"{item.tag}-{shape.crs.srid}"'
-        headers = {"ETag": tag, "Content-Crs": f"<{shape.crs.uri}>"}
+        tag = f'"{item.tag}-{shape.crs.label}"'
+        headers = {"ETag": tag} | _in_system(shape.crs)
         known = [part.strip().removeprefix("W/") for part in _if_none_match(request)]
         if tag in known or "*" in known:
             return Response(status_code=304, headers={"ETag": tag})
@@ -142,9 +145,14 @@ async def show_ogc_item(
             link(own, "collection", JSON),
         ]
         body = f'{item.feature[:-1]},"links":{json_text(links)}}}'
-        return answer(body.encode(), GEOJSON, headers)
+        return answer(in_datum(body.encode(), shape.crs.datum), GEOJSON, headers)
 
     return await in_session(request, work)
+
+
+def _in_system(crs: Crs) -> dict[str, str]:
+    """The header that names the system of the coordinates; a datum of web maps has no name."""
+    return {"Content-Crs": f"<{crs.uri}>"} if crs.datum is SourceDatum.WGS84 else {}
 
 
 def _if_none_match(request: Request) -> list[str]:
@@ -160,7 +168,7 @@ def _page(request: Request, selection: Selection, shape: Shape, items: Items) ->
         link(with_parameters(f"{own}/items", asked), "self", GEOJSON, "this page"),
         link(own, "collection", JSON, f"{one.title_zh} {one.title_en}"),
     ]
-    headers = {"Content-Crs": f"<{shape.crs.uri}>"}
+    headers = _in_system(shape.crs)
     if items.cursor is not None:
         # The days are named, so that a walk that began before midnight ends on the same ones.
         kept = [(name, value) for name, value in asked if name not in {"cursor", "datetime"}]
@@ -175,4 +183,4 @@ def _page(request: Request, selection: Selection, shape: Shape, items: Items) ->
         f'"numberReturned":{items.returned},"links":{json_text(links)},'
         f'"features":[{items.features}]}}'
     )
-    return answer(body.encode(), GEOJSON, headers)
+    return answer(in_datum(body.encode(), shape.crs.datum), GEOJSON, headers)

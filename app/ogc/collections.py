@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from app.kernel.errors import NotFoundError
 from app.ogc.collection import Collection
-from app.ogc.collections.places import BUILDINGS, FLOORS, PARCELS, PARKS, ZONES
-from app.ogc.collections.plots import PLOTS
-from app.ogc.collections.units import FREE_SPACE, UNITS
+from app.ogc.layers.places import BUILDINGS, FLOORS, PARCELS, PARKS, ZONES
+from app.ogc.layers.plots import PLOTS
+from app.ogc.layers.units import FREE_SPACE, UNITS
 
 COLLECTIONS: Mapping[str, Collection] = {
     one.id: one for one in (ZONES, PARKS, PARCELS, PLOTS, BUILDINGS, FLOORS, UNITS, FREE_SPACE)

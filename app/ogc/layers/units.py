@@ -1,6 +1,7 @@
 """Units, and what is free of them: the park as it is on the days that are asked about."""
 
 from datetime import date, timedelta
+from functools import lru_cache
 
 from pydantic import Field
 from sqlalchemy import true
@@ -36,12 +37,15 @@ class FreeSpaceProperties(UnitProperties):
     free_quantity: float = Field(description="how much is free all that time, in its measure")
 
 
+# What is asked of a day is asked again: the expressions are kept.
+@lru_cache(maxsize=64)
 def _units(when: When) -> Rows:
     last = _LAST_DAY if when.until is None else when.until - timedelta(days=1)
     conditions = in_force(Window(when.start, last, when.as_of))
     return Rows(known_units, LISTING.joined, _U.terms_id, _U.fid, _U.geom, tuple(conditions))
 
 
+@lru_cache(maxsize=64)
 def _free_space(when: When) -> Rows:
     search = FreeSpaceSearch(
         start=when.start,
