@@ -5,11 +5,11 @@ later stage date never makes the space needed earlier.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from app.demand.drawn import drawn_area
+from app.demand.drawn import drawn_area, in_wgs84
 from app.demand.needs import NEEDS, Hardness, Need, Origin, in_order, named
 from app.demand.rules import Rules, StageNeed
 from app.kernel.errors import Fault, InvalidInputError
@@ -50,6 +50,13 @@ def derive_needs(ask: Ask, rules: Rules) -> tuple[Need, ...]:
     """
     if ask.stated.get("within") is not None:
         drawn_area(ask.stated["within"], "/within")
+    # Places are matched in WGS 84; what the firm sent stays as it is in the request itself.
+    marked = {
+        key: in_wgs84(ask.stated[key])
+        for key in ("near", "within")
+        if ask.stated.get(key) is not None
+    }
+    ask = replace(ask, stated={**ask.stated, **marked})
     row, unit_type = _row(ask, rules)
     silent = {key for key in _ALWAYS if ask.stated.get(key) is None}
     needs = [

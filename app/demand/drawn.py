@@ -1,19 +1,43 @@
-"""Areas that firms draw on the map: RFC 7946 polygons in WGS 84, of a bounded size. Pure."""
+"""Places that firms mark on the map: points, and RFC 7946 polygons of a bounded size. Pure."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import shapely
+from shapely import to_geojson
 from shapely.geometry.base import BaseGeometry
 
+from app.geo.datums import DATUMS, shape_to_wgs84, to_wgs84
 from app.geo.plane import geodesic_area_m2
 from app.geo.shapes import polygon_from_geojson
 from app.kernel.errors import Fault, InvalidInputError
+from app.kernel.terms import SourceDatum
 
 #: A drawn area is a wish, not a survey; it is stored and sent with every request that has it.
 POSITIONS_MAX = 1_000
 #: Three times Shanghai.
 AREA_MAX_KM2 = 20_000.0
+
+
+def in_wgs84(place: Mapping[str, Any]) -> dict[str, Any]:
+    """A place that a firm marked in a ``datum``, in WGS 84; what was moved says where from.
+
+    ``place`` is a point with ``lon`` and ``lat``, or a sound GeoJSON Polygon or MultiPolygon.
+    """
+    value = dict(place)
+    datum = DATUMS[value.pop("datum", SourceDatum.WGS84.value)]
+    if datum in {SourceDatum.WGS84, SourceDatum.CGCS2000}:
+        return value
+    if "coordinates" in value:
+        shape = polygon_from_geojson(value["type"], value["coordinates"])
+        moved = json.loads(to_geojson(shape_to_wgs84(shape, datum)))
+        value["coordinates"] = moved["coordinates"]
+    else:
+        lon, lat = to_wgs84(np.array([[value["lon"], value["lat"]]]), datum)[0].tolist()
+        value |= {"lon": lon, "lat": lat}
+    return value | {"source_datum": datum.value}
 
 
 def drawn_area(value: Mapping[str, Any], pointer: str = "") -> BaseGeometry:

@@ -16,6 +16,7 @@ from app.kernel.terms import (
     PhysicalState,
     PipelineStage,
     ProcessClass,
+    SourceDatum,
     UnitType,
     VibrationClass,
 )
@@ -27,16 +28,26 @@ Code = Annotated[str, Field(min_length=1, max_length=100, pattern=NO_NUL)]
 Flag = Annotated[bool, Field(description="must have; null: not needed, whatever the rules say")]
 
 
+Datum = Annotated[
+    SourceDatum,
+    Field(
+        description="坐标基准: datum of the coordinates. What is matched is in WGS84;"
+        " what was sent is kept in the request's own words"
+    ),
+]
+
+
 class NearIn(In):
-    """A point to be near (WGS-84)."""
+    """A point to be near."""
 
     lon: float = Field(ge=-180, le=180)
     lat: float = Field(ge=-90, le=90)
     within_m: DistanceM
+    datum: Datum = SourceDatum.WGS84
 
 
 class AreaIn(In):
-    """An area drawn on the map: a GeoJSON polygon (RFC 7946, WGS-84)."""
+    """An area drawn on the map: a GeoJSON polygon (RFC 7946), in ``datum``."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -57,6 +68,7 @@ class AreaIn(In):
         description="rings of [longitude, latitude], each closed, or a list of such polygons;"
         " at most 1,000 positions and 20,000 km²",
     )
+    datum: Datum = SourceDatum.WGS84
 
 
 class NeedsIn(In):

@@ -18,7 +18,7 @@ all libraries use them, and decision 0028 has the figures.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import shapely
@@ -29,6 +29,9 @@ from app.geo.plane import Plane
 from app.kernel.terms import SourceDatum
 
 Points = NDArray[np.float64]
+
+#: By the word that callers use.
+DATUMS: Mapping[str, SourceDatum] = {datum.value: datum for datum in SourceDatum}
 
 #: West, south, east, north of where GCJ-02 moves places, degrees.
 _CHINA = (72.004, 0.8293, 137.8347, 55.8271)

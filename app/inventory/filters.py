@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from app.kernel.terms import GeometryQuality, LayoutRole
+from app.kernel.terms import GeometryQuality, LayoutRole, SourceDatum
 
 #: A code, an id or a word as a caller writes it; PostgreSQL has no NUL character.
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -20,6 +20,15 @@ Instant = Annotated[
     AwareDatetime,
     Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2999, 12, 31, tzinfo=UTC)),
 ]
+#: In which datum places are asked about, and shown on maps.
+Datum = Annotated[
+    SourceDatum,
+    Field(
+        description="坐标基准: datum of the places in the question, and of the geometries of a"
+        " GeoJSON answer (which then says so in its member `datum`). GCJ02 suits Amap, BD09 Baidu;"
+        " areas and distances are those on the ground, and positions in plain JSON stay WGS84"
+    ),
+]
 
 
 class Wanted(BaseModel):
@@ -33,6 +42,7 @@ class Wanted(BaseModel):
     synthetic: bool | None = Field(
         default=None, description="true: only made-up rows; false: only real ones"
     )
+    datum: Datum = SourceDatum.WGS84
 
 
 class PlacedWanted(Wanted):
@@ -44,12 +54,12 @@ class PlacedWanted(Wanted):
     bbox: str | None = Field(
         default=None,
         max_length=200,
-        description="west,south,east,north in degrees (WGS 84): what touches this box",
+        description="west,south,east,north in degrees: what touches this box",
     )
     near: str | None = Field(
         default=None,
         max_length=100,
-        description="lon,lat in degrees (WGS 84), together with `within_m`",
+        description="lon,lat in degrees, together with `within_m`",
     )
     within_m: float | None = Field(
         default=None,

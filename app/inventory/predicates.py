@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import numpy as np
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -21,8 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import operators
 
+from app.geo.datums import box_to_wgs84, to_wgs84
 from app.inventory.filters import AreaWanted, PlacedWanted, Wanted
 from app.kernel.errors import Fault, InvalidInputError
+from app.kernel.terms import SourceDatum
 
 #: A degree of longitude on the equator; a degree of latitude is nowhere shorter than the second.
 _M_PER_DEGREE_LON = 111_319.0
@@ -48,8 +51,8 @@ class Circle(NamedTuple):
     within_m: float
 
 
-def parse_box(text: str) -> Box:
-    """The box of a ``bbox`` parameter.
+def parse_box(text: str, datum: SourceDatum = SourceDatum.WGS84) -> Box:
+    """The box of a ``bbox`` parameter given in a datum.
 
     Raises:
         InvalidInputError: it is not four finite numbers in order.
@@ -70,11 +73,26 @@ def parse_box(text: str) -> Box:
             "west must be less than east, and south less than north",
             "西须小于东，南须小于北",
         )
-    return box
+    return box_in_wgs84(box, datum)
 
 
-def parse_circle(near: str | None, within_m: float | None) -> Circle | None:
-    """The circle of ``near`` and ``within_m``, which only make sense together.
+def box_in_wgs84(box: tuple[float, float, float, float], datum: SourceDatum) -> Box:
+    """The box in WGS 84 that holds one given in a datum."""
+    if datum in {SourceDatum.WGS84, SourceDatum.CGCS2000}:
+        return Box(*box)
+    return Box(*box_to_wgs84(box, datum).tolist())
+
+
+def position_in_wgs84(lon: float, lat: float, datum: SourceDatum) -> tuple[float, float]:
+    """Longitude and latitude in WGS 84 of a place given in a datum."""
+    moved = to_wgs84(np.array([[lon, lat]]), datum)
+    return float(moved[0, 0]), float(moved[0, 1])
+
+
+def parse_circle(
+    near: str | None, within_m: float | None, datum: SourceDatum = SourceDatum.WGS84
+) -> Circle | None:
+    """The circle of ``near``, given in a datum, and ``within_m``; they only make sense together.
 
     Raises:
         InvalidInputError: one of them is missing, or ``near`` is no place.
@@ -99,7 +117,7 @@ def parse_circle(near: str | None, within_m: float | None) -> Circle | None:
             "longitude first: -180 to 180, then latitude -90 to 90",
             "经度在前（-180 至 180），纬度在后（-90 至 90）",
         )
-    return Circle(lon, lat, within_m)
+    return Circle(*position_in_wgs84(lon, lat, datum), within_m)
 
 
 def in_box(geom: ColumnElement[Any], box: Box) -> ColumnElement[bool]:
@@ -138,8 +156,8 @@ def shared_conditions(table: FromClause, wanted: Wanted) -> list[ColumnElement[b
     if isinstance(wanted, PlacedWanted):
         conditions += one_of(table.c.geometry_quality, wanted.geometry_quality)
         if wanted.bbox is not None:
-            conditions.append(in_box(table.c.geom, parse_box(wanted.bbox)))
-        circle = parse_circle(wanted.near, wanted.within_m)
+            conditions.append(in_box(table.c.geom, parse_box(wanted.bbox, wanted.datum)))
+        circle = parse_circle(wanted.near, wanted.within_m, wanted.datum)
         if circle is not None:
             conditions.append(in_circle(table.c.geom, circle))
     return conditions

@@ -9,13 +9,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.geo.datums import shape_to_wgs84
+from app.geo.display import in_datum
 from app.geo.shapes import polygon_from_geojson, require_position
-from app.inventory.filters import Day, Instant
+from app.inventory.filters import Datum, Day, Instant
 from app.inventory.places import Places
+from app.inventory.predicates import Box, box_in_wgs84, position_in_wgs84
 from app.inventory.schemas import UnitOut
 from app.kernel.clock import Clock, civil_day
 from app.kernel.errors import Fault, InvalidInputError
-from app.kernel.terms import CapacityMeasure, CleanroomGrade, FireHazardClass, UnitType
+from app.kernel.terms import CapacityMeasure, CleanroomGrade, FireHazardClass, SourceDatum, UnitType
 from app.ledger.asked import FreeSpaceSearch, FreeSpaceSort, Near
 from app.ledger.free_space import find_free_space, find_search_places, free_space_totals
 from app.routers.dependencies import (
@@ -104,6 +107,7 @@ class FreeSpaceFilters(Paging):
     programme: Name | None = Field(
         default=None, description="code or id of a programme; its projects too"
     )
+    datum: Datum = SourceDatum.WGS84
     within_m: float | None = Field(
         default=None,
         gt=0,
@@ -171,13 +175,13 @@ class FreeSpaceQuery(FreeSpaceFilters):
     bbox: str | None = Field(
         default=None,
         pattern=f"^{_NUMBER}(,{_NUMBER}){{3}}$",
-        description="west,south,east,north in degrees (WGS-84): what touches it",
+        description="west,south,east,north in degrees: what touches it",
         examples=["121.58,31.18,121.66,31.23"],
     )
     near: str | None = Field(
         default=None,
         pattern=f"^{_NUMBER},{_NUMBER}$",
-        description="longitude,latitude in degrees (WGS-84)",
+        description="longitude,latitude in degrees",
         examples=["121.60,31.20"],
     )
 
@@ -234,10 +238,10 @@ class FreeSpaceBody(FreeSpaceFilters):
     )
 
     bbox: tuple[Degrees, Degrees, Degrees, Degrees] | None = Field(
-        default=None, description="[west, south, east, north] in degrees (WGS-84)"
+        default=None, description="[west, south, east, north] in degrees"
     )
     near: tuple[Degrees, Degrees] | None = Field(
-        default=None, description="[longitude, latitude] in degrees (WGS-84)"
+        default=None, description="[longitude, latitude] in degrees"
     )
     polygon: PolygonIn | None = Field(default=None, description="units that touch this area")
 
@@ -332,14 +336,15 @@ def list_free_space(
     """Units with days free in the window. Open to all."""
     box = _numbers(wanted.bbox)
     near = _numbers(wanted.near)
-    search = wanted.search(clock, bbox=box, near=_near(near, wanted.within_m, "query"))
+    search = wanted.search(clock, bbox=_box(box, wanted.datum), near=_near(near, wanted, "query"))
     search.require_sound(clock.now())
     places = find_search_places(session, search)
     page = find_free_space(session, search, places, wanted.page(geojson=geojson), geojson=geojson)
     extra = _totals(session, search, places, asked=wanted.totals)
     if geojson:
         href = next_href(request, page.next_cursor)
-        return Response(page.as_feature_collection(href, extra), media_type=GEOJSON)
+        features = in_datum(page.as_feature_collection(href, extra), wanted.datum)
+        return Response(features, media_type=GEOJSON)
     return Response(page.as_items(extra), media_type=JSON)
 
 
@@ -363,8 +368,11 @@ def search_free_space(
     polygon = (
         polygon_from_geojson(drawn.type, drawn.coordinates, pointer="/polygon") if drawn else None
     )
-    near = _near(wanted.near, wanted.within_m, "body")
-    search = wanted.search(clock, bbox=wanted.bbox, near=near, polygon=polygon)
+    if polygon is not None:
+        polygon = shape_to_wgs84(polygon, wanted.datum)
+    near = _near(wanted.near, wanted, "body")
+    box = _box(wanted.bbox, wanted.datum)
+    search = wanted.search(clock, bbox=box, near=near, polygon=polygon)
     search.require_sound(clock.now(), "body")
     places = find_search_places(session, search, "body")
     page = find_free_space(
@@ -375,7 +383,8 @@ def search_free_space(
         # A link cannot carry a body: the next page is this body again, with this cursor.
         cursor = f'"next_cursor":{json.dumps(page.next_cursor)}'
         members = ",".join(part for part in (cursor, extra) if part)
-        return Response(page.as_feature_collection(None, members), media_type=GEOJSON)
+        features = in_datum(page.as_feature_collection(None, members), wanted.datum)
+        return Response(features, media_type=GEOJSON)
     return Response(page.as_items(extra), media_type=JSON)
 
 
@@ -387,8 +396,18 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
     return tuple(float(part) for part in text.split(",")) if text else None
 
 
-def _near(position: tuple[float, ...] | None, within_m: float | None, where: str) -> Near | None:
+def _box(corners: tuple[float, ...] | None, datum: SourceDatum) -> Box | None:
+    if corners is None:
+        return None
+    west, south, east, north = corners
+    # What is the wrong way round stays so, and is refused as such.
+    upright = west <= east and south <= north
+    return box_in_wgs84((west, south, east, north), datum) if upright else Box(*corners)
+
+
+def _near(position: tuple[float, ...] | None, wanted: FreeSpaceFilters, where: str) -> Near | None:
     slash = "/" if where == "body" else ""
+    within_m = wanted.within_m
     if position is None:
         if within_m is not None:
             raise InvalidInputError(
@@ -398,4 +417,4 @@ def _near(position: tuple[float, ...] | None, within_m: float | None, where: str
         return None
     longitude, latitude = position
     require_position(longitude, latitude, pointer=f"{slash}near", where=where)
-    return Near(longitude, latitude, within_m)
+    return Near(*position_in_wgs84(longitude, latitude, wanted.datum), within_m)

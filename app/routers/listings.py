@@ -7,7 +7,11 @@ from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.database.paging import Page
+from app.geo.datums import DATUMS
+from app.geo.display import in_datum
+from app.inventory.filters import Datum
 from app.kernel.errors import InvalidInputError, NotFoundError
+from app.kernel.terms import SourceDatum
 from app.routers.dependencies import GEOJSON, JSON, Filters, next_href
 from app.routers.problems import problems
 from app.security.actors import NotSignedInError
@@ -22,6 +26,7 @@ class ItemQuery(Filters):
     f: Annotated[str | None, Field(pattern="^(json|geojson)$", description="json or geojson")] = (
         None
     )
+    datum: Datum = SourceDatum.WGS84
 
 
 ItemQueryDep = Annotated[ItemQuery, Query()]
@@ -35,13 +40,15 @@ def answer_page(request: Request, page: Page, *, geojson: bool) -> Response:
     if href is not None:
         media_type = GEOJSON if geojson else JSON
         headers["Link"] = f'<{href}>; rel="next"; type="{media_type}"'
-    body = page.as_feature_collection(href) if geojson else page.as_items()
+    body = page.as_items()
+    if geojson:
+        body = in_datum(page.as_feature_collection(href), _datum(request))
     return Response(body, media_type=GEOJSON if geojson else JSON, headers=headers)
 
 
 def answer_item(request: Request, row: str, *, geojson: bool) -> Response:
     """An item, or 304 where the caller already has these very bytes."""
-    body = row.encode()
+    body = in_datum(row.encode(), _datum(request)) if geojson else row.encode()
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = _HEADERS | {"ETag": tag}
     if _has(request.headers.get("if-none-match", ""), tag):
@@ -60,6 +67,10 @@ def page_responses(properties: type[BaseModel]) -> dict[int | str, dict[str, Any
             "features": {"type": "array", "items": _feature(properties)},
             "numberReturned": {"type": "integer"},
             "links": {"type": "array", "items": {"type": "object"}},
+            "datum": {
+                "enum": [SourceDatum.GCJ02.value, SourceDatum.BD09.value],
+                "description": "of the coordinates, where it was asked for; else WGS 84",
+            },
         },
     }
     return {
@@ -88,6 +99,11 @@ def _feature(properties: type[BaseModel]) -> dict[str, Any]:
             "properties": properties.model_json_schema(),
         },
     }
+
+
+def _datum(request: Request) -> SourceDatum:
+    """The datum that geometries are asked for in; FastAPI has refused what is none."""
+    return DATUMS[request.query_params.get("datum", SourceDatum.WGS84.value)]
 
 
 def _has(if_none_match: str, tag: str) -> bool:
