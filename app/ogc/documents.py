@@ -3,7 +3,7 @@
 ``base`` is the address that links begin with: ``https://host/ogc``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, literal_column, select
@@ -31,12 +31,15 @@ _DESCRIPTION = (
     " The park as it is, was and will be, for GIS tools."
 )
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features"
+_CQL2 = "http://www.opengis.net/spec/cql2/1.0/conf"
 #: What this service does, as far as tests of ours show it.
 CONFORMANCE: tuple[str, ...] = (
     f"{_FEATURES}-1/1.0/conf/core",
     f"{_FEATURES}-1/1.0/conf/oas30",
     f"{_FEATURES}-1/1.0/conf/geojson",
     f"{_FEATURES}-2/1.0/conf/crs",
+    f"{_FEATURES}-3/1.0/conf/filter",
+    f"{_FEATURES}-3/1.0/conf/features-filter",
     f"{_FEATURES}-3/1.0/conf/queryables",
     f"{_FEATURES}-3/1.0/conf/queryables-query-parameters",
     f"{_FEATURES}-5/1.0/conf/schemas",
@@ -45,8 +48,37 @@ CONFORMANCE: tuple[str, ...] = (
     f"{_FEATURES}-5/1.0/conf/sortables",
     f"{_FEATURES}-6/0.0/conf/properties",
     f"{_FEATURES}-8/0.0/conf/sorting",
+    f"{_CQL2}/cql2-text",
+    f"{_CQL2}/cql2-json",
+    f"{_CQL2}/basic-cql2",
+    f"{_CQL2}/advanced-comparison-operators",
+    f"{_CQL2}/case-insensitive-comparison",
+    f"{_CQL2}/accent-insensitive-comparison",
+    f"{_CQL2}/basic-spatial-functions",
+    f"{_CQL2}/basic-spatial-functions-plus",
+    f"{_CQL2}/spatial-functions",
+    f"{_CQL2}/temporal-functions",
+    f"{_CQL2}/property-property",
+    f"{_CQL2}/arithmetic",
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
+)
+
+#: What the landing page links to: path below it, relation, media type, title.
+LANDING_LINKS: tuple[tuple[str, str, str, str], ...] = (
+    ("", "self", JSON, "this document"),
+    ("/api", "service-desc", OPENAPI, "接口说明 the API in OpenAPI 3.0"),
+    ("/conformance", "conformance", JSON, "what this service conforms to"),
+    ("/collections", "data", JSON, "图层 the collections"),
+)
+#: What each collection links to, likewise.
+COLLECTION_LINKS: tuple[tuple[str, str, str, str], ...] = (
+    ("", "self", JSON, "this document"),
+    ("/items", "items", GEOJSON, "要素 the features"),
+    ("/schema", "describedby", SCHEMA, "属性结构 schema of a feature"),
+    ("/schema", f"{_REL}/schema", SCHEMA, "属性结构 schema of a feature"),
+    ("/queryables", f"{_REL}/queryables", SCHEMA, "可查询属性 what may be asked about"),
+    ("/sortables", f"{_REL}/sortables", SCHEMA, "可排序属性 what may be sorted by"),
 )
 
 Box = tuple[float, float, float, float]
@@ -63,24 +95,18 @@ def link(href: str, rel: str, media_type: str, title: str = "") -> Document:
     return {"href": href, "rel": rel, "type": media_type} | ({"title": title} if title else {})
 
 
-def landing(base: str, further: Iterable[Document] = ()) -> Document:
-    """The landing page; ``further`` are links to what others add."""
+def landing(base: str) -> Document:
+    """The landing page."""
     return {
         "title": _TITLE,
         "description": _DESCRIPTION,
-        "links": [
-            link(base, "self", JSON, "this document"),
-            link(f"{base}/api", "service-desc", OPENAPI, "the API, OpenAPI 3.0"),
-            link(f"{base}/conformance", "conformance", JSON, "what this service conforms to"),
-            link(f"{base}/collections", "data", JSON, "the collections"),
-            *further,
-        ],
+        "links": [link(f"{base}{path}", *said) for path, *said in LANDING_LINKS],
     }
 
 
-def conformance(further: Iterable[str] = ()) -> Document:
-    """What the service conforms to; ``further`` are the classes of what others add."""
-    return {"conformsTo": [*CONFORMANCE, *further]}
+def conformance() -> Document:
+    """What the service conforms to."""
+    return {"conformsTo": [*CONFORMANCE]}
 
 
 def extents(session: Session) -> Mapping[str, Box]:
@@ -130,14 +156,7 @@ def collection(
         },
         "crs": list(known),
         "storageCrs": STORAGE.uri,
-        "links": [
-            link(own, "self", JSON, "this document"),
-            link(f"{own}/items", "items", GEOJSON, f"{one.title_zh} {one.title_en}"),
-            link(f"{own}/schema", "describedby", SCHEMA, "schema of a feature's properties"),
-            link(f"{own}/schema", f"{_REL}/schema", SCHEMA, "schema of a feature's properties"),
-            link(f"{own}/queryables", f"{_REL}/queryables", SCHEMA, "what may be asked about"),
-            link(f"{own}/sortables", f"{_REL}/sortables", SCHEMA, "what may be sorted by"),
-        ],
+        "links": [link(f"{own}{path}", *said) for path, *said in COLLECTION_LINKS],
     }
 
 

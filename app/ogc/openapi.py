@@ -4,9 +4,10 @@ Each collection has paths of its own, with its properties as query parameters: G
 there to learn which filters they may leave to the service.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from app.geo.datums import DATUMS
 from app.ogc.asked import names_taken
 from app.ogc.collection import Collection
 from app.ogc.collections import COLLECTIONS
@@ -35,6 +36,10 @@ _SHARED: Mapping[str, tuple[Document, str]] = {
         "回溯时刻: what was known at this instant",
     ),
     "level": ({"type": "integer"}, "楼层序号: level_index; 0 is the ground floor"),
+    "datum": (
+        {"type": "string", "enum": list(DATUMS), "default": "WGS84"},
+        "坐标基准: of bbox and filter, and of the answer, whose member `datum` then says so",
+    ),
     "filter": ({"type": "string"}, "筛选条件 in CQL2"),
     "filter-lang": (
         {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"},
@@ -65,16 +70,25 @@ _SHARED: Mapping[str, tuple[Document, str]] = {
 _ALIASES = frozenset({"resulttype"})
 
 
-def openapi(base: str, known: Mapping[str, Crs], further: Mapping[str, Document]) -> Document:
-    """The document; ``further`` are paths that others add, by path below ``base``."""
+#: Paths beside those of features, of each collection and of all together, by path below ``base``.
+MORE_OF_EACH: tuple[Callable[[Collection], Document], ...] = ()
+MORE: tuple[Callable[[], Document], ...] = ()
+
+
+def openapi(base: str, known: Mapping[str, Crs]) -> Document:
+    """The document."""
     paths: Document = {
-        "/": _get("landing", "首页 Landing page", JSON),
-        "/conformance": _get("conformance", "符合性 What the service conforms to", JSON),
-        "/api": _get("api", "接口说明 This document", OPENAPI),
-        "/collections": _get("collections", "图层 The collections", JSON),
+        "/": get_operation("landing", "首页 Landing page", JSON),
+        "/conformance": get_operation("conformance", "符合性 What the service conforms to", JSON),
+        "/api": get_operation("api", "接口说明 This document", OPENAPI),
+        "/collections": get_operation("collections", "图层 The collections", JSON),
     }
     for one in COLLECTIONS.values():
         paths |= _paths(one)
+        for more in MORE_OF_EACH:
+            paths |= more(one)
+    for further in MORE:
+        paths |= further()
     return {
         "openapi": "3.0.3",
         "info": {
@@ -87,7 +101,7 @@ def openapi(base: str, known: Mapping[str, Crs], further: Mapping[str, Document]
             {"name": one.id, "description": f"{one.title_zh} {one.title_en}"}
             for one in COLLECTIONS.values()
         ],
-        "paths": paths | dict(further),
+        "paths": paths,
         "components": {
             "parameters": {name: _shared(name, known) for name in _SHARED}
             | {"featureId": _FEATURE_ID},
@@ -155,7 +169,7 @@ _GEOJSON_SCHEMAS: Document = {
 
 def _paths(one: Collection) -> Document:
     own = f"/collections/{one.id}"
-    page = _get(
+    page = get_operation(
         f"{one.id}_items",
         f"{one.title_zh} {one.title_en}",
         GEOJSON,
@@ -164,7 +178,7 @@ def _paths(one: Collection) -> Document:
     )
     page["get"]["description"] = one.description
     page["get"]["parameters"] = _parameters(one)
-    item = _get(
+    item = get_operation(
         f"{one.id}_item", f"单个要素 One of {one.id}", GEOJSON, tag=one.id, schema="feature"
     )
     taken = ITEM_PARAMETERS if one.temporal else ITEM_PARAMETERS - {"datetime", "as_of"}
@@ -173,11 +187,15 @@ def _paths(one: Collection) -> Document:
         *({"$ref": f"#/components/parameters/{name}"} for name in _SHARED if name in taken),
     ]
     return {
-        own: _get(f"{one.id}_collection", f"图层 {one.title_zh} {one.title_en}", JSON, tag=one.id),
+        own: get_operation(
+            f"{one.id}_collection", f"图层 {one.title_zh} {one.title_en}", JSON, tag=one.id
+        ),
         f"{own}/items": page,
         f"{own}/items/{{featureId}}": item,
         **{
-            f"{own}/{name}": _get(f"{one.id}_{name}", f"{title} of {one.id}", SCHEMA, tag=one.id)
+            f"{own}/{name}": get_operation(
+                f"{one.id}_{name}", f"{title} of {one.id}", SCHEMA, tag=one.id
+            )
             for name, title in (
                 ("schema", "结构 Schema"),
                 ("queryables", "可查询属性 Queryables"),
@@ -223,7 +241,18 @@ def _shared(name: str, known: Mapping[str, Crs]) -> Document:
     }
 
 
-def _get(name: str, summary: str, media_type: str, *, tag: str = "", schema: str = "") -> Document:
+def get_operation(
+    name: str, summary: str, media_type: str, *, tag: str = "", schema: str = ""
+) -> Document:
+    """A path that is only read.
+
+    Args:
+        name: what generated clients call it.
+        summary: what it gives, 中文 and English.
+        media_type: of the answer.
+        tag: id of the collection it is of, if it is of one.
+        schema: name of the answer's schema; empty: an object.
+    """
     content = {"$ref": f"#/components/schemas/{schema}"} if schema else {"type": "object"}
     refusal = {"$ref": "#/components/responses/problem"}
     return {

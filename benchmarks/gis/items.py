@@ -3,11 +3,8 @@
 import json
 from collections.abc import Sequence
 
-from sqlalchemy.orm import Session
-
 from app.ogc.items import page_statement, read_items
 from app.ogc.layers.units import UNITS
-from benchmarks.free_space import as_sent
 from benchmarks.gis.common import (
     Compared,
     Question,
@@ -47,10 +44,10 @@ def _sides(
     compared: Compared, asked: Sequence[Question], limit: int
 ) -> tuple[Side, Side, Side, Side]:
     statements = []
-    with Session(compared.engine) as session:
-        for question in asked:
-            selection, shape = read_items(UNITS, [*question.parameters(limit).items()], now=now())
-            statements.append(as_sent(session, page_statement(selection, shape)))
+    for question in asked:
+        selection, shape = read_items(UNITS, [*question.parameters(limit).items()], now=now())
+        statement = page_statement(selection, shape)
+        statements.append((statement.text, dict(statement.values)))
     own = [question.path(limit) for question in asked]
     others = {
         one.name: [one.items(question.parameters(limit)) for question in asked]

@@ -48,6 +48,10 @@ async def show_ogc(request: Request) -> Response:
     return answer(landing(base_of(request)), JSON)
 
 
+# Some tools put a slash behind the address they are given.
+router.add_api_route("/", show_ogc, dependencies=[FormatOnly], include_in_schema=False)
+
+
 @router.get("/conformance", dependencies=[FormatOnly], summary="符合性 Conformance")
 async def show_ogc_conformance(request: Request) -> Response:  # noqa: ARG001  (as all routes here)
     """The classes of the standards that the service conforms to."""
@@ -57,7 +61,7 @@ async def show_ogc_conformance(request: Request) -> Response:  # noqa: ARG001  (
 @router.get("/api", dependencies=[FormatOnly], summary="接口说明 The API in OpenAPI 3.0")
 async def show_ogc_api(request: Request) -> Response:
     """The OGC API in OpenAPI 3.0: each collection's properties are parameters of its items."""
-    return answer(openapi(base_of(request), crses(request), {}), OPENAPI)
+    return answer(openapi(base_of(request), crses(request)), OPENAPI)
 
 
 @router.get(
