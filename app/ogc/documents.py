@@ -32,6 +32,7 @@ _DESCRIPTION = (
 )
 _FEATURES = "http://www.opengis.net/spec/ogcapi-features"
 _CQL2 = "http://www.opengis.net/spec/cql2/1.0/conf"
+_TILES = "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf"
 #: What this service does, as far as tests of ours show it.
 CONFORMANCE: tuple[str, ...] = (
     f"{_FEATURES}-1/1.0/conf/core",
@@ -60,6 +61,15 @@ CONFORMANCE: tuple[str, ...] = (
     f"{_CQL2}/temporal-functions",
     f"{_CQL2}/property-property",
     f"{_CQL2}/arithmetic",
+    f"{_TILES}/core",
+    f"{_TILES}/tileset",
+    f"{_TILES}/tilesets-list",
+    f"{_TILES}/dataset-tilesets",
+    f"{_TILES}/geodata-tilesets",
+    f"{_TILES}/mvt",
+    f"{_TILES}/oas30",
+    "http://www.opengis.net/spec/tms/2.0/conf/tilematrixset",
+    "http://www.opengis.net/spec/tms/2.0/conf/json-tilematrixset",
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
 )
@@ -70,6 +80,9 @@ LANDING_LINKS: tuple[tuple[str, str, str, str], ...] = (
     ("/api", "service-desc", OPENAPI, "接口说明 the API in OpenAPI 3.0"),
     ("/conformance", "conformance", JSON, "what this service conforms to"),
     ("/collections", "data", JSON, "图层 the collections"),
+    ("/tiles", f"{_REL}/tilesets-vector", JSON, "矢量瓦片 vector tiles of all layers"),
+    ("/tileMatrixSets", f"{_REL}/tiling-schemes", JSON, "瓦片网格 the grid of tiles"),
+    ("/styles", f"{_REL}/styles", JSON, "地图样式 styles of maps"),
 )
 #: What each collection links to, likewise.
 COLLECTION_LINKS: tuple[tuple[str, str, str, str], ...] = (
@@ -79,6 +92,7 @@ COLLECTION_LINKS: tuple[tuple[str, str, str, str], ...] = (
     ("/schema", f"{_REL}/schema", SCHEMA, "属性结构 schema of a feature"),
     ("/queryables", f"{_REL}/queryables", SCHEMA, "可查询属性 what may be asked about"),
     ("/sortables", f"{_REL}/sortables", SCHEMA, "可排序属性 what may be sorted by"),
+    ("/tiles", f"{_REL}/tilesets-vector", JSON, "矢量瓦片 vector tiles"),
 )
 
 Box = tuple[float, float, float, float]

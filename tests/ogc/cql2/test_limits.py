@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, event, literal_column, select, text
+from sqlalchemy import ColumnElement, Connection, event, literal_column, select, text
 
 from app.ogc.cql2 import compile_filter
 from app.ogc.errors import BadParameterError
 from tests.ogc.cql2.rows import FIELDS
 from tests.ogc.cql2.trees import filters
 
-GEOMETRY = literal_column("r.geom")
+GEOMETRY: ColumnElement[Any] = literal_column("r.geom")
 _QUICK = settings(
     max_examples=200,
     deadline=None,
@@ -185,7 +185,16 @@ def test_any_json_is_refused_or_can_be_run(connection: Connection) -> None:
         parts = [holder[at] for holder, at in _places(other)]
         assume(places and parts)
         holder, at = data.draw(st.sampled_from(places))
-        junk = [None, {}, [], "", "..", -1e30, True, {"op": "^", "args": [{"property": "load"}, 9]}]
+        junk: list[Any] = [
+            None,
+            {},
+            [],
+            "",
+            "..",
+            -1e30,
+            True,
+            {"op": "^", "args": [{"property": "load"}, 9]},
+        ]
         holder[at] = data.draw(st.sampled_from([*parts, *junk]))
         try:
             condition = compile_filter(json.dumps(spoilt), "cql2-json", FIELDS, GEOMETRY)

@@ -4,8 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, literal_column, select, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import ColumnElement, Connection, Integer, column, literal_column, select, text
 
 from app.kernel.errors import Kind as ErrorKind
 from app.ogc.cql2 import compile_filter, equals
@@ -13,7 +12,8 @@ from app.ogc.crs import CRSES, STORAGE, Crs, local_crs
 from app.ogc.errors import BadParameterError
 from tests.ogc.cql2.rows import FIELDS, ROWS
 
-GEOMETRY = literal_column("r.geom")
+GEOMETRY: ColumnElement[Any] = literal_column("r.geom")
+FID = column("fid", Integer)
 GK_120 = CRSES["http://www.opengis.net/def/crs/EPSG/0/4549"]
 
 
@@ -26,7 +26,7 @@ def condition(filter_: str | dict[str, Any], *, crs: Crs = STORAGE) -> Any:
 def found(connection: Connection, filter_: str | dict[str, Any], *, crs: Crs = STORAGE) -> set[int]:
     rows = text("cql2_rows r")
     where = condition(filter_, crs=crs)
-    asked = select(literal_column("fid")).select_from(rows).where(where)
+    asked = select(FID).select_from(rows).where(where)
     return {fid for (fid,) in connection.execute(asked)}
 
 
@@ -173,23 +173,19 @@ def test_a_property_may_be_given_by_its_name(
             equals(FIELDS[field], raw)
         return
 
-    asked = select(literal_column("fid")).select_from(text("cql2_rows r"))
+    asked = select(FID).select_from(text("cql2_rows r"))
     fids = [fid for (fid,) in connection.execute(asked.where(equals(FIELDS[field], raw)))]
 
     assert fids
     assert len({ROWS[fid][field] for fid in fids}) == 1
 
 
-def test_codes_are_inlined_and_nothing_else_is() -> None:
+def test_codes_are_inlined_and_nothing_else_is(connection: Connection) -> None:
     """An index on some of the codes serves only a statement that names them."""
     both = condition("size = 'small' AND size IN ('large') AND name = 'small'")
 
-    sql = str(
-        both.compile(
-            dialect=postgresql.dialect(),
-            compile_kwargs={"render_postcompile": True},  # type: ignore[no-untyped-call]
-        )
-    )
+    literals = {"render_postcompile": True}
+    sql = str(both.compile(dialect=connection.dialect, compile_kwargs=literals))
 
     assert sql.count("'small'") == 1
     assert sql.count("'large'") == 1
