@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.types import TypeEngine
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
 _PLACE = re.compile(r"%\((\w+)\)s")
@@ -43,3 +44,8 @@ def rendered(clause: ClauseElement, prefix: str) -> Sql:
         for name, value in state.parameters.items()
     }
     return Sql(_PLACE.sub(rf"%({prefix}\1)s", state.statement), values)
+
+
+def type_text(kind: TypeEngine[Any]) -> str:
+    """A type as it is written in SQL."""
+    return kind.compile(dialect=_DIALECT)

@@ -1,7 +1,8 @@
 """Features of a collection, page by page, as GeoJSON that PostgreSQL itself has written.
 
-A page is one statement and comes as one text, which is passed on unread. Rows are found first, on
-the cheapest table there is, and only those of the page are joined with what is shown of them.
+The features of a page come as one text, which is passed on unread. Its rows are found first, on the
+cheapest table there is, by a statement that is planned for what is asked; what is shown of them is
+joined by another, which is the same for all pages and planned once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from app.database.paging import Sort, after_row, decoded_cursor, encoded_cursor
-from app.database.rendering import Sql, rendered
+from app.database.rendering import Sql, rendered, type_text
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.ogc.asked import Parameters, Selection, read_selection
 from app.ogc.collection import Collection, Rows
@@ -181,24 +182,31 @@ def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
     if shape.hits:
         count = session.execute(selection.select(func.count())).scalar_one()
         return Items("", 0, count, None)
-    statement = page_statement(selection, shape)
-    row = session.connection().exec_driver_sql(statement.text, dict(statement.values)).one()
-    features, found, matched, *last = row
+    connection = session.connection()
+    find = find_statement(selection, shape)
+    page, found, matched, _mode, *last = connection.exec_driver_sql(
+        find.text, dict(find.values)
+    ).one()
+    if not page:
+        return Items("", 0, found if shape.cursor is None else matched, None)
+    show = show_statement(selection, shape, page)
+    features, returned = connection.exec_driver_sql(show.text, dict(show.values)).one()
     more = found > shape.limit
     whole = not more and shape.cursor is None
     return Items(
         features=features or "",
-        returned=min(found, shape.limit),
+        returned=returned,
         matched=found if whole else matched,
         cursor=encoded_cursor(last, _scope(selection, shape)) if more else None,
     )
 
 
-def page_statement(selection: Selection, shape: Shape) -> Sql:
-    """The one statement behind a page, as it is sent.
+def find_statement(selection: Selection, shape: Shape) -> Sql:
+    """The statement that finds the rows of a page, as it is sent: our own text, values bound.
 
-    One row: the features as text, how many were found (one more than ``limit`` if there are more),
-    all that match if they were counted, and the values of the order in the last row of the page.
+    One row: the page's rows in order, how many were found (one more than ``limit`` if there are
+    more), all that match if they were counted, a word, and the values of the order in the last row
+    of the page. It is planned for what is asked; what comes after it in its transaction is not.
 
     Where a count is cheap, what is counted is also what the page is taken of, so that it costs one
     search and not two.
@@ -214,8 +222,7 @@ def page_statement(selection: Selection, shape: Shape) -> Sql:
     outside = selection.needs_outside(*(sort.expression for sort in order))
     find = _find_sql(collection, rows, shape.sortby, outside)
     asked = rendered(and_(true(), *conditions), "asked_")
-    shown = _shown_sql(collection, rows, shape.properties, shape.outline, shape.crs)
-    values = {**find.values, **asked.values, **shown.values, "limit": shape.limit}
+    values = {**find.values, **asked.values, "limit": shape.limit}
     ways = ", ".join(
         f"sort_{place}{' DESC' if sort.descending else ''}" for place, sort in enumerate(order)
     )
@@ -225,22 +232,40 @@ def page_statement(selection: Selection, shape: Shape) -> Sql:
     if shape.cursor is None and collection.counted:
         values["most"] = collection.counted
         counted = "(SELECT count(*) FROM counted)"
-        page = (
-            f"counted AS MATERIALIZED ({sought} LIMIT %(most)s + 1), page AS ("
+        page = (  # our own words, and names of values
+            f"counted AS MATERIALIZED ({sought} LIMIT %(most)s + 1), page AS ("  # noqa: S608
             f"(SELECT * FROM counted WHERE {counted} <= %(most)s {first})"
-            f" UNION ALL ({sought} AND {counted} > %(most)s {first}))"  # noqa: S608
+            f" UNION ALL ({sought} AND {counted} > %(most)s {first}))"
         )
         matched = f"nullif({counted}, %(most)s + 1)"
     else:
         page = f"page AS ({sought} {first})"
+    on_page = "FILTER (WHERE place <= %(limit)s)"
     last = ", ".join(
         f"max(sort_{place}) FILTER (WHERE place = %(limit)s)" for place in range(len(order))
     )
     return Sql(
-        f"WITH {page} SELECT string_agg(shown.feature, ',' ORDER BY place), count(*), {matched},"
-        f" {last} FROM (SELECT page.*, row_number() OVER (ORDER BY {ways}) AS place FROM page)"
-        f" numbered LEFT JOIN LATERAL ({shown.text}) shown ON place <= %(limit)s",  # noqa: S608  (what callers say is bound)
+        f"WITH {page} SELECT array_agg(numbered.row ORDER BY place) {on_page}, count(*), {matched},"  # noqa: S608
+        f" set_config('plan_cache_mode', 'force_generic_plan', true), {last}"
+        f" FROM (SELECT page.*, row_number() OVER (ORDER BY {ways}) AS place FROM page) numbered",
         values,
+    )
+
+
+def show_statement(selection: Selection, shape: Shape, page: Sequence[Any]) -> Sql:
+    """The statement that shows these rows, as it is sent: features as text, and how many.
+
+    Its text says nothing of what was asked. So the driver prepares it once a connection, and to
+    plan it anew for each page would take longer than to run it.
+    """
+    rows = selection.rows
+    shown = _shown_sql(selection.collection, rows, shape.properties, shape.outline, shape.crs)
+    kind = type_text(rows.row.type)
+    return Sql(
+        "SELECT string_agg(shown.feature, ',' ORDER BY numbered.place), count(*)"  # noqa: S608
+        f" FROM unnest(%(page)s::{kind}[]) WITH ORDINALITY AS numbered(row, place)"
+        f" CROSS JOIN LATERAL ({shown.text}) shown",
+        {**shown.values, "page": list(page)},
     )
 
 
@@ -252,8 +277,8 @@ def fetch_item(session: Session, selection: Selection, shape: Shape) -> Item:
     """
     rows = selection.rows
     fields = tuple(selection.collection.fields.values())
-    stored = _feature(rows, fields, STORAGE)
-    shown = _feature(rows, fields, shape.crs)
+    stored = feature_text(rows, fields, STORAGE)
+    shown = feature_text(rows, fields, shape.crs)
     row = session.execute(
         selection.select(shown.label("feature"), func.md5(stored).label("tag")).limit(1)
     ).one_or_none()
@@ -294,13 +319,13 @@ def _shown_sql(
     fields = tuple(collection.fields[name] for name in names)
     needed = any(collection.needs_outside(one.sql) for one in fields)
     source = rows.shown if needed else rows.table
-    feature = _feature(rows, fields, crs if outline else None).label("feature")
+    feature = feature_text(rows, fields, crs if outline else None).label("feature")
     of_page = literal_column("numbered.row", rows.row.type)
     found = select(feature).select_from(source).where(rows.row == of_page)
     return rendered(found.limit(1), "shown_")
 
 
-def _feature(rows: Rows, fields: Sequence[Field], crs: Crs | None) -> ColumnElement[str]:
+def feature_text(rows: Rows, fields: Sequence[Field], crs: Crs | None) -> ColumnElement[str]:
     """A feature as JSON text, without its outline if ``crs`` is None.
 
     What is put together here was written as JSON by PostgreSQL.
