@@ -14,6 +14,7 @@ from app.database.session import session_factory
 from app.demand.rules import load_rules
 from app.kernel.clock import Clock, SystemClock
 from app.matching.snapshots.source import Followed
+from app.ogc.tiles.kept import KeptTiles
 from app.routers import (
     applications,
     approvals,
@@ -55,7 +56,7 @@ from app.routers import (
 from app.routers.dependencies import GATE_PLACES
 from app.routers.document import describe_by
 from app.routers.middleware import LimitBody, Observe
-from app.routers.ogc import features, landing
+from app.routers.ogc import features, landing, tiles
 from app.routers.ogc.serving import complete, crses_of
 from app.routers.rates import Throttle
 from app.routers.versions import Shown
@@ -116,7 +117,7 @@ ROUTERS = (
     sandbox.router,
 )
 #: What GIS tools call; each of its addresses says by OPTIONS which methods it takes.
-OGC_ROUTERS = (landing.router, features.router)
+OGC_ROUTERS = (landing.router, features.router, tiles.router)
 
 
 def create_app(
@@ -181,6 +182,10 @@ def create_app(
         settings.snapshot_dir or settings.home / "snapshots",
     )
     app.state.sandbox = None if sandbox_engine is None else Sandbox.over(sandbox_engine, settings)
+    app.state.tiles, app.state.sandbox_tiles = KeptTiles(), KeptTiles()
+    app.state.tiles.versions.watch(app.state.sessions)
+    if app.state.sandbox is not None:
+        app.state.sandbox_tiles.versions.watch(app.state.sandbox.sessions)
     problems.install(app)
     app.add_middleware(LimitBody, max_bytes=settings.max_body_bytes)
     app.add_middleware(

@@ -14,6 +14,7 @@ from app.ogc.collections import COLLECTIONS
 from app.ogc.crs import STORAGE, Crs
 from app.ogc.documents import GEOJSON, JSON, OPENAPI, SCHEMA, property_schema
 from app.ogc.items import DEFAULT_LIMIT, ITEM_PARAMETERS, MOST_ITEMS, PAGE_PARAMETERS
+from app.ogc.tiles.documents import tile_paths
 
 Document = dict[str, Any]
 
@@ -72,7 +73,7 @@ _ALIASES = frozenset({"resulttype"})
 
 #: Paths beside those of features, of each collection and of all together, by path below ``base``.
 MORE_OF_EACH: tuple[Callable[[Collection], Document], ...] = ()
-MORE: tuple[Callable[[], Document], ...] = ()
+MORE: tuple[Callable[[], Document], ...] = (tile_paths,)
 
 
 def openapi(base: str, known: Mapping[str, Crs]) -> Document:

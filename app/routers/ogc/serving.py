@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from anyio.to_thread import run_sync
@@ -26,6 +26,8 @@ from app.routers.dependencies import (
     wait_for_a_place,
 )
 from app.settings import Settings
+
+_Result = TypeVar("_Result")
 
 ROOT = "/ogc"
 #: A host as browsers and tools write it; anything else is not repeated in an answer.
@@ -79,7 +81,7 @@ def crses(request: Request) -> Mapping[str, Crs]:
     return known
 
 
-async def in_session(request: Request, work: Callable[[Session], Response]) -> Response:
+async def in_session(request: Request, work: Callable[[Session], _Result]) -> _Result:
     """Do ``work`` with a session, as all reads of published space: the same for every caller.
 
     Everything happens on one thread: each change of threads costs as much as a page's own work
@@ -92,9 +94,9 @@ async def in_session(request: Request, work: Callable[[Session], Response]) -> R
 
 def _in_session(
     request: Request,
-    work: Callable[[Session], Response],
+    work: Callable[[Session], _Result],
     bearer: HTTPAuthorizationCredentials | None,
-) -> Response:
+) -> _Result:
     with _session(request, None) as session:
         if not is_public(request):
             cookie = request.cookies.get(SESSION_COOKIE)
