@@ -1,7 +1,9 @@
 """Filters over HTTP: the questions that people ask of the park, put to the reference data."""
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,8 +14,12 @@ from sqlalchemy.orm import Session
 from app.ogc.asked import read_selection
 from app.ogc.collection import Collection
 from app.ogc.collections import COLLECTIONS
+from app.ogc.cql2 import FUNCTIONS
+from app.ogc.cql2.geometry import MAX_POSITIONS
+from app.ogc.cql2.tree import MAX_DEPTH, MAX_LENGTH, MAX_PARTS
 from app.ogc.fields import Field, Kind
 
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 GK_123 = "http://www.opengis.net/def/crs/EPSG/0/4550"
 STRONG_AND_HIGH = "clear_height_m >= 6 AND floor_load_kn_m2 >= 10"
 
@@ -112,8 +118,31 @@ def condition_on(field: Field) -> str:
 def test_every_queryable_can_be_asked_about(
     collection: Collection, seeded_session: Session
 ) -> None:
-    now = datetime(2026, 11, 1, tzinfo=UTC)
     for field in collection.queryables.values():
         asked = [("filter", condition_on(field))]
-        selection = read_selection(collection, asked, now=now)
+        selection = read_selection(collection, asked, now=NOW)
         seeded_session.execute(selection.select(selection.rows.key).limit(1)).all()
+
+
+_PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "cql2.md"
+_EXAMPLE = re.compile(r"^```cql2 (\w+) ?(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def test_the_examples_of_the_page_are_answered_and_it_leaves_nothing_out(
+    seeded_session: Session,
+) -> None:
+    page = _PAGE.read_text(encoding="utf-8")
+    examples = _EXAMPLE.findall(page)
+    found = 0
+    for collection, crs, said in examples:
+        asked = [("filter", said), ("datetime", "2027-03-01")]
+        asked += [("filter-crs", crs)] if crs else []
+        selection = read_selection(COLLECTIONS[collection], asked, now=NOW)
+        rows = seeded_session.execute(selection.select(selection.rows.key).limit(1)).all()
+        found += len(rows)
+
+    assert len(examples) == page.count("```cql2") > 8
+    assert found > 6
+    assert [name for name in FUNCTIONS if f"`{name}`" not in page and f"`{name}(" not in page] == []
+    limits = MAX_LENGTH, MAX_PARTS, MAX_DEPTH, MAX_POSITIONS
+    assert [limit for limit in limits if f"| {limit:,} |" not in page] == []

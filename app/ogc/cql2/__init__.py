@@ -4,7 +4,7 @@ A filter is read into a small tree (`text`, `json_form`), checked against the co
 and compiled to an expression in which every word of the caller is bound (`compiler`).
 """
 
-from app.ogc.cql2.compiler import GEOMETRY, compile_filter
+from app.ogc.cql2.compiler import FUNCTIONS, GEOMETRY, compile_filter
 from app.ogc.cql2.values import equals
 
-__all__ = ["GEOMETRY", "compile_filter", "equals"]
+__all__ = ["FUNCTIONS", "GEOMETRY", "compile_filter", "equals"]

@@ -64,7 +64,8 @@ _ARGUMENTS: Mapping[str, tuple[int, int | None]] = {
     "between": (3, 3),
     **dict.fromkeys((*_COMPARE, "like", "in", *_ARITHMETIC, *_SPATIAL, *RELATIONS), (2, 2)),
 }
-_FUNCTIONS = sorted({*_FOLDED, *_SPATIAL, *RELATIONS})
+#: All that can be called.
+FUNCTIONS = sorted({*_FOLDED, *_SPATIAL, *RELATIONS})
 _NUMBERS = frozenset({Kind.WHOLE, Kind.NUMBER})
 _TIMES = frozenset({Kind.DAY, Kind.INSTANT})
 #: More digits than arithmetic needs, and far fewer than cost time.
@@ -227,7 +228,7 @@ class _Compiler:
                 " use IN",
                 "此处没有数组属性，不支持数组函数；请用 IN",
             )
-        near = nearest(said, _FUNCTIONS) or _FUNCTIONS
+        near = nearest(said, FUNCTIONS) or FUNCTIONS
         return call.place.refused(
             f"there is no function {said!r}; use {', '.join(near)}",
             f"没有函数 {said!r}；可用 {'、'.join(near)}",
