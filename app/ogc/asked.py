@@ -6,7 +6,7 @@ words always mean the same features.
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Self
@@ -17,7 +17,8 @@ from sqlalchemy.sql import visitors
 from app.inventory.known import NOT_YET_KNOWN, is_future
 from app.kernel.clock import civil_day
 from app.ogc.collection import Collection, Rows, When
-from app.ogc.cql2 import compile_filter, equals
+from app.ogc.cql2.compiler import compile_filter
+from app.ogc.cql2.values import equals
 from app.ogc.crs import CRSES, Crs, asked_crs, meets, read_box
 from app.ogc.errors import bad_parameter
 
@@ -251,5 +252,6 @@ def _equal(collection: Collection, given: Mapping[str, str]) -> list[ColumnEleme
         if name in collection.queryables
     ]
     if "level" in given:
-        asked.append((collection.fields["level_index"], given["level"]))
+        level = replace(collection.fields["level_index"], name="level")
+        asked.append((level, given["level"]))
     return [equals(field, value) for field, value in asked]

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.ogc.asked import read_selection
 from app.ogc.collection import Collection
 from app.ogc.collections import COLLECTIONS
-from app.ogc.cql2 import FUNCTIONS
+from app.ogc.cql2.compiler import FUNCTIONS
 from app.ogc.cql2.geometry import MAX_POSITIONS
 from app.ogc.cql2.tree import MAX_DEPTH, MAX_LENGTH, MAX_PARTS
 from app.ogc.fields import Field, Kind

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import ColumnElement, Connection, event, literal_column, select, text
 
-from app.ogc.cql2 import compile_filter
+from app.ogc.cql2.compiler import compile_filter
 from app.ogc.errors import BadParameterError
 from tests.ogc.cql2.rows import FIELDS
 from tests.ogc.cql2.trees import filters

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis.errors import NoSuchExample
 from sqlalchemy import Connection, column, literal_column, select, table
 
-from app.ogc.cql2 import compile_filter
+from app.ogc.cql2.compiler import compile_filter
 from app.ogc.cql2.json_form import read_json
 from app.ogc.cql2.text import read_text
 from app.ogc.cql2.tree import Call, Drawn, Interval, Listed, Literal, Node, Place, Property

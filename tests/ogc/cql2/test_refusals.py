@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import ColumnElement, Connection, Integer, column, literal_column, select, text
 
 from app.kernel.errors import Kind as ErrorKind
-from app.ogc.cql2 import compile_filter, equals
+from app.ogc.cql2.compiler import compile_filter
+from app.ogc.cql2.values import equals
 from app.ogc.crs import CRSES, STORAGE, Crs, local_crs
 from app.ogc.errors import BadParameterError
 from tests.ogc.cql2.rows import FIELDS, ROWS
