@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from shapely import MultiPolygon, Polygon, box, get_parts, segmentize, transform, union_all
+from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import ColumnElement, func
 
@@ -192,7 +193,7 @@ def read_box(text: str, crs: Crs = STORAGE, parameter: str = "bbox") -> BaseGeom
     longest = max(third - first, fourth - second) or 1.0
     try:
         return to_stored(segmentize(drawn, longest / _PIECES), crs)
-    except (ValueError, ProjError) as error:
+    except (ValueError, ProjError, ShapelyError) as error:
         raise bad_parameter(
             parameter,
             "outside the area in which this coordinate reference system can be used",
