@@ -64,6 +64,8 @@ _NOTHING: Mapping[Kind, tuple[TypeEngine[Any], object]] = {
     Kind.INSTANT: (DateTime(timezone=True), datetime.fromisoformat("1900-01-01T00:00:00Z")),
 }
 
+#: Has what comes later in the transaction planned once a connection, not for each question.
+_PLANNED_ONCE = "set_config('plan_cache_mode', 'force_generic_plan', true)"
 #: Kinds whose column has another type in the table than their values are compared with here.
 _CAST = frozenset({Kind.WHOLE, Kind.NUMBER, Kind.TRUTH})
 
@@ -183,12 +185,16 @@ def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
         count = session.execute(selection.select(func.count())).scalar_one()
         return Items("", 0, count, None)
     connection = session.connection()
-    find = find_statement(selection, shape)
-    page, found, matched, _mode, *last = connection.exec_driver_sql(
-        find.text, dict(find.values)
-    ).one()
+    counted = selection.collection.counted if shape.cursor is None else 0
+    find = find_statement(selection, shape, counting=counted > 0)
+    page, found, matched, *last, _ = connection.exec_driver_sql(find.text, dict(find.values)).one()
+    if counted and matched > counted:
+        # Too many to count, or to put in order by hand: an index may know which come first.
+        find = find_statement(selection, shape, counting=False)
+        found_rows = connection.exec_driver_sql(find.text, dict(find.values))
+        page, found, matched, *last, _ = found_rows.one()
     if not page:
-        return Items("", 0, found if shape.cursor is None else matched, None)
+        return Items("", 0, 0 if shape.cursor is None else None, None)
     show = show_statement(selection, shape, page)
     features, returned = connection.exec_driver_sql(show.text, dict(show.values)).one()
     more = found > shape.limit
@@ -201,15 +207,16 @@ def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
     )
 
 
-def find_statement(selection: Selection, shape: Shape) -> Sql:
+def find_statement(selection: Selection, shape: Shape, *, counting: bool) -> Sql:
     """The statement that finds the rows of a page, as it is sent: our own text, values bound.
 
     One row: the page's rows in order, how many were found (one more than ``limit`` if there are
-    more), all that match if they were counted, a word, and the values of the order in the last row
-    of the page. It is planned for what is asked; what comes after it in its transaction is not.
+    more), how many match, the values of the order in the last row of the page, and a word. It is
+    planned for what is asked; what comes after it in its transaction is not.
 
-    Where a count is cheap, what is counted is also what the page is taken of, so that it costs one
-    search and not two.
+    Where ``counting``, what is counted is also what the page is taken of, so that it costs one
+    search and not two; one more than ``counted`` of the collection says that there are more, and
+    then the page is not the first one. Else it is not known how many match.
 
     Raises:
         BadParameterError: the cursor is not of this selection in this order.
@@ -228,25 +235,22 @@ def find_statement(selection: Selection, shape: Shape) -> Sql:
     )
     sought = f"{find.text} AND {asked.text}"
     first = f"ORDER BY {ways} LIMIT %(limit)s + 1"
-    matched = "NULL::bigint"
-    if shape.cursor is None and collection.counted:
+    if counting:
         values["most"] = collection.counted
-        counted = "(SELECT count(*) FROM counted)"
-        page = (  # our own words, and names of values
-            f"counted AS MATERIALIZED ({sought} LIMIT %(most)s + 1), page AS ("  # noqa: S608
-            f"(SELECT * FROM counted WHERE {counted} <= %(most)s {first})"
-            f" UNION ALL ({sought} AND {counted} > %(most)s {first}))"
-        )
-        matched = f"nullif({counted}, %(most)s + 1)"
+        sought = f"found AS MATERIALIZED ({sought} LIMIT %(most)s + 1)"
+        page = f"{sought}, page AS (SELECT * FROM found {first})"  # noqa: S608
+        matched = "(SELECT count(*) FROM found)"
+        mode = f"CASE WHEN {matched} <= %(most)s THEN {_PLANNED_ONCE} END"
     else:
         page = f"page AS ({sought} {first})"
+        matched, mode = "NULL::bigint", _PLANNED_ONCE
     on_page = "FILTER (WHERE place <= %(limit)s)"
     last = ", ".join(
         f"max(sort_{place}) FILTER (WHERE place = %(limit)s)" for place in range(len(order))
     )
     return Sql(
         f"WITH {page} SELECT array_agg(numbered.row ORDER BY place) {on_page}, count(*), {matched},"  # noqa: S608
-        f" set_config('plan_cache_mode', 'force_generic_plan', true), {last}"
+        f" {last}, {mode}"
         f" FROM (SELECT page.*, row_number() OVER (ORDER BY {ways}) AS place FROM page) numbered",
         values,
     )

@@ -8,19 +8,31 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode
 
 import psycopg
 from geoalchemy2 import Geometry
-from sqlalchemy import BigInteger, Column, Engine, Index, MetaData, Table, cast, insert, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Engine,
+    Index,
+    MetaData,
+    Table,
+    cast,
+    func,
+    insert,
+    select,
+    text,
+)
 
 from app.database.roles import PUBLIC
 from app.kernel.clock import civil_day
 from app.kernel.terms import UnitType
 from app.ogc.asked import Selection
 from app.ogc.collection import When
-from app.ogc.collections.units import UNITS
+from app.ogc.items import Shape, find_statement, show_statement
+from app.ogc.layers.units import UNITS
 from benchmarks.gis.rivals import KEY, OUTLINE, SCHEMA, TABLE, Served
 
 KINDS = (UnitType.ACCELERATION, UnitType.PILOT, UnitType.HQ_RD, UnitType.PRODUCTION)
@@ -108,12 +120,10 @@ def make_flat_table(engine: Engine) -> int:
         connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
         connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
         flat.create(connection)
-        made = connection.execute(
-            insert(flat).from_select(flat.c.keys(), selection.select(*columns))
-        )
+        connection.execute(insert(flat).from_select(flat.c.keys(), selection.select(*columns)))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(f"VACUUM ANALYZE {SCHEMA}.{TABLE}")
-    return made.rowcount
+        return connection.execute(select(func.count()).select_from(flat)).scalar_one()
 
 
 @dataclass(frozen=True)
@@ -142,14 +152,19 @@ class Side:
     milliseconds: list[float] = field(default_factory=list)
 
 
-def over_http(port: int, paths: Sequence[str], headers: Mapping[str, str] | None = None) -> Ask:
+def over_http(port: int, paths: Sequence[str]) -> Ask:
     """Asks for one of these paths over one kept-alive connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
 
     def ask(number: int) -> bytes:
         path = paths[number % len(paths)]
-        connection.request("GET", path, headers=dict(headers or {}))
-        answer = connection.getresponse()
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+        except http.client.RemoteDisconnected:  # nobody asked for a while
+            connection.close()
+            connection.request("GET", path)
+            answer = connection.getresponse()
         body = answer.read()
         if answer.status not in {http.client.OK, http.client.NO_CONTENT}:
             raise RuntimeError(f"{answer.status} {path} {body[:500]!r}")
@@ -158,18 +173,25 @@ def over_http(port: int, paths: Sequence[str], headers: Mapping[str, str] | None
     return ask
 
 
-def raw(url: str, statements: Sequence[tuple[str, dict[str, Any]]]) -> Ask:
-    """Runs one of these statements over one connection, as the role that answers the public."""
+def raw(url: str, pages: Sequence[tuple[Selection, Shape]]) -> Ask:
+    """Runs what our server runs for a page over one connection, as the role that answers all."""
     connection = psycopg.connect(
         url.replace("postgresql+psycopg://", "postgresql://", 1), autocommit=True
     )
     connection.execute("SET plan_cache_mode = 'force_custom_plan'; SET jit = off")
     connection.execute(f"SET ROLE {PUBLIC}".encode())
+    finding = [find_statement(*page, counting=True) for page in pages]
 
     def ask(number: int) -> bytes:
-        sql, parameters = statements[number % len(statements)]
-        rows = connection.execute(sql.encode(), parameters).fetchall()
-        return b"".join(str(row[0]).encode() for row in rows)
+        selection, shape = pages[number % len(pages)]
+        find = finding[number % len(pages)]
+        with connection.transaction():
+            found = connection.execute(find.text.encode(), dict(find.values)).fetchone()
+            if found is None or not found[0] or found[2] > selection.collection.counted:
+                raise ValueError("the benchmark asks what matches something, and can be counted")
+            show = show_statement(selection, shape, found[0])
+            shown = connection.execute(show.text.encode(), dict(show.values)).fetchone()
+        return b"" if shown is None else str(shown[0]).encode()
 
     return ask
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from app.ogc.items import page_statement, read_items
+from app.ogc.items import read_items
 from app.ogc.layers.units import UNITS
 from benchmarks.gis.common import (
     Compared,
@@ -43,11 +43,9 @@ def measure(compared: Compared, count: int, seed: int) -> None:
 def _sides(
     compared: Compared, asked: Sequence[Question], limit: int
 ) -> tuple[Side, Side, Side, Side]:
-    statements = []
-    for question in asked:
-        selection, shape = read_items(UNITS, [*question.parameters(limit).items()], now=now())
-        statement = page_statement(selection, shape)
-        statements.append((statement.text, dict(statement.values)))
+    pages = [
+        read_items(UNITS, [*question.parameters(limit).items()], now=now()) for question in asked
+    ]
     own = [question.path(limit) for question in asked]
     others = {
         one.name: [one.items(question.parameters(limit)) for question in asked]
@@ -55,7 +53,7 @@ def _sides(
     }
     return (
         Side("ours", lambda: over_http(compared.port, own)),
-        Side("raw SQL", lambda: raw(compared.url, statements)),
+        Side("raw SQL", lambda: raw(compared.url, pages)),
         Side("tipg", lambda: over_http(compared.tipg.port, others["tipg"])),
         Side("pygeoapi", lambda: over_http(compared.pygeoapi.port, others["pygeoapi"])),
     )

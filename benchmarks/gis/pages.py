@@ -7,15 +7,17 @@ from benchmarks.gis.common import Compared, Side, line, over_http, ratio
 from benchmarks.gis.common import measure as in_turns
 
 LIMIT = 100
+_ITEMS = "/ogc/collections/units/items"
 #: How far in, of all rows.
 DEEP = 0.9
-_STEP = 10_000
+#: Steps in which a client walks there.
+_STEPS = 100
 
 
 def measure(compared: Compared, rows: int) -> None:
     """Our first page and one after nine tenths of the rows; tipg's, which counts from the start."""
-    first = f"/ogc/collections/units/items?limit={LIMIT}"
-    deep = _page_after(compared.port, int(rows * DEEP))
+    first = f"{_ITEMS}?limit={LIMIT}"
+    deep = _page_after(compared.port, int(rows * DEEP), rows // _STEPS)
     tipg = compared.tipg
     sides = [
         Side("ours, first", lambda: over_http(compared.port, [first])),
@@ -30,18 +32,15 @@ def measure(compared: Compared, rows: int) -> None:
         print(line(far, {"times the first": ratio(near, far)}) + target)
 
 
-def _page_after(port: int, rows: int) -> str:
+def _page_after(port: int, rows: int, step: int) -> str:
     """The address of the page after so many rows, found as a client finds it: by ``next``."""
-    ask = over_http(port, [f"/ogc/collections/units/items?limit={_STEP}&properties=code"])
-    seen, answer = 0, json.loads(ask(0))
-    while seen + len(answer["features"]) < rows:
-        seen += len(answer["features"])
+    few = "&properties=code"
+    answer = json.loads(over_http(port, [f"{_ITEMS}?limit={step}{few}"])(0))
+    seen = len(answer["features"])
+    while seen < rows:
         answer = json.loads(over_http(port, [_next(answer["links"])])(0))
-    return (
-        _next(answer["links"])
-        .replace(f"limit={_STEP}", f"limit={LIMIT}")
-        .replace("&properties=code", "")
-    )
+        seen += len(answer["features"])
+    return _next(answer["links"]).replace(f"limit={step}", f"limit={LIMIT}").replace(few, "")
 
 
 def _next(links: Sequence[dict[str, str]]) -> str:
