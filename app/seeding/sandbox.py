@@ -40,8 +40,11 @@ UNITS, SEED = 200, 1
 POOL_SIZE = 4
 #: Nobody's tests are swept away while another firm is at work.
 QUIET_FOR = timedelta(minutes=15)
-#: What a reset leaves: the firms, their keys and where they are told of events.
-KEPT = frozenset({"companies", "credentials", "signing_keys", "webhook_endpoints"})
+#: What a reset leaves: the firms, their keys and where they are told of events; and the accounts of
+#: staff, of which there are none, and which credentials refer to.
+KEPT = frozenset(
+    {"companies", "credentials", "signing_keys", "staff_accounts", "webhook_endpoints"}
+)
 #: 999997 is no administrative division: nobody's code looks like a firm's in the sandbox.
 _FICTITIOUS_REGISTRATION = "91999997"
 _CODE_BODY = 17
