@@ -26,7 +26,7 @@ from app.contacts.kept import (
 )
 from app.contacts.schemas import Consent, ContactChangeIn, ContactIn, ContactStarred
 from app.database.paging import Page, PageRequest, Sort, fetch_page
-from app.database.session import constraint_error
+from app.database.session import constraint_error, wait_for_turn
 from app.kernel.errors import Fault, InvalidInputError, Kind, SpaceRelayError
 from app.models.company import Company
 from app.models.contact import Contact
@@ -82,6 +82,7 @@ def create(
     require_write(actor)
     require_company(session, actor, company_id)
     _require_past(body.consent, now)
+    wait_for_turn(session, f"contacts {company_id}")  # so that the count stays true
     there = select(func.count()).where(
         Contact.company_id == company_id, Contact.erased_at.is_(None)
     )

@@ -32,7 +32,7 @@ from app.security.keys.schemas import (
     ScopeList,
     ScopeOut,
 )
-from app.security.keys.service import KeyEndedError
+from app.security.keys.service import KeyEndedError, KeysFullError
 
 router = APIRouter(prefix="/api/v1/keys", tags=["access"])
 
@@ -50,7 +50,9 @@ class KeyFilters(Paging):
     "",
     status_code=201,
     response_model=KeyIssuedOut,
-    responses=problems(InvalidInputError, NotSignedInError, NotAllowedError, NotFoundError),
+    responses=problems(
+        *(InvalidInputError, NotSignedInError, NotAllowedError, NotFoundError), KeysFullError
+    ),
 )
 def issue_key(
     body: KeyIn, session: SessionDep, actor: ActorDep, clock: ClockDep, write: WriterDep

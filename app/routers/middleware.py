@@ -25,7 +25,7 @@ SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _DOCS = ("/docs", "/redoc", "/static-offline-docs")
@@ -60,7 +60,8 @@ class Observe:
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.match(given) else uuid4().hex
+        by_caller = _REQUEST_ID.fullmatch(given) is not None
+        request_id = given if by_caller else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500
         started = time.perf_counter()
@@ -80,7 +81,8 @@ class Observe:
                     headers.extend(_ANY_ORIGIN)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        told = {"request_id": request_id, "request_id_by": "caller" if by_caller else "service"}
+        with structlog.contextvars.bound_contextvars(**told):
             try:
                 await self._app(scope, receive, send_on)
             finally:

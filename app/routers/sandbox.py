@@ -77,7 +77,8 @@ def show_sandbox(request: Request, _none: Annotated[Filters, Query()]) -> Sandbo
     status_code=201,
     response_model=KeyIssuedOut,
     responses=problems(
-        InvalidInputError, NotSignedInError, NotAllowedError, NotFoundError, NoSandboxError
+        *(InvalidInputError, NotSignedInError, NotAllowedError, NotFoundError),
+        *(service.KeysFullError, NoSandboxError),
     ),
 )
 def issue_sandbox_key(

@@ -413,7 +413,7 @@ def confirm_second_factor(
     gate: GateDep,
     browser: BrowserDep,
 ) -> RecoveryCodesOut:
-    """Send the first code, within 15 minutes. All sessions end; this one goes on under a new cookie.
+    """Send the first code within 15 minutes. All sessions end; this one goes on, in a new cookie.
 
     Keep the recovery codes apart from the telephone: each lets you in once without it. The
     `csrf_token` is another one now.

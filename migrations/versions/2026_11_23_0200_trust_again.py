@@ -1,7 +1,7 @@
 """What reviews of who may do what asked for: tokens of persons, and who gave whom a way in.
 
-Locks credentials, approvals, idempotent_answers and staff_accounts for an instant; what was approved
-before stays as it is, and what was answered before is not answered again.
+Locks credentials, approvals, idempotent_answers, staff_accounts and audit_entries for an instant;
+what was approved before stays as it is, and what was answered before is not answered again.
 """
 
 import sqlalchemy as sa
@@ -27,14 +27,31 @@ BEGIN
     RETURN NEW;
 END $$"""
 
+# Who calls is told once a transaction, from the credential; what adds an entry names nobody else.
+_ONES_OWN_NAME = """
+CREATE FUNCTION audit_entries_are_in_ones_own_name() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF coalesce(current_setting('app.actor', true), '') NOT IN ('', NEW.actor) THEN
+        RAISE EXCEPTION 'who calls writes in no other name' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$"""
+
 
 def upgrade() -> None:
     _persons()
     _repeated_answers()
     _pending_factors()
+    op.execute(_ONES_OWN_NAME)
+    op.execute(
+        "CREATE TRIGGER audit_entries_in_ones_own_name BEFORE INSERT ON audit_entries"
+        " FOR EACH ROW EXECUTE FUNCTION audit_entries_are_in_ones_own_name()"
+    )
 
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER audit_entries_in_ones_own_name ON audit_entries")
+    op.execute("DROP FUNCTION audit_entries_are_in_ones_own_name")
     op.drop_column("staff_accounts", "totp_pending_until")
     op.alter_column(
         "idempotent_answers", "body_digest", new_column_name="body_sha256", comment=None

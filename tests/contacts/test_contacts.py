@@ -1,6 +1,8 @@
 """Contacts: kept encrypted, shown with stars, in full for a reason, corrected, found, erased."""
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
@@ -8,9 +10,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
-from sqlalchemy import select, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
+from app.contacts import people
 from app.models.access import IdempotentAnswer
 from app.models.audit import AuditEntry
 from app.models.contact import Contact
@@ -331,3 +334,18 @@ def test_an_export_has_all_of_the_firm_and_nothing_of_others(world: World) -> No
         "personal_data.exported",
         {"applicants": 1, "contacts": 2},
     )
+
+
+def test_a_firm_has_so_many_contacts_at_most_however_many_add_at_once(
+    own_engine: Engine,
+    make_client: Callable[..., TestClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(people, "CONTACTS_MAX", 3)
+    with Session(own_engine, expire_on_commit=False) as session:
+        world = World(session, make_client(own_engine))
+        addresses = [f"contact{number}@example.invalid" for number in range(8)]
+        with ThreadPoolExecutor(len(addresses)) as crowd:
+            answers = list(crowd.map(lambda email: world.add(email=email), addresses))
+
+    assert sorted(one.status_code for one in answers) == [201] * 3 + [409] * 5

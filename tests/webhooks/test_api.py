@@ -23,8 +23,10 @@ from app.database.session import session_factory, transaction
 from app.ledger.orders import database_now
 from app.ledger.telling import tell_what_time_brings
 from app.models.access import IdempotentAnswer
+from app.models.audit import AuditEntry
 from app.models.webhook import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from app.security.actors import Scope
+from app.security.audit.actions import Action
 from app.webhooks.events import PAYLOADS, EventType, reference_page
 from app.webhooks.sending import Sender, sending
 from tests.conftest import ROOT
@@ -224,7 +226,9 @@ def test_another_firm_finds_nothing(world: World) -> None:
 
 
 def test_a_secret_is_shown_once_and_kept_sealed(world: World) -> None:
-    body = {"url": world.receiver.url, "events": ["hold.placed"]}
+    # Some receivers are told apart by a secret in the query.
+    url = f"{world.receiver.url}?token=of-the-receiver"
+    body = {"url": url, "events": ["hold.placed"]}
     once = {"Idempotency-Key": "endpoint-1"}
     made = world.post(ENDPOINTS, body, **once)
     again = world.post(ENDPOINTS, body, **once)
@@ -238,6 +242,10 @@ def test_a_secret_is_shown_once_and_kept_sealed(world: World) -> None:
         sealed = session.scalars(select(WebhookEndpoint)).one()
         kept = [one.body for one in session.scalars(select(IdempotentAnswer))]
         kept += [sealed.secret_sealed, sealed.previous_sealed or b""]
+        told = session.scalars(
+            select(AuditEntry.details).where(AuditEntry.action == Action.WEBHOOK_ADDED)
+        ).one()
+    assert (told["url"], sealed.url) == (world.receiver.url, url)
     for secret in (made["secret"], rotated["secret"]):
         assert all(secret.encode() not in one for one in kept)
         assert secret not in world.client.get(path, headers=world.firm).text

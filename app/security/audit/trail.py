@@ -70,6 +70,13 @@ def record(
             "subject": None if subject_id is None else str(subject_id),
             "reason": reason,
             "details": canonical(details or {}).decode(),
-            "request": structlog.contextvars.get_contextvars().get("request_id"),
+            "request": _request_id(),
         },
     )
+
+
+def _request_id() -> str | None:
+    """The id of the call; one of the caller's own choice says so, as it may be anybody's."""
+    told = structlog.contextvars.get_contextvars()
+    given = told.get("request_id")
+    return f"caller:{given}" if given and told.get("request_id_by") == "caller" else given

@@ -5,16 +5,26 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, func, literal, select
+from sqlalchemy import Select, case, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
-from app.database.session import constraint_error
+from app.database.session import constraint_error, wait_for_turn
 from app.kernel.errors import Fault, InvalidInputError, Kind, NotFoundError, SpaceRelayError
 from app.models.access import Credential
 from app.security import credentials
 from app.security.actors import Actor, ActorKind, NotAllowedError, Role, Scope
 from app.security.keys.schemas import KeyIn, KeyIssuedOut, KeyOut, KeyState, RotateIn
+
+#: Keys that a firm may have at a time: for every program several, too few to hide one among them.
+KEYS_MAX = 50
+
+
+class KeysFullError(SpaceRelayError):
+    """The firm has as many live keys as it may."""
+
+    slug, title, kind = "keys-full", "The firm has enough keys", Kind.CONFLICT
+    title_zh = "该企业的密钥已达上限"
 
 
 class KeyEndedError(SpaceRelayError):
@@ -39,8 +49,10 @@ def issue_key(
         InvalidInputError: staff did not say for which firm.
         NotAllowedError: a firm's key asks for a scope it lacks, or may not issue at all.
         NotFoundError: the firm is unknown, or not the caller's.
+        KeysFullError: the firm has ``KEYS_MAX`` that are neither revoked nor expired.
     """
     company_id = company_asked_for(actor, body.company_id)
+    _require_room(session, company_id, now)
     own: Collection[str] = tuple(Scope) if actor.is_staff else sorted(actor.scopes)
     scopes = tuple(dict.fromkeys(body.scopes or own))
     _require_scopes(actor, scopes)
@@ -68,7 +80,11 @@ def issue_test_key(
     """A key of the sandbox, which may do everything there, and its text.
 
     ``session`` is of the sandbox's database.
+
+    Raises:
+        KeysFullError: the firm has ``KEYS_MAX`` there.
     """
+    _require_room(session, company_id, now)
     credential, text = credentials.make_firm_key(
         session,
         company_id=company_id,
@@ -191,6 +207,20 @@ def revoke_key(session: Session, actor: Actor, key_id: UUID, *, now: datetime) -
         credential.revoked_at = now
         session.flush()
     return get_key(session, actor, key_id, now=now)
+
+
+def _require_room(session: Session, company_id: UUID, now: datetime) -> None:
+    wait_for_turn(session, f"keys {company_id}")  # so that the count stays true
+    live = select(func.count()).where(
+        Credential.company_id == company_id,
+        Credential.revoked_at.is_(None),
+        or_(Credential.expires_at.is_(None), Credential.expires_at > now),
+    )
+    if (session.scalar(live) or 0) >= KEYS_MAX:
+        raise KeysFullError(
+            f"a firm has at most {KEYS_MAX} keys; revoke those that are not used",
+            detail_zh=f"每家企业至多 {KEYS_MAX} 个有效密钥，请先吊销不再使用的",
+        )
 
 
 def _require_scopes(actor: Actor, scopes: Collection[str]) -> None:

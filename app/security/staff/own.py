@@ -52,7 +52,7 @@ def change_password(
     """
     account = signed_in.account
     require_good_password(new, (account.email, account.name))
-    attempt = _show_password(session, gate, account, current, browser=browser, now=now)
+    attempt = _show_password(session, gate, signed_in, current, browser=browser, now=now)
     fresh = gate.passwords.hash(new)
     with transaction(session):
         account = _unchanged(session, account)
@@ -91,7 +91,7 @@ def start_enrolment(
             "to replace your second factor, send a code of the one you have",
             detail_zh="更换第二验证因素须提供现有验证码",
         )
-    attempt = _show_password(session, gate, account, password, browser=browser, now=now)
+    attempt = _show_password(session, gate, signed_in, password, browser=browser, now=now)
     secret = second_factor.new_secret()
     with transaction(session):
         account = _unchanged(session, account)
@@ -104,7 +104,7 @@ def start_enrolment(
             account.totp_pending_until = now + ENROLMENT_MAX
             forgive(session, attempt, whole_account=True)
         else:
-            note_refusal(session, account.id, "second factor")
+            note_refusal(session, account.id, "second factor", signed_in.actor)
     if not shown:
         raise refused()
     return Enrolment(secret, second_factor.provisioning_uri(secret, account.email))
@@ -138,7 +138,8 @@ def confirm_enrolment(
             plain = "".join(code.split())
             step = second_factor.matching_step(gate.sealer, account.id, pending, plain, now)
         if step < 0:
-            note_refusal(session, account.id, "first code of a second factor")
+            why = "first code of a second factor"
+            note_refusal(session, account.id, why, signed_in.actor)
         else:
             second_factor.forget_pending(account)
             account.totp_secret, account.totp_last_step = pending, step
@@ -175,7 +176,7 @@ def renew_recovery_codes(
             forgive(session, attempt, whole_account=False)
             _note(session, account, Action.RECOVERY_CODES_MADE)
         else:
-            note_refusal(session, account.id, "second factor")
+            note_refusal(session, account.id, "second factor", signed_in.actor)
     if not codes:
         raise refused()
     return codes
@@ -190,13 +191,14 @@ def sign_out(session: Session, signed_in: SignedIn, now: datetime) -> None:
 def _show_password(
     session: Session,
     gate: Gate,
-    account: StaffAccount,
+    signed_in: SignedIn,
     password: str,
     *,
     browser: Browser,
     now: datetime,
 ) -> Attempt:
     """Compare the password again: the session may be in other hands by now."""
+    account = signed_in.account
     if account.oidc_issuer is not None:
         raise NotAllowedError(
             "this account signs in at the identity provider, which keeps its password and factors",
@@ -206,7 +208,7 @@ def _show_password(
     right, _ = gate.passwords.verify(password, account.password_hash)
     if not right:
         with transaction(session):
-            note_refusal(session, account.id, "password")
+            note_refusal(session, account.id, "password", signed_in.actor)
         raise refused()
     return attempt
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.database.session import transaction
 from app.models.staff import StaffAccount
-from app.security.actors import ANONYMOUS
+from app.security.actors import ANONYMOUS, Actor
 from app.security.audit.actions import Action
 from app.security.audit.trail import record
 from app.security.sealing import Sealer
@@ -146,11 +146,13 @@ def note_signed_in(session: Session, account: StaffAccount, factor: Factor | Non
         )
 
 
-def note_refusal(session: Session, account_id: UUID | None, why: str) -> None:
+def note_refusal(
+    session: Session, account_id: UUID | None, why: str, who: Actor = ANONYMOUS
+) -> None:
     """Write down that somebody was not let in; no address, which would be kept for ever."""
     record(
         session,
-        ANONYMOUS,
+        who,
         Action.SIGN_IN_REFUSED,
         park_id=None,
         subject_type="staff_account",

@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 from app.models.audit import AuditEntry
 from app.models.company import Company
 from app.models.space import Unit
-from app.security.actors import Role
+from app.security.actors import Actor, ActorKind, Role
+from app.security.audit.actions import Action
 from app.security.audit.chain import verify
 from app.security.audit.trail import record
+from app.security.rows import bind, system
 from tests import factories as make
 
 ENTRIES = "/api/v1/audit-entries"
@@ -72,7 +74,7 @@ def test_a_write_leaves_one_entry_and_a_refused_or_repeated_one_none(
         "sequence": 1,
         "subject_type": "hold",
         "subject_id": made.json()["id"],
-        "request_id": "call-1",
+        "request_id": "caller:call-1",
         "previous_hash": "00" * 32,
     }
     assert {name: entry[name] for name in shown} == shown
@@ -258,3 +260,45 @@ def _record(session: Session, park_id: UUID | None, firm: Company | None) -> Non
         subject_id="x",
         company_id=None if firm is None else firm.id,
     )
+
+
+def test_a_call_without_an_id_of_its_own_has_the_services(
+    client: TestClient, session: Session
+) -> None:
+    headers = make.staff_headers(session)
+    unit = make.make_unit(session)
+    company_id = str(make.make_company(session).id)
+    session.commit()
+    for given in ({}, {"X-Request-ID": "two words"}):
+        day = "2028" if given else "2027"
+        term = {"from": f"{day}-01-01", "until": f"{day}-02-01", "company_id": company_id}
+        made = _hold(client, unit, headers | given, **term)
+        assert made.status_code == 201, made.text
+        newest = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)).one()
+        assert newest.request_id == made.headers["x-request-id"]
+        assert len(newest.request_id) == 32
+
+
+def test_who_calls_writes_in_no_other_name(session: Session) -> None:
+    """The database sees to it: a fault of ours cannot put a deed on somebody else."""
+    wang, li = (Actor(ActorKind.STAFF, f"staff:{name}", role=Role.ADMIN) for name in ("a", "b"))
+
+    def write(actor: Actor) -> None:
+        record(
+            session,
+            actor,
+            Action.STAFF_CHANGED,
+            park_id=None,
+            subject_type="staff_account",
+            subject_id=None,
+        )
+
+    bind(session, wang)
+    write(wang)
+    savepoint = session.begin_nested()
+    with pytest.raises(ProgrammingError, match="in no other name"):
+        write(li)
+    savepoint.rollback()
+    # Control: jobs and the gate call as nobody, and say who it was.
+    system(session)
+    write(li)

@@ -1,16 +1,19 @@
 """Firms' keys: nobody gains by them what they had not, and no secret is kept."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select, text
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from app.models.access import Credential
 from app.onboarding.expiring import tell_expiring
 from app.security.actors import Role, Scope
+from app.security.keys import service
 from tests.clocks import SetClock, set_clock
 from tests.factories import firm_headers, make_company, staff_headers
 
@@ -201,3 +204,34 @@ def test_a_firm_is_told_once_of_a_key_that_expires(
     assert tell_expiring(session, clock.now()) == 1
     client.post(f"{KEYS}/{made['id']}/revoke", headers=admin)
     assert session.scalar(select(func.count()).select_from(text("webhook_events"))) == 2
+
+
+def test_a_firm_has_so_many_live_keys_at_most_whoever_issues_them(
+    own_engine: Engine,
+    make_client: Callable[..., TestClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "KEYS_MAX", 4)
+    client = make_client(own_engine)
+    with Session(own_engine) as session:
+        company = make_company(session)
+        headers, manager = firm_headers(session, company), staff_headers(session, Role.MANAGER)
+        session.commit()
+        company_id = str(company.id)
+
+    def one(number: int) -> int:
+        if number % 2:
+            body = {"label": "x", "company_id": company_id}
+            return client.post(KEYS, headers=manager, json=body).status_code
+        return client.post(KEYS, headers=headers, json={"label": "x"}).status_code
+
+    with ThreadPoolExecutor(8) as crowd:
+        answers = list(crowd.map(one, range(8)))
+
+    assert sorted(answers) == [201] * 3 + [409] * 5
+    last = client.get(KEYS, headers=headers).json()["items"][0]
+    assert client.post(f"{KEYS}/{last['id']}/revoke", headers=headers).status_code == 200
+    assert one(0) == 201
+    assert client.post(KEYS, headers=headers, json={"label": "x"}).json()["type"] == (
+        "/problems/keys-full"
+    )
