@@ -53,13 +53,14 @@ from app.routers import (
     works,
     zones,
 )
-from app.routers.dependencies import GATE_PLACES
+from app.routers.dependencies import GATE_PLACES, STATUS_PLACES
 from app.routers.document import describe_by
 from app.routers.middleware import LimitBody, Observe
-from app.routers.ogc import features, landing, tiles
+from app.routers.ogc import downloads, features, landing, tiles
 from app.routers.ogc.serving import complete, crses_of
 from app.routers.rates import Throttle
 from app.routers.versions import Shown
+from app.security.oauth.signing import Published
 from app.security.sealing import Sealer
 from app.security.staff.oidc import OidcConfig, Provider
 from app.security.staff.passwords import Passwords
@@ -117,7 +118,7 @@ ROUTERS = (
     sandbox.router,
 )
 #: What GIS tools call; each of its addresses says by OPTIONS which methods it takes.
-OGC_ROUTERS = (landing.router, features.router, tiles.router)
+OGC_ROUTERS = (landing.router, features.router, tiles.router, downloads.router)
 
 
 def create_app(
@@ -143,6 +144,7 @@ def create_app(
         app.state.public_places = Semaphore(settings.public_pool_size)
         app.state.sandbox_places = Semaphore(SANDBOX_POOL_SIZE)
         app.state.gate_places = Semaphore(min(GATE_PLACES, settings.pool_size))
+        app.state.status_places = Semaphore(min(STATUS_PLACES, settings.pool_size))
         yield
         app.state.snapshots.close()
         if app.state.sandbox is not None:
@@ -173,6 +175,7 @@ def create_app(
     app.state.shown = shown
     app.state.sealer = Sealer.of(settings)
     app.state.gate = Gate(Passwords(), app.state.sealer, StaffPolicy.of(settings))
+    app.state.published_keys = Published()
     provider = OidcConfig.of(settings)
     app.state.provider = None if provider is None else Provider(provider, app.state.sealer)
     # Reads nothing until somebody begins it or needs it.

@@ -38,6 +38,7 @@ from app.routers.dependencies import (
     Paging,
     Query,
     SessionDep,
+    StatusSessionDep,
     WriterDep,
 )
 from app.routers.problems import problems
@@ -101,7 +102,7 @@ def list_applications(
 @router.get("/applications/{application_id}", responses=problems(NotFoundError))
 def get_application(
     application_id: IdPath,
-    session: GateSessionDep,
+    session: StatusSessionDep,
     application_secret: Annotated[
         str,
         Header(

@@ -50,6 +50,8 @@ PROVEN = "proven"
 #: Callers who have no credential yet and need the whole database, at a time: no crowd of sign-ins
 #: keeps a booking waiting.
 GATE_PLACES = 4
+#: And those who ask how far their application is.
+STATUS_PLACES = 2
 
 cookie_scheme = APIKeyCookie(
     name=SESSION_COOKIE,
@@ -128,6 +130,26 @@ def open_gate_session(
 
 #: For sign-in, applications, invitations and tokens: what answers those who have no credential.
 GateSessionDep = Annotated[Session, Depends(open_gate_session, scope="function")]
+
+
+async def wait_for_a_status(request: Request) -> AsyncIterator[None]:
+    """Wait for one of the places of those who ask how far they are, then for a connection."""
+    state = request.app.state
+    async with state.status_places, state.places:
+        yield
+
+
+def open_status_session(
+    request: Request, _place: Annotated[None, Depends(wait_for_a_status, scope="function")]
+) -> Iterator[Session]:
+    """A session that shows all rows, beside the gate: who asks again and again keeps nobody out."""
+    with request.app.state.sessions() as session:
+        system(session)
+        yield session
+
+
+#: For who asks, without a credential, what became of something.
+StatusSessionDep = Annotated[Session, Depends(open_status_session, scope="function")]
 
 
 def get_clock(request: Request) -> Clock:

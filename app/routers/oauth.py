@@ -15,7 +15,6 @@ from app.routers.dependencies import (
     JSON,
     ClockDep,
     Filters,
-    GateSessionDep,
     sent_body,
     wait_at_the_gate,
 )
@@ -216,20 +215,23 @@ def show_oauth_metadata(
 
 @router.get("/.well-known/jwks.json", responses=problems())
 def show_signing_keys(
-    request: Request,
-    session: GateSessionDep,
-    clock: ClockDep,
-    response: Response,
-    _none: Annotated[Filters, Query()],
+    request: Request, clock: ClockDep, response: Response, _none: Annotated[Filters, Query()]
 ) -> KeySetOut:
     """The public keys that access tokens are signed with (RFC 7517), the sandbox's among them."""
     response.headers["Cache-Control"] = "public, max-age=300"
-    found = signing.published(session, clock.now())
-    if request.app.state.sandbox is not None:
-        with request.app.state.sandbox.sessions() as beside:
-            system(beside)
-            found += signing.published(beside, clock.now())
-    return KeySetOut.model_validate({"keys": found})
+    state = request.app.state
+
+    def read() -> list[dict[str, Any]]:
+        beside = state.sandbox
+        found = []
+        for sessions in [state.sessions] if beside is None else [state.sessions, beside.sessions]:
+            with sessions() as session:
+                system(session)
+                found += signing.published(session, clock.now())
+        return found
+
+    published: signing.Published = state.published_keys
+    return KeySetOut.model_validate({"keys": published.keys(read, clock.now())})
 
 
 def _read(request: Request, body: bytes) -> TokenRequest:

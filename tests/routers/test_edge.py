@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.database.engine import make_engine
 from app.kernel.clock import SystemClock
-from app.routers.dependencies import SessionDep
+from app.routers.dependencies import SessionDep, StatusSessionDep
 from app.routers.validation_words import PATTERNS
 from app.security.credentials import revoke
 from tests.conftest import Databases
@@ -232,6 +232,36 @@ def test_a_crowd_without_keys_does_not_keep_known_callers_waiting(
         assert not entered.acquire(timeout=0.3), "a third caller got a public connection"
         started = time.monotonic()
         assert client.get("/api/v1/companies", headers=staff).status_code == 200
+        assert time.monotonic() - started < 5
+    finally:
+        leave.set()
+        for caller in crowd:
+            caller.join(timeout=30)
+
+
+def test_a_crowd_that_asks_for_its_applications_keeps_nobody_from_signing_in(
+    own_engine: Engine, make_client: Callable[..., TestClient]
+) -> None:
+    client = make_client(own_engine, pool_size=6)
+    app = client.app
+    assert isinstance(app, FastAPI)
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    @app.get("/test/ask")
+    def ask(_session: StatusSessionDep) -> None:
+        entered.release()
+        leave.wait(timeout=30)
+
+    crowd = [threading.Thread(target=client.get, args=("/test/ask",)) for _ in range(10)]
+    for caller in crowd:
+        caller.start()
+    try:
+        assert all(entered.acquire(timeout=10) for _ in range(2))
+        assert not entered.acquire(timeout=0.3), "a third one got a place"
+        started = time.monotonic()
+        known = {"grant_type": "client_credentials", "client_id": "x", "client_secret": "x"}
+        assert client.post("/oauth/token", data=known).json()["error"] == "invalid_client"
+        assert client.get("/.well-known/jwks.json").status_code == 200
         assert time.monotonic() - started < 5
     finally:
         leave.set()

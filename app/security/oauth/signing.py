@@ -1,7 +1,9 @@
 """The keys that sign access tokens: made here, sealed in the database, replaced without a gap."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from joserfc.jwk import ECKey
@@ -16,6 +18,33 @@ ALGORITHM = "ES256"
 _CURVE = "P-256"
 #: Longest a token lives, and so how long a key that signs no more still verifies.
 TOKEN_LIFE = timedelta(minutes=15)
+#: How old the public keys may be that are shown.
+PUBLISHED_FOR = timedelta(seconds=10)
+
+
+class Published:
+    """The public keys as they were read a moment ago: whoever asks keeps nobody waiting."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._lock = Lock()
+        self._read: tuple[datetime, list[dict[str, Any]]] | None = None
+
+    def keys(self, read: Callable[[], list[dict[str, Any]]], now: datetime) -> list[dict[str, Any]]:
+        """The keys, by ``read`` where they are older than ``PUBLISHED_FOR``.
+
+        One caller at a time reads; the others have what was read before, if anything was.
+        """
+        before = self._read
+        if before is not None:
+            is_fresh = abs(now - before[0]) < PUBLISHED_FOR
+            if is_fresh or self._lock.locked():
+                return before[1]
+        with self._lock:
+            known = self._read
+            if known is None or known is before:
+                known = self._read = (now, read())
+            return known[1]
 
 
 def signer(session: Session, sealer: Sealer, now: datetime) -> ECKey:

@@ -3,6 +3,9 @@
 import base64
 import hmac
 import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -247,3 +250,31 @@ def test_clients_find_everything_out_by_themselves(client: TestClient) -> None:
     assert told["token_endpoint"] == told["issuer"] + TOKEN
     assert told["grant_types_supported"] == ["client_credentials"]
     assert told["scopes_supported"] == [scope.value for scope in Scope]
+
+
+def test_published_keys_are_read_now_and_then_by_one_caller_at_a_time() -> None:
+    """So that a crowd which asks for them takes no connection, and nobody's place at the gate."""
+    published, reads = signing.Published(), []
+    began, go_on = Event(), Event()
+    start = datetime(2027, 1, 1, tzinfo=UTC)
+
+    def read() -> list[dict[str, Any]]:
+        reads.append(len(reads))
+        if len(reads) > 1:
+            began.set()
+            assert go_on.wait(10)
+        return [{"kid": str(len(reads))}]
+
+    def kid(seconds: float) -> str:
+        (found,) = published.keys(read, start + timedelta(seconds=seconds))
+        return str(found["kid"])
+
+    assert {kid(seconds) for seconds in (0, 1, 9.9)} == {"1"}
+    with ThreadPoolExecutor(1) as slow:
+        second = slow.submit(kid, 10)
+        assert began.wait(10)
+        # While one reads, the others have what was read before.
+        assert kid(10) == "1"
+        go_on.set()
+        assert second.result() == "2"
+    assert (kid(11), len(reads)) == ("2", 2)
