@@ -79,6 +79,7 @@ ANYONE = frozenset(
         f"show_ogc{what}"
         for what in ("", "_conformance", "_api", "_local_crs", "_collections", "_collection")
     }
+    | {"download_ogc_collection"}
     | {f"show_ogc_{what}" for what in ("schema", "queryables", "sortables", "items", "item")}
 )
 

@@ -96,6 +96,7 @@ CALLS: dict[str, Made] = {
     "show_ogc_sortables": _ogc("/collections/units/sortables"),
     "show_ogc_items": _ogc("/collections/free_space/items"),
     "show_ogc_item": _ogc("/collections/units/items/{fid_free}"),
+    "download_ogc_collection": _ogc("/collections/zones/download"),
     "show_ogc_tilesets": _ogc("/tiles"),
     "show_ogc_tileset": _ogc("/tiles/WebMercatorQuad"),
     "show_ogc_tilejson": _ogc("/tiles/WebMercatorQuad/tilejson"),
