@@ -30,8 +30,6 @@ from app.database.roles import ADMINISTRATOR_SQL, APP, PUBLIC, RolesMissingError
 from app.database.session import transaction
 from app.kernel.clock import SystemClock
 from app.kernel.errors import SpaceRelayError
-from app.main import create_app
-from app.matching.warm import warm_up
 from app.security.actors import Role, Scope
 from app.security.audit.actions import Action
 from app.security.audit.chain import heads, read_heads, verify
@@ -65,7 +63,6 @@ from app.seeding.sandbox import (
 from app.seeding.service import ReferenceConflictError, SeedReport, generate_park, seed
 from app.settings import SettingError, Settings, settings
 from app.webhooks.sending import sending
-from app.worker import make_sender, make_worker
 
 app = typer.Typer(
     name="space-relay",
@@ -259,6 +256,8 @@ def migrate() -> None:
 @app.command()
 def warm() -> None:
     """Compile the search kernels, once for each release on each kind of machine."""
+    from app.matching.warm import warm_up  # noqa: PLC0415 - takes seconds, which the other commands need not wait for
+
     warm_up()
     out.print("the search kernels are compiled")
 
@@ -309,6 +308,9 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the API. Without SPACE_RELAY_DATABASE_URL, a private PostGIS runs as long as this."""
+    from app.main import create_app  # noqa: PLC0415 - takes seconds, which the other commands need not wait for
+    from app.matching.warm import warm_up  # noqa: PLC0415 - as above
+
     configured = settings()
     require_strong(configured)
     if demo and host == "127.0.0.1":
@@ -515,6 +517,8 @@ def _end_with_signal() -> None:
 @app.command()
 def worker() -> None:
     """Run background jobs until told to stop."""
+    from app.worker import make_sender, make_worker  # noqa: PLC0415 - takes seconds, which the other commands need not wait for
+
     configured = settings()
     require_strong(configured)
     logs.configure(configured.log_level, as_json=configured.log_json)
@@ -537,6 +541,8 @@ def export_openapi(
     path: Annotated[Path | None, typer.Argument(help="file to write; else standard output")] = None,
 ) -> None:
     """Write the OpenAPI 3.1 document. Needs no database."""
+    from app.main import create_app  # noqa: PLC0415 - takes seconds, which the other commands need not wait for
+
     engine = make_engine("postgresql://nowhere/none")
     document = json.dumps(
         create_app(engine, settings()).openapi(), ensure_ascii=False, indent=2, sort_keys=True
