@@ -4,7 +4,16 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, Connection, Integer, column, literal_column, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    column,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from app.kernel.errors import Kind as ErrorKind
 from app.ogc.cql2.compiler import compile_filter
@@ -233,3 +242,29 @@ def test_case_and_accents_are_folded_and_wildcards_can_be_meant(connection: Conn
     assert matched("name LIKE 'b_ta'") == {"beta", "b_ta"}
     assert matched("name LIKE 'b\\_ta'") == {"b_ta"}
     assert matched("name LIKE '净%' OR name = 'it''s'") == {"净高", "it's"}
+
+
+def test_the_index_on_outlines_serves_filters(connection: Connection) -> None:
+    wanted = condition(
+        "s_intersects(geometry, POLYGON((3455000 615000, 3475000 615000,"
+        " 3475000 633000, 3455000 615000)))",
+        crs=GK_120,
+    )
+    # The control: the same asked of the outlines moved to where the filter is.
+    moved = func.ST_Intersects(
+        func.ST_Transform(GEOMETRY, 4549), func.ST_MakeEnvelope(0, 0, 1, 1, 4549)
+    )
+
+    def plan(where: ColumnElement[bool]) -> str:
+        asked = select(FID).select_from(text("cql2_rows r")).where(where)
+        sql = asked.compile(connection, compile_kwargs={"render_postcompile": True})
+        explained = connection.exec_driver_sql(f"EXPLAIN {sql}", dict(sql.params))
+        return "\n".join(explained.scalars())
+
+    with connection.begin_nested() as nested:
+        connection.execute(text("CREATE INDEX ON cql2_rows USING gist (geom)"))
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plans = [plan(wanted), plan(moved)]
+        nested.rollback()
+
+    assert ["Index" in one for one in plans] == [True, False]

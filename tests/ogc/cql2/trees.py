@@ -1,5 +1,6 @@
 """Filters at random, in CQL2 JSON, that are right and meet the rows often."""
 
+from itertools import combinations_with_replacement
 from typing import Any
 
 from hypothesis import strategies as st
@@ -69,27 +70,42 @@ _days = _property("start", "until") | st.sampled_from([{"date": str(day)} for da
 _instants = _property("seen") | st.sampled_from(
     [{"timestamp": instant.isoformat().replace("+00:00", "Z")} for instant in INSTANTS]
 )
-_forward = st.lists(st.sampled_from(DAYS), min_size=2, max_size=2).map(
-    lambda days: [str(day) for day in sorted(days)]
-)
-_intervals = st.one_of(
-    _forward,
-    st.sampled_from([["2027-02-01", "2027-04-01"], ["2027-03-02", "2027-04-01"]]),
-    st.tuples(_property("start"), _property("until")).map(list),
-    st.tuples(st.just(".."), _property("until")).map(list),
-    st.tuples(st.sampled_from([str(day) for day in DAYS]), st.just("..")).map(list),
-).map(lambda ends: {"interval": ends})
-_geometries = st.one_of(
-    st.sampled_from([mapping(shape) for shape in BOXES]),
-    st.sampled_from([{"bbox": [*map(float, shape.bounds)]} for shape in BOXES]),
-    st.sampled_from(
-        [
-            {"type": "Point", "coordinates": [121.5, 31.5]},
-            {"type": "LineString", "coordinates": [[121.0, 31.5], [124.0, 31.5]]},
-            {"type": "MultiPoint", "coordinates": [[121.5, 31.5], [122.0, 32.0]]},
-        ]
+_START, _UNTIL = {"property": "start"}, {"property": "until"}
+_INTERVALS = [
+    {"interval": [*ends]}
+    for ends in (
+        (_START, _UNTIL),
+        ("..", _UNTIL),
+        (_START, ".."),
+        *((str(first), str(last)) for first, last in combinations_with_replacement(DAYS, 2)),
+        ("2027-02-01", "2027-04-01"),
+        ("..", "2027-03-02"),
+        ("2027-03-02", ".."),
+    )
+]
+_intervals = st.sampled_from(_INTERVALS)
+_GEOMETRIES = [
+    *map(mapping, BOXES),
+    *({"bbox": [*map(float, shape.bounds)]} for shape in BOXES),
+    {"type": "Point", "coordinates": [121.5, 31.5]},
+    {"type": "LineString", "coordinates": [[121.0, 31.5], [124.0, 31.5]]},
+    {"type": "MultiPoint", "coordinates": [[121.5, 31.5], [122.0, 32.0]]},
+]
+_geometries = st.sampled_from(_GEOMETRIES)
+#: Each spatial and temporal function with every operand: at random some would seldom be true.
+EVERY_RELATION = [
+    *(
+        {"op": name, "args": args}
+        for name in SPATIAL
+        for other in _GEOMETRIES
+        for args in ([{"property": "geometry"}, other], [other, {"property": "geometry"}])
     ),
-)
+    *(
+        {"op": name, "args": [_INTERVALS[0], other]}
+        for name in TEMPORAL
+        for other in (*_INTERVALS, _START)
+    ),
+]
 _sizes = st.sampled_from([size.value for size in Size])
 
 
@@ -101,7 +117,8 @@ def _among(of: Tree, items: Tree) -> Tree:
     return _call("in", of, st.lists(items, min_size=1, max_size=3))
 
 
-_predicates = st.one_of(
+#: One condition alone.
+predicates: Tree = st.one_of(
     _comparison(_numbers),
     _comparison(_texts),
     _comparison(_days),
@@ -128,7 +145,7 @@ _predicates = st.one_of(
 
 #: Conditions of every kind, joined by AND, OR and NOT.
 filters: Tree = st.recursive(
-    _predicates,
+    predicates,
     lambda inner: st.one_of(
         _call("and", inner, inner),
         _call("or", inner, inner, inner),
