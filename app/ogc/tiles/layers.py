@@ -150,8 +150,8 @@ def _aggregated(
 
 #: Of each collection, by its id.
 TILESETS: Mapping[str, tuple[Layer, ...]] = {
-    "zones": (_plain("zones", 0, {**_NAMES, "layout_role": 0, "district": 9}),),
-    "parks": (_plain("parks", 0, {**_NAMES, "layout_role": 0, "carrier_type": 9}),),
+    "zones": (_plain("zones", 5, {**_NAMES, "layout_role": 5, "district": 9}),),
+    "parks": (_plain("parks", 8, {**_NAMES, "layout_role": 8, "carrier_type": 11}),),
     "parcels": (
         _plain(
             "parcels",

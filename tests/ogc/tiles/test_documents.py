@@ -1,0 +1,222 @@
+"""What is said of tiles is so: TileJSON, tilesets, the grid, the style; and nothing of it is
+fetched from elsewhere."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mapbox_vector_tile import decode
+
+from app.ogc.collections import COLLECTIONS
+from app.ogc.documents import CONFORMANCE
+from app.ogc.tiles.grid import GRID_ID, GRID_URI, MOST_ZOOM
+from app.ogc.tiles.layers import MOST_BYTES, MOST_FEATURES
+from tests.ogc.tiles.conftest import Served
+
+BASE = "https://space.example/ogc"
+HOWTO = Path(__file__).parents[3] / "docs/howto/maplibre.md"
+#: Names that specifications have, and nobody fetches anything from.
+NAMES = re.compile(r"^http://www\.opengis\.net/")
+
+
+def below(served: Served, href: str) -> Any:
+    """What a link leads to."""
+    assert href.startswith(BASE), href
+    answer = served.client.get(f"/ogc{href.removeprefix(BASE)}")
+    assert answer.status_code == 200, (href, answer.text)
+    return answer.json()
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from strings(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from strings(one)
+
+
+def href_of(document: Any, rel: str) -> str:
+    (found,) = {one["href"] for one in document["links"] if one["rel"].endswith(rel)}
+    assert isinstance(found, str)
+    return found
+
+
+@pytest.mark.parametrize("start", ["", *(f"/collections/{name}" for name in COLLECTIONS)])
+def test_tools_find_their_way_from_the_landing_page_to_a_tile(served: Served, start: str) -> None:
+    begin = served.get(start).json()
+    listed = below(served, href_of(begin, "/tilesets-vector"))
+    (entry,) = listed["tilesets"]
+    tileset = below(served, href_of(entry, "self"))
+    grid = below(served, href_of(tileset, "/tiling-scheme"))
+    tile = served.tile_of("GENE-ISLAND-1-B05", 17)
+    template = href_of(tileset, "item")
+    href = template.format(tileMatrix=tile.z, tileRow=tile.y, tileCol=tile.x)
+    answer = served.client.get(f"/ogc{href.removeprefix(BASE)}")
+
+    assert entry["dataType"] == tileset["dataType"] == "vector"
+    assert entry["tileMatrixSetURI"] == tileset["tileMatrixSetURI"] == grid["uri"] == GRID_URI
+    assert [one["id"] for one in grid["tileMatrices"]] == [str(z) for z in range(MOST_ZOOM + 1)]
+    assert [one["tileMatrix"] for one in tileset["tileMatrixSetLimits"]] == [
+        str(z) for z in range(MOST_ZOOM + 1)
+    ]
+    assert answer.status_code == 200
+    assert set(decode(answer.content)) <= {layer["id"] for layer in tileset["layers"]}
+
+
+def test_tilejson_asks_what_was_asked_and_says_its_limits(served: Served) -> None:
+    path = f"/collections/free_space/tiles/{GRID_ID}/tilejson"
+    found = served.get(path, datetime="2027-03-01", unit_type="pilot").json()
+    tile = served.tile_of("GENE-ISLAND-1-B05", 16)
+    (template,) = found["tiles"]
+    href = template.format(z=tile.z, x=tile.x, y=tile.y)
+    layers = decode(served.client.get(f"/ogc{href.removeprefix(BASE)}").content)
+    west, south, east, north = found["bounds"]
+
+    assert found["tilejson"] == "3.0.0"
+    assert {one["properties"]["unit_type"] for one in layers["free_space"]["features"]} == {"pilot"}
+    assert found["limits"] == {
+        "most_features_per_layer": MOST_FEATURES,
+        "most_bytes": MOST_BYTES,
+    }
+    assert "Tile-Truncated" in found["description"]
+    assert (found["minzoom"], found["maxzoom"]) == (0, MOST_ZOOM)
+    assert west < 121.6 < east
+    assert south < 31.2 < north
+    ranges = [(one["id"], one["minzoom"], one["maxzoom"]) for one in found["vector_layers"]]
+    assert ranges == [
+        ("free_space_parks", 0, 12),
+        ("free_space_buildings", 13, 14),
+        ("free_space", 15, MOST_ZOOM),
+    ]
+
+
+def style(served: Served) -> Any:
+    (listed,) = served.get("/styles").json()["styles"]
+    answer = served.client.get(f"/ogc{href_of(listed, 'stylesheet').removeprefix(BASE)}")
+    assert answer.headers["content-type"] == "application/vnd.mapbox.style+json"
+    return answer.json()
+
+
+def named_values(value: Any) -> Iterator[str]:
+    """Names of attributes that an expression reads."""
+    if isinstance(value, list):
+        if len(value) == 2 and value[0] == "get":
+            yield value[1]
+        for one in value:
+            yield from named_values(one)
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from named_values(one)
+
+
+def test_a_style_reads_only_what_tiles_have(served: Served) -> None:
+    found = style(served)
+    tilejson = below(served, found["sources"]["space-relay"]["url"])
+    layers = {one["id"]: one for one in tilejson["vector_layers"]}
+    drawn = [one for one in found["layers"] if "source" in one]
+
+    assert {one["source"] for one in drawn} == {"space-relay"}
+    assert len({one["id"] for one in found["layers"]}) == len(found["layers"])
+    for one in drawn:
+        layer = layers[one["source-layer"]]
+        assert set(named_values([one["paint"], one.get("layout"), one.get("filter")])) <= set(
+            layer["fields"]
+        ), one["id"]
+        assert one.get("maxzoom", 24) > layer["minzoom"]
+    # Every layer of the map is drawn, but those that are for tools.
+    assert set(layers) - {one["source-layer"] for one in drawn} == {"floors"}
+
+
+def test_nothing_of_it_is_fetched_from_elsewhere(served: Served) -> None:
+    documents = [
+        style(served),
+        served.get("/styles").json(),
+        served.get(f"/tiles/{GRID_ID}/tilejson").json(),
+        served.get(f"/tiles/{GRID_ID}").json(),
+    ]
+    addresses = [one for one in strings(documents) if "://" in one]
+
+    assert addresses
+    assert [one for one in addresses if not one.startswith(BASE) and not NAMES.match(one)] == []
+    assert {"glyphs", "sprite"} & documents[0].keys() == set()
+
+
+def test_units_are_told_apart_by_kind_and_what_is_free_is_stronger(served: Served) -> None:
+    drawn = {one["id"]: one for one in style(served)["layers"]}
+    units, free = drawn["units"]["paint"], drawn["free-space"]["paint"]
+    colours = units["fill-color"][3::2]
+
+    assert units["fill-color"] == free["fill-color"]
+    assert len(set(colours)) == len(colours) == 5
+    assert units["fill-opacity"] < free["fill-opacity"]
+
+
+def test_the_api_document_has_the_tiles_of_each_collection(served: Served) -> None:
+    document = served.get("/api").json()
+    path = f"/collections/free_space/tiles/{GRID_ID}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}"
+    operation = document["paths"][path]["get"]
+    names = {one.get("name") or one["$ref"].rpartition("/")[2] for one in operation["parameters"]}
+
+    assert {"tileMatrix", "tileRow", "tileCol", "datetime", "filter", "level", "as_of"} <= names
+    assert "application/vnd.mapbox-vector-tile" in operation["responses"]["200"]["content"]
+    assert sum("/ogcapi-tiles-1/1.0/conf/" in one for one in CONFORMANCE) == 7
+    references = set(re.findall(r'"#/components/parameters/(\w[\w-]*)"', json.dumps(document)))
+    assert references <= set(document["components"]["parameters"])
+
+
+def page() -> str:
+    (found,) = re.findall(r"```html\n(.*?)```", HOWTO.read_text(), re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
+def test_the_page_of_the_how_to_asks_for_what_there_is(served: Served) -> None:
+    drawn = {one["id"] for one in style(served)["layers"]}
+    html = page()
+    script = html.rpartition("<script>")[2]
+
+    assert served.client.get("/ogc/styles/space-relay").status_code == 200
+    assert "/ogc/styles/space-relay" in script
+    assert set(re.findall(r"setFilter\(\"([\w-]+)\"", script)) <= drawn
+    named = re.findall(r"const LEVELLED = (\[.*?\]);", script)
+    assert set(json.loads(named[0])) <= drawn
+    assert "localIdeographFontFamily" in script
+
+
+def test_the_script_of_the_how_to_is_a_script(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node")
+    script = tmp_path / "page.mjs"
+    script.write_text(page().rpartition("<script>")[2].rpartition("</script>")[0])
+    broken = tmp_path / "broken.mjs"
+    broken.write_text(script.read_text().replace("(", "((", 1))
+
+    assert subprocess.run([node, "--check", script], check=False).returncode == 0
+    assert (
+        subprocess.run([node, "--check", broken], check=False, capture_output=True).returncode != 0
+    )
+
+
+@pytest.mark.long
+def test_the_style_is_one_by_its_specification(served: Served, tmp_path: Path) -> None:
+    npx = shutil.which("npx")
+    if npx is None:
+        pytest.skip("no npx")
+    tool = [npx, "--yes", "--package=@maplibre/maplibre-gl-style-spec@26.6.0", "gl-style-validate"]
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    found = style(served)
+    good.write_text(json.dumps(found))
+    found["layers"][1]["paint"]["line-colour"] = "#000000"
+    bad.write_text(json.dumps(found))
+
+    assert subprocess.run([*tool, good], check=False).returncode == 0
+    assert subprocess.run([*tool, bad], check=False, capture_output=True).returncode != 0
