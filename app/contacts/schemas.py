@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.contacts.values import EMAIL_LENGTH_MAX
 from app.demand.schemas import NO_NUL, In
 from app.kernel.terms import ConsentForm, ConsentSource, ContactPurpose, ContactRole
+from app.kernel.written import WrittenInstant
 
 Reason = Annotated[
     str,
@@ -37,7 +38,7 @@ class Held(BaseModel):
 class Consent(In):
     """That the person agreed (个人同意): when, how, and through whom it came to be known."""
 
-    given_at: AwareDatetime = Field(description="同意时间, when; not in the future")
+    given_at: WrittenInstant = Field(description="同意时间, when; not in the future")
     form: ConsentForm = Field(description="同意方式: written 书面, electronic 电子方式, oral 口头")
     given_by: ConsentSource = Field(
         default=ConsentSource.PERSON,

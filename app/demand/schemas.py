@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.kernel.terms import Modality, PipelineStage
+from app.kernel.written import WrittenDay
 
 _MODALITIES = [one.value for one in Modality]
 _STAGES = [one.value for one in PipelineStage]
@@ -14,7 +15,7 @@ _STAGES = [one.value for one in PipelineStage]
 #: Text that PostgreSQL can keep: it has no NUL.
 NO_NUL = r"^[^\x00]*$"
 #: Days that can be reckoned with: lead times and terms added to them stay in the calendar.
-Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2200, 12, 31))]
+Day = Annotated[WrittenDay, Field(ge=date(1900, 1, 1), le=date(2200, 12, 31))]
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
 Headcount = Annotated[int, Field(ge=0, le=1_000_000, description="people")]

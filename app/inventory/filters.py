@@ -3,9 +3,10 @@
 from datetime import UTC, date, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.kernel.terms import GeometryQuality, LayoutRole, SourceDatum
+from app.kernel.written import WrittenDay, WrittenInstant
 
 #: A code, an id or a word as a caller writes it; PostgreSQL has no NUL character.
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
@@ -14,10 +15,10 @@ Size = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
 #: A civil day in Shanghai, in a range in which days can be counted on without overflow.
-Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
+Day = Annotated[WrittenDay, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
 #: An instant as of which something was known.
 Instant = Annotated[
-    AwareDatetime,
+    WrittenInstant,
     Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2999, 12, 31, tzinfo=UTC)),
 ]
 #: In which datum places are asked about, and shown on maps.

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from app.kernel.written import WrittenInstant
 from app.webhooks.addresses import URL_LENGTH_MAX
 from app.webhooks.events import SUBSCRIBABLE, EventType
 from app.webhooks.transport import Outcome
@@ -82,7 +83,7 @@ class WebhookReplayIn(_In):
     """Which events to send again: one, or all since an instant."""
 
     event_id: UUID | None = Field(default=None, description="this one, whatever its kind")
-    since: AwareDatetime | None = Field(
+    since: WrittenInstant | None = Field(
         default=None, description="all that the endpoint is told of, from this instant on"
     )
 

@@ -1,15 +1,18 @@
 """Input that no honest caller sends, and that once did more harm than a refusal."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
+from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from app.ledger.units.splitting import Part, Split, split_unit
 from app.security.actors import Actor, ActorKind, Role
 from tests import factories as make
+from tests.authz.world import NEEDS
 
 ADMIN = Actor(kind=ActorKind.STAFF, label="tests", role=Role.ADMIN)
 
@@ -21,6 +24,24 @@ def test_the_last_instant_there_is_cannot_be_asked(client: TestClient, session: 
         answer = client.get(f"/api/v1/{path}", params={"as_of": "9999-12-31T23:59:59Z"})
         assert answer.status_code == 422, path
         assert answer.json()["errors"][0]["pointer"] == "as_of"
+
+
+@pytest.mark.parametrize("written", ["20270101", "1798761600", "0", 1798761600, 20270101.0])
+def test_a_number_is_neither_a_day_nor_an_instant(
+    client: TestClient, session: Session, written: Any
+) -> None:
+    firm = make.firm_headers(session, make.make_company(session))
+    session.commit()
+    # The control: what fields are made of reads one of these as a day of 1970, and says nothing.
+    assert TypeAdapter(datetime).validate_python("20270101").year == 1970
+
+    days = client.get("/api/v1/free-space", params={"from": written})
+    instant = client.get("/api/v1/units", params={"as_of": written})
+    asked = client.post("/api/v1/space-requests", json=NEEDS | {"from": written}, headers=firm)
+
+    for answer, pointer in ((days, "from"), (instant, "as_of"), (asked, "/from")):
+        assert answer.status_code == 422, answer.text
+        assert [one["pointer"] for one in answer.json()["errors"]] == [pointer]
 
 
 def test_an_outline_of_thousands_of_corners_is_refused(
