@@ -195,7 +195,8 @@ def create_app(
         Throttle, limits=settings.rate_limits, processes=settings.rate_limit_processes
     )
     app.add_middleware(Observe, hsts_seconds=settings.hsts_seconds)
-    for router in (*ROUTERS, *OGC_ROUTERS):
+    # Addresses are compared in turn: a map asks a hundred times where a person asks once.
+    for router in (*OGC_ROUTERS, *ROUTERS):
         app.include_router(router)
     complete(app, OGC_ROUTERS)
 

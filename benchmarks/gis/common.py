@@ -187,8 +187,10 @@ def raw(url: str, pages: Sequence[tuple[Selection, Shape]]) -> Ask:
         find = finding[number % len(pages)]
         with connection.transaction():
             found = connection.execute(find.text.encode(), dict(find.values)).fetchone()
-            if found is None or not found[0] or found[2] > selection.collection.counted:
-                raise ValueError("the benchmark asks what matches something, and can be counted")
+            if found is None or found[2] > selection.collection.counted:
+                raise ValueError("the questions are such that what matches can be counted")
+            if not found[0]:
+                return b""
             show = show_statement(selection, shape, found[0])
             shown = connection.execute(show.text.encode(), dict(show.values)).fetchone()
         return b"" if shown is None else str(shown[0]).encode()
