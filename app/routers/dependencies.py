@@ -47,6 +47,8 @@ CSRF_HEADER = "X-CSRF-Token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Of a request's state: who called, firm or staff, once the credential was found good.
 PROVEN = "proven"
+#: Of a request's state: the label of who called, for the log.
+CALLER = "caller"
 #: Callers who have no credential yet and need the whole database, at a time: no crowd of sign-ins
 #: keeps a booking waiting.
 GATE_PLACES = 4
@@ -198,6 +200,7 @@ def get_caller(
         text = bearer.credentials if bearer else None
         caller = Caller(shown_actor(request, session, text, clock.now()))
     bind(session, caller.actor)
+    setattr(request.state, CALLER, caller.actor.label)
     if not is_public(request):
         # The keys of a firm share its windows: more keys are no more calls.
         company_id = caller.actor.company_id

@@ -2,6 +2,7 @@
 
 import re
 import time
+from urllib.parse import quote
 from uuid import uuid4
 
 import structlog
@@ -10,8 +11,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kernel.errors import SpaceRelayError
-from app.routers.dependencies import shown_credential
-from app.routers.problems import BodyTooLargeError, MalformedJsonError, problem_response
+from app.routers.dependencies import CALLER, shown_credential
+from app.routers.problems import BodyTooLargeError, MalformedJsonError, on_bug, problem_response
 
 logger = structlog.get_logger("access")
 
@@ -27,6 +28,7 @@ SECONDS = Histogram(
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_PLAIN = "/:@!$&'()*+,;=~"
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _DOCS = ("/docs", "/redoc", "/static-offline-docs")
 _SAFE_HEADERS = (
@@ -42,6 +44,7 @@ _ANY_ORIGIN = (
         b"Content-Crs, ETag, Link, RateLimit, RateLimit-Policy, X-Request-Id",
     ),
 )
+_KEEP_NOTHING = (b"cache-control", b"no-store")
 _DATA_ONLY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
@@ -63,16 +66,20 @@ class Observe:
         by_caller = _REQUEST_ID.fullmatch(given) is not None
         request_id = given if by_caller else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        status = 500
+        status, is_answered = 500, False
         started = time.perf_counter()
 
         async def send_on(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_answered
             if message["type"] == "http.response.start":
+                is_answered = True
                 status = int(message["status"])
                 headers = message["headers"]
                 headers.append((b"x-request-id", request_id.encode()))
                 headers.extend(_SAFE_HEADERS)
+                if _is_private(scope):
+                    kept = [one for one in headers if one[0] != b"cache-control"]
+                    headers[:] = [*kept, _KEEP_NOTHING]
                 if not scope["path"].startswith(_DOCS):
                     headers.append(_DATA_ONLY)
                 if self._tells_hsts and scope["scheme"] == "https":
@@ -85,8 +92,18 @@ class Observe:
         with structlog.contextvars.bound_contextvars(**told):
             try:
                 await self._app(scope, receive, send_on)
+            except Exception as error:
+                if is_answered:
+                    raise
+                # Answered here, so that this answer too has its id and its safe headers.
+                await on_bug(Request(scope), error)(scope, receive, send_on)
             finally:
                 _note(scope, status, time.perf_counter() - started)
+
+
+def _is_private(scope: Scope) -> bool:
+    """Whether an answer is for one caller's eyes: no browser and no proxy is to keep it."""
+    return scope["path"].startswith("/api/v1/") and shown_credential(Request(scope)) is not None
 
 
 def _is_public_read(scope: Scope) -> bool:
@@ -108,8 +125,10 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
         logger.info(
             "call",
             method=scope["method"],
-            path=scope["path"],
+            # Of a path with line breaks in it one line is made all the same.
+            path=quote(scope["path"], safe=_PLAIN),
             status=status,
+            caller=scope["state"].get(CALLER, "public"),
             milliseconds=round(seconds * 1000, 1),
         )
 

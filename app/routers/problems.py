@@ -154,6 +154,16 @@ def problem_response(
     )
 
 
+def on_bug(request: Request, error: Exception) -> Response:
+    """The answer to what nobody foresaw: the log has all of it, the caller the call's id."""
+    logger.error("bug", exc_info=error)
+    internal = SpaceRelayError(
+        "something went wrong on our side; quote the request id",
+        detail_zh="服务内部出错，请提供 request_id 以便排查",
+    )
+    return problem_response(request, internal, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
 def install(app: FastAPI) -> None:
     """Answer every failure of ``app`` with a problem document."""
 
@@ -209,14 +219,7 @@ def install(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
-    @app.exception_handler(Exception)
-    def on_bug(request: Request, error: Exception) -> Response:
-        logger.error("bug", exc_info=error)
-        internal = SpaceRelayError(
-            "something went wrong on our side; quote the request id",
-            detail_zh="服务内部出错，请提供 request_id 以便排查",
-        )
-        return problem_response(request, internal, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    app.add_exception_handler(Exception, on_bug)
 
 
 def _pointer(location: Sequence[int | str]) -> str:

@@ -17,8 +17,8 @@ from app.security.sealing import SealBrokenError, Sealer
 
 ISSUER = "Space Relay"
 RECOVERY_CODES = 10
-#: 80 bits: a fast hash is enough, since nothing can be guessed.
-_RECOVERY_BYTES = 10
+#: 128 bits: a fast hash is enough, since nothing can be guessed.
+_RECOVERY_BYTES = 16
 #: Clocks of telephones may be off by one step of 30 seconds.
 _DRIFT_STEPS = 1
 
@@ -98,7 +98,7 @@ def show_second_factor(
 def make_recovery_codes(session: Session, account_id: UUID) -> list[str]:
     """New codes in place of all earlier ones; shown once and kept nowhere."""
     codes = [
-        base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode()
+        base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().rstrip("=")
         for _ in range(RECOVERY_CODES)
     ]
     session.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
