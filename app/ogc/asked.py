@@ -11,12 +11,11 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Self
 
-from sqlalchemy import ColumnClause, ColumnElement, Select, select
-from sqlalchemy.sql import visitors
+from sqlalchemy import ColumnElement, Select, select
 
 from app.inventory.known import NOT_YET_KNOWN, is_future
 from app.kernel.clock import civil_day
-from app.ogc.collection import Collection, Rows, When
+from app.ogc.collection import Collection, Rows, When, aliases_in
 from app.ogc.cql2.compiler import compile_filter
 from app.ogc.cql2.values import equals
 from app.ogc.crs import CRSES, Crs, asked_crs, meets, read_box
@@ -73,15 +72,8 @@ class Selection:
 
     def needs_outside(self, *expressions: ColumnElement[Any]) -> bool:
         """Whether any of these, or of the conditions, is of what only ``rows.shown`` has."""
-        return any(map(self._is_outside, (*expressions, *self.conditions)))
-
-    def _is_outside(self, expression: ColumnElement[Any]) -> bool:
-        return any(
-            isinstance(part, ColumnClause)
-            and part.is_literal
-            and self.collection.needs_outside(part.name)
-            for part in visitors.iterate(expression)
-        )
+        named = (*expressions, *self.conditions)
+        return any(not self.collection.outside.isdisjoint(aliases_in(one)) for one in named)
 
 
 def read_selection(
@@ -155,7 +147,7 @@ def _when(collection: Collection, given: Mapping[str, str], now: datetime) -> Wh
     today = civil_day(as_of or now)
     text = given.get("datetime")
     if text is not None:
-        start, until = _days(text)
+        start, until = read_days(text)
         return When(start or _FIRST_DAY, until, as_of)
     return When(today, None if collection.onwards else today + timedelta(days=1), as_of)
 
@@ -169,8 +161,12 @@ def _as_of(text: str | None, now: datetime) -> datetime | None:
     return instant
 
 
-def _days(text: str) -> tuple[date | None, date | None]:
-    """From the first day (None: open) up to but not including the last (None: open)."""
+def read_days(text: str) -> tuple[date | None, date | None]:
+    """From the first day (None: open) up to but not including the last (None: open).
+
+    Raises:
+        BadParameterError: it is no ``datetime`` of OGC API Features.
+    """
     ends = text.split("/")
     if len(ends) == 1:
         day = _day(ends[0])

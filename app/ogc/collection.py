@@ -10,7 +10,9 @@ from typing import Any, get_args
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import ColumnClause, ColumnElement, FromClause
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.selectable import NamedFromClause
 
 from app.inventory.columns import Columns
 from app.ogc.fields import Field, Kind
@@ -37,13 +39,30 @@ class When:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """What tells of each row, dearly, whether it belongs: a lateral join of the name ``alias``.
+
+    ``beside`` makes it for ``table`` or for a subquery that has the columns ``needed``; ``joined``
+    is ``table`` with all that the fields' SQL names but the check. A page puts rows in order first
+    and checks them until it is full; the planner would check them all, and then sort.
+    """
+
+    alias: str
+    table: FromClause
+    joined: FromClause
+    needed: tuple[str, ...]
+    beside: Callable[[FromClause], FromClause]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """Where the features of a collection are, for the days and the instant that are asked about.
 
     ``table`` is what finds them: cheap, with an index on the outline. ``shown`` is the same joined
     with all that the fields' SQL names besides; one row of it has each value of ``row``, which is
     also a column of ``table``. ``key`` is the feature's number, ``outline`` its geometry in degrees
-    (EPSG:4326), possibly null. ``conditions`` hold for the collection as a whole.
+    (EPSG:4326), possibly null. ``conditions`` hold for the collection as a whole. A ``check`` is
+    part of both tables, and told apart for pages.
     """
 
     table: FromClause
@@ -52,6 +71,7 @@ class Rows:
     key: ColumnElement[int]
     outline: ColumnElement[Any]
     conditions: tuple[ColumnElement[bool], ...] = ()
+    check: Check | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +110,23 @@ class Collection:
 
     def needs_outside(self, sql: str) -> bool:
         """Whether SQL of our own names a table that only ``Rows.shown`` has."""
-        return any(alias in self.outside for alias in re.findall(r"\b(\w+)\.", sql))
+        return not self.outside.isdisjoint(_aliases(sql))
+
+
+def aliases_in(expression: ColumnElement[Any]) -> frozenset[str]:
+    """The names of all tables that an expression is of."""
+    found: set[str] = set()
+    for part in visitors.iterate(expression):
+        if isinstance(part, ColumnClause):
+            if part.is_literal:
+                found.update(_aliases(part.name))
+            elif isinstance(part.table, NamedFromClause):
+                found.add(part.table.name)
+    return frozenset(found)
+
+
+def _aliases(sql: str) -> list[str]:
+    return re.findall(r"\b(\w+)\.", sql)
 
 
 _KINDS: Mapping[type, Kind] = {

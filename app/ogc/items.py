@@ -5,7 +5,7 @@ cheapest table there is, by a statement that is planned for what is asked; what 
 joined by another, which is the same for all pages and planned once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -30,13 +30,15 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.orm import Session
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BooleanClauseList, Grouping
 from sqlalchemy.types import TypeEngine
 
 from app.database.paging import Sort, after_row, decoded_cursor, encoded_cursor
 from app.database.rendering import Sql, rendered, type_text
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.ogc.asked import Parameters, Selection, read_selection
-from app.ogc.collection import Collection, Rows
+from app.ogc.collection import Check, Collection, Rows, aliases_in
 from app.ogc.crs import CRSES, STORAGE, Crs, asked_crs, to_crs
 from app.ogc.errors import bad_parameter
 from app.ogc.fields import Field, Kind
@@ -226,14 +228,11 @@ def find_statement(selection: Selection, shape: Shape, *, counting: bool) -> Sql
     conditions = list(selection.conditions)
     if shape.cursor is not None:
         conditions.append(_after(selection, shape, order))
-    outside = selection.needs_outside(*(sort.expression for sort in order))
-    find = _find_sql(collection, rows, shape.sortby, outside)
-    asked = rendered(and_(true(), *conditions), "asked_")
-    values = {**find.values, **asked.values, "limit": shape.limit}
+    sought, values = _sought(selection, shape.sortby, order, conditions)
+    values["limit"] = shape.limit
     ways = ", ".join(
         f"sort_{place}{' DESC' if sort.descending else ''}" for place, sort in enumerate(order)
     )
-    sought = f"{find.text} AND {asked.text}"
     first = f"ORDER BY {ways} LIMIT %(limit)s + 1"
     if counting:
         values["most"] = collection.counted
@@ -291,19 +290,80 @@ def fetch_item(session: Session, selection: Selection, shape: Shape) -> Item:
     return Item(row.feature, row.tag)
 
 
+def _sought(
+    selection: Selection,
+    sortby: str,
+    order: Sequence[Sort],
+    conditions: Sequence[ColumnElement[bool]],
+) -> tuple[str, dict[str, Any]]:
+    """The SELECT of all rows that meet conditions, and its values."""
+    collection, rows = selection.collection, selection.rows
+    before, after = list(conditions), []
+    check = None
+    if rows.check is not None:
+        of_check = frozenset({rows.check.alias})
+        parts = [(one, aliases_in(one)) for one in _apart(conditions)]
+        checked = [(one, aliases) for one, aliases in parts if not aliases.isdisjoint(of_check)]
+        sorted_by = frozenset().union(*(aliases_in(sort.expression) for sort in order))
+        # What mixes what the check tells with other things, and what sorts by it, needs all.
+        if sorted_by.isdisjoint(of_check) and all(names == of_check for _, names in checked):
+            check = rows.check
+            before = [one for one, aliases in parts if aliases.isdisjoint(of_check)]
+            after = [one for one, _ in checked]
+    named = (*before, *(sort.expression for sort in order))
+    outside = any(not collection.outside.isdisjoint(aliases_in(one)) for one in named)
+    find = _find_sql(collection, rows, sortby, outside, check)
+    asked, then = rendered(and_(true(), *before), "asked_"), rendered(and_(true(), *after), "then_")
+    text = find.text.replace(_ASKED, asked.text).replace(_THEN, then.text)
+    return text, {**find.values, **asked.values, **then.values}
+
+
+def _apart(conditions: Iterable[ColumnElement[bool]]) -> Iterator[ColumnElement[bool]]:
+    """Conditions that all must hold, one by one."""
+    for one in conditions:
+        inner = one.element if isinstance(one, Grouping) else one
+        if isinstance(inner, BooleanClauseList) and inner.operator is operators.and_:
+            yield from _apart(inner.clauses)
+        else:
+            yield one
+
+
+#: Where the caller's conditions are put into a text that is kept.
+_ASKED, _THEN = "{asked}", "{then}"
+
+
 # What of a page does not depend on the caller's own words is rendered once and kept.
 @lru_cache(maxsize=256)
-def _find_sql(collection: Collection, rows: Rows, sortby: str, outside: bool) -> Sql:
-    """What finds rows, up to where the caller's conditions are put."""
-    sorts = [
-        sort.expression.label(f"sort_{place}")
-        for place, sort in enumerate(_order(collection, rows, sortby))
-    ]
-    # Rendered though it says nothing, so that a condition can be added to it.
-    conditions = rows.conditions or (literal_column("true", Boolean) == literal_column("true"),)
-    source = rows.shown if outside else rows.table
-    found = select(rows.row.label("row"), *sorts).select_from(source).where(*conditions)
-    return rendered(found, "find_")
+def _find_sql(
+    collection: Collection, rows: Rows, sortby: str, outside: bool, check: Check | None
+) -> Sql:
+    """What finds rows, with places for the caller's conditions."""
+    order = _order(collection, rows, sortby)
+    sorts = [sort.expression.label(f"sort_{place}") for place, sort in enumerate(order)]
+    columns = (rows.row.label("row"), *sorts)
+    asked, then = (literal_column(place, Boolean) for place in (_ASKED, _THEN))
+    if check is None:
+        source = rows.shown if outside else rows.table
+        found = select(*columns).select_from(source).where(*rows.conditions, asked)
+        return rendered(found, "find_")
+    needed = [check.table.c[name] for name in check.needed]
+    in_order = (
+        select(*columns, *needed)
+        .select_from(check.joined if outside else check.table)
+        .where(*rows.conditions, asked)
+        .order_by(
+            *(
+                one.desc() if sort.descending else one
+                for one, sort in zip(sorts, order, strict=True)
+            )
+        )
+        .subquery("in_order")
+    )
+    kept = [in_order.c[name.name] for name in columns]
+    return rendered(
+        select(*kept).select_from(in_order.join(check.beside(in_order), true())).where(then),
+        "find_",
+    )
 
 
 @lru_cache(maxsize=256)

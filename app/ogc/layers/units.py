@@ -1,7 +1,7 @@
 """Units, and what is free of them: the park as it is on the days that are asked about."""
 
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from pydantic import Field
 from sqlalchemy import true
@@ -14,12 +14,14 @@ from app.kernel.terms import CapacityMeasure, CarrierType, PhysicalState
 from app.ledger.asked import FreeSpaceSearch
 from app.ledger.free_space import free_stretch
 from app.ledger.unit_filters import unit_filters
-from app.ogc.collection import Collection, Geometry, Rows, When, declare_fields
+from app.ogc.collection import Check, Collection, Geometry, Rows, When, declare_fields
 
 #: Later than any lease; ranges of days can still be counted on.
 _LAST_DAY = date(2999, 12, 31)
 _PARENTS = frozenset({"floors", "buildings", "parcels", "parks", "zones"})
 _U = known_units.c
+#: What is read of a unit to tell when it is free.
+_NEEDED = ("id", "capacity", "usable", "valid", "divisible", "min_part")
 
 
 class FreeSpaceProperties(UnitProperties):
@@ -53,14 +55,16 @@ def _free_space(when: When) -> Rows:
         free_by=_LAST_DAY if when.until is None else None,
         as_of=when.as_of,
     )
-    free = free_stretch(search, known_units)
+    check = Check("free", known_units, LISTING.joined, _NEEDED, partial(free_stretch, search))
+    free = check.beside(known_units)
     return Rows(
-        known_units.join(free, true()),
-        LISTING.joined.join(free, true()),
+        check.table.join(free, true()),
+        check.joined.join(free, true()),
         _U.terms_id,
         _U.fid,
         _U.geom,
         tuple(unit_filters(search, {})),
+        check,
     )
 
 
