@@ -13,6 +13,7 @@ from app.models.space import Parcel, Park, Zone
 from app.ogc.collection import Collection, Geometry
 from app.ogc.collections import COLLECTIONS
 from app.ogc.crs import STORAGE, Crs
+from app.ogc.downloads.asked import FORMATS
 from app.ogc.fields import Field, Kind
 
 Document = dict[str, Any]
@@ -21,6 +22,9 @@ JSON = "application/json"
 GEOJSON = "application/geo+json"
 SCHEMA = "application/schema+json"
 OPENAPI = "application/vnd.oai.openapi+json;version=3.0"
+QGIS = "application/x-qgis"
+#: Where the QGIS project is, below the address of the service.
+PROJECT_PATH = "/qgis/project.qgs"
 
 _REL = "http://www.opengis.net/def/rel/ogc/1.0"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -83,6 +87,7 @@ LANDING_LINKS: tuple[tuple[str, str, str, str], ...] = (
     ("/tiles", f"{_REL}/tilesets-vector", JSON, "矢量瓦片 vector tiles of all layers"),
     ("/tileMatrixSets", f"{_REL}/tiling-schemes", JSON, "瓦片网格 the grid of tiles"),
     ("/styles", f"{_REL}/styles", JSON, "地图样式 styles of maps"),
+    (PROJECT_PATH, "alternate", QGIS, "QGIS 项目 a QGIS project of all layers"),
 )
 #: What each collection links to, likewise.
 COLLECTION_LINKS: tuple[tuple[str, str, str, str], ...] = (
@@ -93,6 +98,10 @@ COLLECTION_LINKS: tuple[tuple[str, str, str, str], ...] = (
     ("/queryables", f"{_REL}/queryables", SCHEMA, "可查询属性 what may be asked about"),
     ("/sortables", f"{_REL}/sortables", SCHEMA, "可排序属性 what may be sorted by"),
     ("/tiles", f"{_REL}/tilesets-vector", JSON, "矢量瓦片 vector tiles"),
+    *(
+        (f"/download?f={name}", "enclosure", one.media_type, f"下载 download, {one.title}")
+        for name, one in FORMATS.items()
+    ),
 )
 
 Box = tuple[float, float, float, float]

@@ -12,7 +12,16 @@ from app.ogc.asked import names_taken
 from app.ogc.collection import Collection
 from app.ogc.collections import COLLECTIONS
 from app.ogc.crs import STORAGE, Crs
-from app.ogc.documents import GEOJSON, JSON, OPENAPI, SCHEMA, property_schema
+from app.ogc.documents import (
+    GEOJSON,
+    JSON,
+    OPENAPI,
+    PROJECT_PATH,
+    QGIS,
+    SCHEMA,
+    property_schema,
+)
+from app.ogc.downloads.asked import DOWNLOAD_PARAMETERS, FORMATS
 from app.ogc.items import DEFAULT_LIMIT, ITEM_PARAMETERS, MOST_ITEMS, PAGE_PARAMETERS
 from app.ogc.tiles.documents import tile_paths
 
@@ -83,6 +92,7 @@ def openapi(base: str, known: Mapping[str, Crs]) -> Document:
         "/conformance": get_operation("conformance", "符合性 What the service conforms to", JSON),
         "/api": get_operation("api", "接口说明 This document", OPENAPI),
         "/collections": get_operation("collections", "图层 The collections", JSON),
+        PROJECT_PATH: get_operation("qgis_project", "QGIS 项目 A QGIS project of all layers", QGIS),
     }
     for one in COLLECTIONS.values():
         paths |= _paths(one)
@@ -178,7 +188,7 @@ def _paths(one: Collection) -> Document:
         schema="featureCollection",
     )
     page["get"]["description"] = one.description
-    page["get"]["parameters"] = _parameters(one)
+    page["get"]["parameters"] = _parameters(one, PAGE_PARAMETERS)
     item = get_operation(
         f"{one.id}_item", f"单个要素 One of {one.id}", GEOJSON, tag=one.id, schema="feature"
     )
@@ -193,6 +203,7 @@ def _paths(one: Collection) -> Document:
         ),
         f"{own}/items": page,
         f"{own}/items/{{featureId}}": item,
+        f"{own}/download": _download(one),
         **{
             f"{own}/{name}": get_operation(
                 f"{one.id}_{name}", f"{title} of {one.id}", SCHEMA, tag=one.id
@@ -206,9 +217,30 @@ def _paths(one: Collection) -> Document:
     }
 
 
-def _parameters(one: Collection) -> list[Document]:
-    """All query parameters of a collection's items: those that are shared, then its properties."""
-    taken = (names_taken(one) | PAGE_PARAMETERS) - _ALIASES
+def _download(one: Collection) -> Document:
+    """A file of a collection's features."""
+    found = get_operation(f"{one.id}_download", f"下载 File of {one.id}", GEOJSON, tag=one.id)
+    formats = {
+        "name": "f",
+        "in": "query",
+        "required": False,
+        "description": "格式 of the file",
+        "schema": {"type": "string", "enum": list(FORMATS), "default": "geojson"},
+    }
+    others = DOWNLOAD_PARAMETERS - {"f"}
+    found["get"]["parameters"] = [formats, *_parameters(one, others, leave=frozenset({"datum"}))]
+    found["get"]["responses"]["200"]["content"] = {
+        known.media_type.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}
+        for known in FORMATS.values()
+    }
+    return found
+
+
+def _parameters(
+    one: Collection, also: frozenset[str], *, leave: frozenset[str] = frozenset()
+) -> list[Document]:
+    """All query parameters that select, and ``also``: those that are shared, then properties."""
+    taken = (names_taken(one) | also) - _ALIASES - leave
     shared = [name for name in _SHARED if name in taken]
     return [
         *({"$ref": f"#/components/parameters/{name}"} for name in shared),

@@ -12,7 +12,7 @@ from typing import Any
 
 from app.kernel.errors import SpaceRelayError
 from app.routers.dependencies import NOT_REHEARSED
-from app.routers.problems import problems
+from app.routers.problems import BodyTooLargeError, MalformedJsonError, problems
 from app.routers.rates import QuotaExceededError, rate_of
 from app.routers.versions import ChangedMeanwhileError, EtagNeededError, Shown
 from app.security.actors import Scope
@@ -79,8 +79,17 @@ ANYONE = frozenset(
         f"show_ogc{what}"
         for what in ("", "_conformance", "_api", "_local_crs", "_collections", "_collection")
     }
-    | {"download_ogc_collection"}
+    | {"download_ogc_collection", "show_ogc_qgis_project"}
     | {f"show_ogc_{what}" for what in ("schema", "queryables", "sortables", "items", "item")}
+    | {
+        f"show_ogc_{of}{what}"
+        for of in ("", "collection_")
+        for what in ("tilesets", "tileset", "tilejson", "tile")
+    }
+    | {
+        f"show_ogc_{what}"
+        for what in ("xyz_tile", "tile_matrix_sets", "tile_matrix_set", "styles", "style")
+    }
 )
 
 _BEARER, _SESSION, _OAUTH = "bearer", "session", "oauth2"
@@ -151,6 +160,8 @@ def completed(made: Document, shown: Shown, token_url: str) -> Document:
         counted = rate_of(method.upper(), path, "", public=True) is not None
         if counted:
             _refusals(operation, QuotaExceededError)
+        if "application/json" in operation.get("requestBody", {}).get("content", {}):
+            _refusals(operation, MalformedJsonError, BodyTooLargeError)
         if writes:
             _rehearsals(operation)
         tagged = models if writes or path in shown.readers or method in {"put", "patch"} else set()

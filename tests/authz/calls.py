@@ -97,6 +97,7 @@ CALLS: dict[str, Made] = {
     "show_ogc_items": _ogc("/collections/free_space/items"),
     "show_ogc_item": _ogc("/collections/units/items/{fid_free}"),
     "download_ogc_collection": _ogc("/collections/zones/download"),
+    "show_ogc_qgis_project": _ogc("/qgis/project.qgs"),
     "show_ogc_tilesets": _ogc("/tiles"),
     "show_ogc_tileset": _ogc("/tiles/WebMercatorQuad"),
     "show_ogc_tilejson": _ogc("/tiles/WebMercatorQuad/tilejson"),

@@ -15,8 +15,11 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.database.session import Session
+from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError, NotFoundError
+from app.ogc.asked import read_days
 from app.ogc.collections import find_collection
+from app.ogc.documents import PROJECT_PATH, QGIS, extents
 from app.ogc.downloads.asked import (
     FORMATS,
     KNOWN_MOST,
@@ -27,7 +30,8 @@ from app.ogc.downloads.asked import (
 )
 from app.ogc.downloads.packing import pieces_of, write_file
 from app.ogc.downloads.rows import comma_separated, geojson, geojson_sequence
-from app.ogc.errors import BadParameterError
+from app.ogc.errors import BadParameterError, bad_parameter
+from app.ogc.qgis.project import qgis_project
 from app.routers.dependencies import (
     SESSION_COOKIE,
     bearer_scheme,
@@ -39,12 +43,12 @@ from app.routers.dependencies import (
     wait_for_a_place,
 )
 from app.routers.ogc.features import CollectionId
-from app.routers.ogc.serving import crses, now_of, parameters_of
+from app.routers.ogc.serving import answer, base_of, crses, in_session, now_of, parameters_of
 from app.routers.problems import problems
 from app.security.actors import NotSignedInError
 
 router = APIRouter(
-    prefix="/ogc/collections",
+    prefix="/ogc",
     tags=["OGC API"],
     dependencies=[Depends(bearer_scheme), Depends(cookie_scheme)],
     responses=problems(BadParameterError, NotFoundError, NotSignedInError, BusyError),
@@ -60,6 +64,9 @@ _FILES: dict[int | str, dict[str, Any]] = {
             for one in FORMATS.values()
         }
     }
+}
+_PROJECT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {QGIS: {"schema": {"type": "string"}}}}
 }
 _TEXTS = {"geojson": geojson, "geojsonseq": geojson_sequence, "csv": comma_separated}
 _place, _session = asynccontextmanager(wait_for_a_place), contextmanager(open_session)
@@ -81,7 +88,7 @@ class FileAnswer(StreamingResponse):
 
 
 @router.get(
-    "/{collection_id}/download",
+    "/collections/{collection_id}/download",
     responses=_FILES,
     summary="下载图层 Download features as a file",
 )
@@ -141,3 +148,23 @@ async def _close(kept: ExitStack) -> None:
     """Give back what was taken, also for a caller who has gone."""
     with CancelScope(shield=True):
         await run_sync(kept.close)
+
+
+@router.get(PROJECT_PATH, responses=_PROJECT, summary="QGIS 项目 A QGIS project")
+async def show_ogc_qgis_project(request: Request) -> Response:
+    """A project of all layers for QGIS, with styles and Chinese names; free space on `datetime`.
+
+    Example: `GET /ogc/qgis/project.qgs?datetime=2027-03-01`
+    """
+    day = civil_day(now_of(request))
+    for name, value in parameters_of(request):
+        if name != "datetime":
+            raise bad_parameter(name[:100], "there is only datetime", "仅有 datetime")
+        day = read_days(value)[0] or day
+
+    def work(session: Session) -> Response:
+        file = qgis_project(base_of(request), day, extents(session)["parks"])
+        disposition = f'attachment; filename="space-relay-{day}.qgs"'
+        return answer(file, QGIS, {"Content-Disposition": disposition})
+
+    return await in_session(request, work)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.kernel.errors import NotFoundError
+from app.ogc.asked import read_days
 from app.ogc.crs import LOCAL_PATH
 from app.ogc.documents import JSON, OPENAPI, conformance, landing
 from app.ogc.errors import BadParameterError, bad_parameter
@@ -20,17 +21,23 @@ router = APIRouter(
 
 
 def require_format_only(request: Request) -> None:
-    """Refuse query parameters of a document that takes none but ``f=json``.
+    """Refuse query parameters of a document that takes none but ``f=json`` and ``datetime``.
+
+    QGIS and GDAL repeat the parameters of the address that they are given at each call, so that
+    ``/ogc?datetime=2027-03-01`` is the park on that day. The documents are the same on any day.
 
     Raises:
         BadParameterError: there is another one.
     """
     for name, value in parameters_of(request):
+        if name == "datetime":
+            read_days(value)
+            continue
         if name != "f":
             raise bad_parameter(
                 name[:100],
-                "there is no such parameter here; there is f",
-                "此处没有该参数，可用的有 f",
+                "there is no such parameter here; there are f and datetime",
+                "此处没有该参数，可用的有 f 与 datetime",
             )
         if value != "json":
             raise bad_parameter("f", "json", "应为 json")
