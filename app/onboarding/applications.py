@@ -1,6 +1,5 @@
 """Applications: a firm asks to be let in, staff look and decide once."""
 
-import hashlib
 import hmac
 import secrets
 from datetime import datetime
@@ -33,6 +32,7 @@ from app.onboarding.schemas import (
 from app.security.actors import Actor, Role
 from app.security.audit.actions import Action
 from app.security.audit.trail import record
+from app.security.digests import digest_of
 from app.security.sealing import Sealer
 
 
@@ -69,7 +69,7 @@ def apply(
             purpose=body.purpose,
             contact_sealed=sealer.seal(_purpose(application_id), body.contact_email.encode()),
             contact_masked=masked(body.contact_email),
-            status_secret_sha256=_sha256(secret),
+            status_secret_sha256=digest_of(secret),
             created_at=now,
         )
     )
@@ -87,7 +87,7 @@ def show_status(session: Session, application_id: UUID, secret: str) -> Applicat
     found = session.get(Application, application_id)
     # Compare even when there is none, so that the time taken tells nothing.
     known = found.status_secret_sha256 if found else bytes(32)
-    if not hmac.compare_digest(known, _sha256(secret)) or found is None:
+    if not hmac.compare_digest(known, digest_of(secret)) or found is None:
         raise NotFoundError(
             "there is no application of this id and secret",
             detail_zh="没有与该编号和查询码相符的申请",
@@ -255,10 +255,6 @@ def _unknown() -> NotFoundError:
 
 def _purpose(application_id: UUID) -> str:
     return f"applicant:{application_id}"
-
-
-def _sha256(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
 
 
 def _columns() -> Select[Any]:

@@ -1,6 +1,5 @@
 """Invitations: whoever holds the token gets the firm's first key, once and within a week."""
 
-import hashlib
 import secrets
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from app.security.actors import ANONYMOUS, Actor, Role, Scope
 from app.security.audit.actions import Action
 from app.security.audit.trail import record
 from app.security.credentials import make_firm_key
+from app.security.digests import digest_of
 from app.security.keys.schemas import DAYS_DEFAULT, KeyIssuedOut
 from app.security.keys.service import shown_issued
 
@@ -68,7 +68,7 @@ def invite(
             id=invitation_id,
             company_id=company_id,
             application_id=application_id,
-            token_sha256=_sha256(token),
+            token_sha256=digest_of(token),
             scopes=[scope.value for scope in dict.fromkeys(scopes or Scope)],
             invited_by=actor.label,
             created_at=now,
@@ -137,7 +137,7 @@ def accept(session: Session, body: AcceptIn, *, now: datetime) -> tuple[KeyIssue
     accepted = session.execute(
         update(Invitation)
         .where(
-            Invitation.token_sha256 == _sha256(body.token),
+            Invitation.token_sha256 == digest_of(body.token),
             Invitation.accepted_at.is_(None),
             Invitation.revoked_at.is_(None),
             Invitation.expires_at > now,
@@ -170,10 +170,6 @@ def accept(session: Session, body: AcceptIn, *, now: datetime) -> tuple[KeyIssue
         details={"client_id": made.client_id},
     )
     return made, text
-
-
-def _sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 def _columns(now: datetime) -> Select[Any]:

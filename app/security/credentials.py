@@ -4,7 +4,6 @@ A fast hash is right here because the secret has 256 bits of entropy: nothing ca
 """
 
 import base64
-import hashlib
 import hmac
 import secrets
 from collections.abc import Collection, Sequence
@@ -29,6 +28,7 @@ from app.security.actors import (
     Role,
     Scope,
 )
+from app.security.digests import digest_of
 
 STAFF_PREFIX, LIVE_PREFIX, TEST_PREFIX = "sr_staff", "sr_live", "sr_test"
 _PARTS = 4
@@ -124,7 +124,7 @@ def rotate(
     text = _new_text(credential)
     credential.previous_sha256 = credential.secret_sha256
     credential.previous_until = min(now + overlap, credential.expires_at or now + overlap)
-    credential.secret_sha256 = _sha256(text)
+    credential.secret_sha256 = digest_of(text)
     credential.rotated_at, credential.expires_at = now, expires_at
     session.flush()
     return text
@@ -151,7 +151,7 @@ def find_valid(session: Session, text: str, now: datetime) -> Credential | None:
         return None
     credential = session.scalar(select(Credential).where(Credential.key_id == parts[2]))
     # Compare even when the key is unknown, so that the time taken tells nothing.
-    given = _sha256(text)
+    given = digest_of(text)
     current = credential.secret_sha256 if credential else bytes(32)
     previous = credential.previous_sha256 if credential else None
     is_current = hmac.compare_digest(current, given)
@@ -255,7 +255,7 @@ def _issue(session: Session, credential: Credential) -> str:
     # Base32 for the id: the separator "_" cannot appear in it.
     credential.key_id = base64.b32encode(secrets.token_bytes(10)).decode().lower()
     text = _new_text(credential)
-    credential.secret_sha256 = _sha256(text)
+    credential.secret_sha256 = digest_of(text)
     session.add(credential)
     session.flush()
     return text
@@ -263,10 +263,6 @@ def _issue(session: Session, credential: Credential) -> str:
 
 def _new_text(credential: Credential) -> str:
     return f"{credential.prefix}_{credential.key_id}_{secrets.token_urlsafe(32)}"
-
-
-def _sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
 
 
 def _note_use(session: Session, credential: Credential, now: datetime) -> None:

@@ -3,7 +3,6 @@
 Nobody changes his own account's rights, and somebody always remains who may change the others'.
 """
 
-import hashlib
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from app.models.staff import StaffAccount
 from app.security.actors import Actor, ActorKind, NotAllowedError, Role
 from app.security.audit.actions import Action
 from app.security.audit.trail import record
+from app.security.digests import digest_of
 from app.security.staff.errors import (
     AccountExistsError,
     InvitationNotValidError,
@@ -206,7 +206,7 @@ def accept(
     account = session.scalar(
         select(StaffAccount)
         .where(
-            StaffAccount.invitation_sha256 == _sha256(token),
+            StaffAccount.invitation_sha256 == digest_of(token),
             StaffAccount.invitation_expires_at > now,
             StaffAccount.disabled_at.is_(None),
         )
@@ -427,7 +427,7 @@ def _invitation(
 ) -> Invited:
     token = secrets.token_urlsafe(32)
     expires_at = now + policy.invitation
-    account.invitation_sha256 = _sha256(token)
+    account.invitation_sha256 = digest_of(token)
     account.invitation_expires_at = expires_at
     session.flush()
     return Invited(account, token, expires_at)
@@ -481,7 +481,3 @@ def _unknown() -> NotFoundError:
     return NotFoundError(
         "no such account among those you manage", detail_zh="您管理的账号中没有该账号"
     )
-
-
-def _sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

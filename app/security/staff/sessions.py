@@ -19,6 +19,7 @@ from app.models.staff import StaffAccount, StaffSession
 from app.security.actors import Actor, ActorKind, NotAllowedError, NotSignedInError, Role
 from app.security.audit.actions import Action
 from app.security.audit.trail import record
+from app.security.digests import digest_of
 from app.security.staff.policy import StaffPolicy
 
 #: ``last_seen_at`` is written at most this often, so that reads stay reads.
@@ -76,7 +77,7 @@ def start(
     session.add(
         StaffSession(
             account_id=account.id,
-            token_sha256=_sha256(token),
+            token_sha256=digest_of(token),
             second_factor=second_factor,
             created_at=now,
             last_seen_at=now,
@@ -98,7 +99,7 @@ def authenticate(session: Session, token: str, now: datetime, policy: StaffPolic
     found = session.execute(
         select(StaffSession, StaffAccount)
         .join(StaffAccount, StaffAccount.id == StaffSession.account_id)
-        .where(StaffSession.token_sha256 == _sha256(token), *_live(now, policy))
+        .where(StaffSession.token_sha256 == digest_of(token), *_live(now, policy))
     ).one_or_none()
     if found is None or found.StaffAccount.disabled_at is not None:
         raise NotSignedInError(
@@ -132,7 +133,7 @@ def end_by_token(session: Session, token: str, now: datetime) -> None:
     """End the session of a token, if it is one."""
     session.execute(
         update(StaffSession)
-        .where(StaffSession.token_sha256 == _sha256(token), StaffSession.ended_at.is_(None))
+        .where(StaffSession.token_sha256 == digest_of(token), StaffSession.ended_at.is_(None))
         .values(ended_at=now)
     )
 
@@ -252,7 +253,3 @@ def _live(now: datetime, policy: StaffPolicy) -> tuple[ColumnElement[bool], ...]
         StaffSession.expires_at > now,
         StaffSession.last_seen_at > now - policy.idle,
     )
-
-
-def _sha256(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
