@@ -55,6 +55,7 @@ from app.routers import (
 )
 from app.routers.dependencies import GATE_PLACES, STATUS_PLACES
 from app.routers.document import describe_by
+from app.routers.methods import Methods, OwnMethods
 from app.routers.middleware import LimitBody, Observe
 from app.routers.ogc import downloads, features, landing, tiles
 from app.routers.ogc.serving import complete, crses_of
@@ -190,6 +191,7 @@ def create_app(
     if app.state.sandbox is not None:
         app.state.sandbox_tiles.versions.watch(app.state.sandbox.sessions)
     problems.install(app)
+    app.add_middleware(OwnMethods)
     app.add_middleware(LimitBody, max_bytes=settings.max_body_bytes)
     app.add_middleware(
         Throttle, limits=settings.rate_limits, processes=settings.rate_limit_processes
@@ -199,6 +201,8 @@ def create_app(
     for router in (*OGC_ROUTERS, *ROUTERS):
         app.include_router(router)
     complete(app, OGC_ROUTERS)
+    routes = [route for router in (*OGC_ROUTERS, *ROUTERS) for route in router.routes]
+    app.state.methods = Methods([*routes, *app.routes])
 
     @app.get("/", include_in_schema=False)
     async def home() -> RedirectResponse:

@@ -42,6 +42,10 @@ SCOPES: Mapping[Scope, tuple[str, ...]] = {
         *("list_contacts", "get_contact", "list_requests", "get_request"),
         *("match", "list_match_events", "list_matching_requests"),
         *("show_match_receipt", "replay_match_receipt"),
+        # `holds:write` is enough for these: who holds sees what it held.
+        *("list_claims", "list_holds", "list_leases", "list_queue", "list_rights"),
+        *("read_hold", "read_lease", "read_lease_schedule", "read_lease_terms"),
+        *("read_queue_entry", "read_right"),
     ),
     Scope.REQUESTS_WRITE: (
         *("create_asset", "add_stage", "create_request", "replace_needs"),
@@ -180,10 +184,12 @@ def describe_by(
 ) -> Callable[[], Document]:
     """What makes the document once, and hands it out from then on."""
     kept: Document = {}
+    making = Lock()
 
     def document() -> Document:
-        if not kept:
-            kept.update(completed(make(), shown, token_url))
+        with making:  # whoever asks meanwhile waits for it and does not make it too
+            if not kept:
+                kept.update(completed(make(), shown, token_url))
         return kept
 
     return document

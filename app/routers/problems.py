@@ -164,6 +164,19 @@ def on_bug(request: Request, error: Exception) -> Response:
     return problem_response(request, internal, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
+def on_http_error(request: Request, error: HTTPException) -> Response:
+    """The problem document of what the framework refuses: an unknown path, a wrong method."""
+    status = HTTPStatus(error.status_code)
+    plain = SpaceRelayError(str(error.detail or status.phrase))
+    plain.slug = status.phrase.lower().replace(" ", "-")  # type: ignore[misc]
+    plain.title = status.phrase  # type: ignore[misc]
+    plain.title_zh = _STATUS_ZH.get(status, status.phrase)  # type: ignore[misc]
+    plain.detail_zh = plain.title_zh
+    response = problem_response(request, plain, status=status)
+    response.headers.update(error.headers or {})
+    return response
+
+
 def install(app: FastAPI) -> None:
     """Answer every failure of ``app`` with a problem document."""
 
@@ -207,18 +220,7 @@ def install(app: FastAPI) -> None:
     for failure in DATABASE_FAILURES:
         app.add_exception_handler(failure, on_database_failure)
 
-    @app.exception_handler(HTTPException)
-    def on_http_error(request: Request, error: HTTPException) -> Response:
-        status = HTTPStatus(error.status_code)
-        plain = SpaceRelayError(str(error.detail or status.phrase))
-        plain.slug = status.phrase.lower().replace(" ", "-")  # type: ignore[misc]
-        plain.title = status.phrase  # type: ignore[misc]
-        plain.title_zh = _STATUS_ZH.get(status, status.phrase)  # type: ignore[misc]
-        plain.detail_zh = plain.title_zh
-        response = problem_response(request, plain, status=status)
-        response.headers.update(error.headers or {})
-        return response
-
+    app.add_exception_handler(HTTPException, on_http_error)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, on_bug)
 
 

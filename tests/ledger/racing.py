@@ -84,7 +84,7 @@ def serving(engine: Engine, **settings: Any) -> Iterator[int]:
             for role in (APP, PUBLIC)
         )
         app = create_app(known, configured, public_engine=public)
-        yield stack.enter_context(_listening(app))
+        yield stack.enter_context(listening(app))
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def disposed(engine: Engine) -> Iterator[Engine]:
 
 
 @contextmanager
-def _listening(app: FastAPI) -> Iterator[int]:
+def listening(app: FastAPI) -> Iterator[int]:
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", access_log=False))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
@@ -95,3 +96,24 @@ def test_a_tenant_of_a_split_unit_may_be_given_priority_to_renew(
     granted = right(client, staff, lease_id=str(lease.commitment_id))
 
     assert granted.status_code == 201, granted.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "taken"),
+    [
+        ("PATCH", "/api/v1/holds", "GET, POST"),
+        ("DELETE", f"/api/v1/holds/{uuid4()}", "GET"),
+        # Not the account whose id is "sessions".
+        ("PATCH", "/api/v1/staff/sessions", "DELETE, GET"),
+        ("GET", "/api/v1/rights/check", "POST"),
+    ],
+)
+def test_a_wrong_method_is_told_which_are_right(
+    client: TestClient, method: str, path: str, taken: str
+) -> None:
+    answer = client.request(method, path)
+
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == taken
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["type"].endswith("/method-not-allowed")
