@@ -114,6 +114,11 @@ class Claim(Base):
         Index("ix_claims_unit_id", "unit_id"),
         Index("ix_claims_commitment_id", "commitment_id"),
         Index("ix_claims_company_id", "company_id"),
+        Index(
+            "ix_claims_lapses_at",
+            text("upper(live)"),
+            postgresql_where=text("NOT upper_inf(live)"),
+        ),
     )
 
 

@@ -184,11 +184,13 @@ def _places(layer: Layer, selection: Selection, tile: Tile, most: int) -> Select
         cast(literal_column(total.sql), BigInteger if total.whole else Float).label(total.name)
         for total in layer.totals
     ]
+    # Said to the statement and not to the selection: it is no condition of the collection's own.
     summed = (
-        selection.where(lies_in.in_(select(here_in.c.id)))
-        .select(lies_in.label("place_id"), *totals)
+        selection.select(lies_in.label("place_id"), *totals)
+        .where(lies_in.in_(select(here_in.c.id)))
         .group_by(lies_in)
-        .subquery(f"{layer.id}_summed")
+        .cte(f"{layer.id}_summed")
+        .prefix_with("MATERIALIZED")
     )
     drawn = func.ST_AsMVTGeom(here_in.c.point, bounds, STEPS, BUFFER, true())
     in_tile = (

@@ -50,6 +50,7 @@ router = APIRouter(
 CollectionId = Annotated[str, Path(description=f"图层: {', '.join(COLLECTIONS)}")]
 GridId = Annotated[str, Path(description=f"瓦片网格: {GRID_ID}", examples=[GRID_ID])]
 TilesetId = Annotated[str, Path(description=f"图层 or {MAP_ID} (全图层 all layers)")]
+StyleId = Annotated[str, Path(description=f"样式: {MAP_ID}", examples=[MAP_ID])]
 Number = Annotated[str, Path(description="whole number from 0 on")]
 _TILE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -177,7 +178,7 @@ async def show_ogc_styles(request: Request) -> Response:
 
 
 @router.get("/styles/{style_id}", dependencies=[FormatOnly], summary="地图样式 A map style")
-async def show_ogc_style(request: Request, style_id: str) -> Response:
+async def show_ogc_style(request: Request, style_id: StyleId) -> Response:
     """A style for MapLibre: units by kind, what is free in full colour, with Chinese labels."""
     if style_id != MAP_ID:
         raise NotFoundError(f"the style is {MAP_ID}", detail_zh=f"可用的样式为 {MAP_ID}")
