@@ -349,6 +349,7 @@ def serve(
         # Meanwhile the rest can be asked for already.
         service.state.snapshots.begin()
         threading.Thread(target=warm_up, name="kernels", daemon=True).start()
+        threading.Thread(target=service.openapi, name="document", daemon=True).start()
         server = uvicorn.Server(
             uvicorn.Config(
                 service,

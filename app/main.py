@@ -54,7 +54,7 @@ from app.routers import (
     zones,
 )
 from app.routers.dependencies import GATE_PLACES, STATUS_PLACES
-from app.routers.document import describe_by
+from app.routers.document import describe_by, serve_document
 from app.routers.methods import Methods, OwnMethods
 from app.routers.middleware import LimitBody, Observe
 from app.routers.ogc import downloads, features, landing, tiles
@@ -164,6 +164,7 @@ def create_app(
     )
     shown = Shown.by(route for router in (*ROUTERS, *OGC_ROUTERS) for route in router.routes)
     app.openapi = describe_by(app.openapi, shown, "/oauth/token")  # type: ignore[method-assign]
+    serve_document(app)
     app.state.engine = engine
     app.state.sessions = session_factory(
         engine, firm_statement_timeout_ms=settings.firm_statement_timeout_ms

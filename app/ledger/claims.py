@@ -77,7 +77,7 @@ def list_claims(session: Session, actor: Actor, search: ClaimSearch, page: PageR
     Raises:
         InvalidInputError: ``until`` is not after ``start``.
     """
-    actor.require_signed_in()
+    actor.require_ledger_reader()
     if search.company_id is not None:
         actor.require_company(search.company_id)
     if search.start and search.until and search.until <= search.start:

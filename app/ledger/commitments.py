@@ -122,7 +122,7 @@ def get_commitment(
     Raises:
         NoSuchCommitmentError: there is none of this kind, or it is not the caller's to see.
     """
-    actor.require_signed_in()
+    actor.require_ledger_reader()
     found = read_commitment(session, commitment_id)
     require_visible(actor, commitment_id, found.lines)
     since = found.leased_at if kind is ClaimKind.LEASE else found.held_at

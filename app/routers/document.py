@@ -7,11 +7,15 @@ added to what FastAPI makes of them.
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
 from http import HTTPStatus
+from threading import Lock
 from typing import Any
 
+from fastapi import FastAPI, Response
+
 from app.kernel.errors import SpaceRelayError
-from app.routers.dependencies import NOT_REHEARSED
+from app.routers.dependencies import JSON, NOT_REHEARSED
 from app.routers.problems import BodyTooLargeError, MalformedJsonError, problems
 from app.routers.rates import QuotaExceededError, rate_of
 from app.routers.versions import ChangedMeanwhileError, EtagNeededError, Shown
@@ -193,6 +197,27 @@ def describe_by(
         return kept
 
     return document
+
+
+def serve_document(app: FastAPI) -> None:
+    """Answer for the document in a thread and from memory: making it takes seconds under load.
+
+    The framework's own route makes it where all calls wait for it to end.
+    """
+    address = app.openapi_url
+    if address is None:
+        raise ValueError("this application has no document")
+    routes = app.router.routes
+    routes[:] = [one for one in routes if getattr(one, "path", None) != address]
+
+    @cache
+    def text() -> bytes:
+        return json.dumps(app.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
+
+    def show_document() -> Response:
+        return Response(text(), media_type=JSON)
+
+    app.add_api_route(address, show_document, methods=["GET"], include_in_schema=False)
 
 
 def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:

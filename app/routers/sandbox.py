@@ -95,10 +95,10 @@ def issue_sandbox_key(
     Show the firm's key with the scope `keys:write`. What the new key reads and writes is made up
     and lies in a database of its own.
     """
-    found = _sandbox(request)
 
     def work() -> tuple[KeyIssuedOut, dict[str, str]]:
         company_id = service.company_asked_for(actor, body.company_id)
+        found = _sandbox(request)
         company = get_company(session, actor, company_id)
         with found.sessions() as beside, transaction(beside):
             system(beside)

@@ -157,7 +157,7 @@ class StaffInvitedOut(BaseModel):
     """An account, and the token that sets its password once. The token is shown once."""
 
     account: StaffAccountOut
-    invitation_token: str = Field(
+    token: str = Field(
         description="hand it over in person or by a way you trust; it goes to"
         " POST /api/v1/staff/accept-invitation"
     )
@@ -210,7 +210,7 @@ def _invited(invited: Invited, response: Response) -> StaffInvitedOut:
     response.headers["Cache-Control"] = "no-store"
     return StaffInvitedOut(
         account=_account(invited.account),
-        invitation_token=invited.token,
+        token=invited.token,
         invitation_expires_at=invited.expires_at,
     )
 
@@ -268,6 +268,7 @@ def invite_staff(
     Takes no Idempotency-Key, since an answer that is kept would keep the token: the same call again
     is refused, and a new token made at `POST /api/v1/staff/{id}/invitation`.
     """
+    actor.require_staff(Role.ADMIN)  # before anything is looked up
     with transaction(session):
         place = Place(body.role, accounts.find_parks(session, body.parks))
         invited = accounts.invite(

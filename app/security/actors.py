@@ -37,8 +37,8 @@ class Scope(Term):
 
     REQUESTS_READ = (
         "requests:read",
-        "查看本企业的资料、需求、匹配、锁定与租约",
-        "read the firm's own data, requests, matches, holds and leases",
+        "查看本企业的资料、需求、匹配、锁定、排队、租约与权利",
+        "read the firm's own data, requests, matches, holds, lines, leases and rights",
     )
     REQUESTS_WRITE = (
         "requests:write",
@@ -47,8 +47,8 @@ class Scope(Term):
     )
     HOLDS_WRITE = (
         "holds:write",
-        "锁定、延长、释放房源，参加排队",
-        "hold units, extend and release holds, join lines",
+        "锁定、延长、释放房源，参加排队，并查看本企业的锁定、排队、租约与权利",
+        "hold units, extend and release holds, join lines; read holds, lines, leases and rights",
     )
     KEYS_WRITE = (
         "keys:write",
@@ -123,7 +123,10 @@ class Actor:
         """Refuse callers without a credential."""
         if self.kind is ActorKind.PUBLIC:
             raise NotSignedInError(
-                "send `Authorization: Bearer …` with a firm's key or staff token"
+                "sign in at POST /api/v1/session, or send `Authorization: Bearer …` with a firm's"
+                " key or a staff token",
+                detail_zh="请先登录（POST /api/v1/session），或以 Authorization: Bearer …"
+                " 携带企业密钥或员工令牌",
             )
 
     def require_person(self) -> UUID:
@@ -161,6 +164,11 @@ class Actor:
                 detail_zh=f"该密钥没有权限 {scope}",
                 scope=scope,
             )
+
+    def require_ledger_reader(self) -> None:
+        """Let staff through, and firms whose key reads or holds: who holds sees what it held."""
+        if Scope.HOLDS_WRITE not in self.scopes:
+            self.require_firm_scope_or_staff(Scope.REQUESTS_READ, Role.VIEWER)
 
     def require_company(self, company_id: UUID) -> None:
         """Hide other companies from a firm: the answer is as if they did not exist."""

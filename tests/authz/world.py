@@ -139,7 +139,7 @@ class World:
         }
         gate = self.app.state.gate = cheap_gate()
         invited = self.did("admin", "/staff", STAFF)
-        self.secrets["staff_invitation"] = invited["invitation_token"]
+        self.secrets["staff_invitation"] = invited["token"]
         # Only managed by whoever may; nobody of the table signs in as this one but for a session.
         agent = make_person(session, gate, Role.AGENT)
         self.ids["account"] = str(agent.account_id)

@@ -218,9 +218,9 @@ def sign_in(aviary: Aviary) -> None:
     email = "staff.of.the.park@example.invalid"
     invited = aviary.make("admin", "/staff", {"email": email, "name": "示例", "role": "admin"})
     aviary.ids["account_id"] = invited["account"]["id"]
-    ears.know("staff's invitation", invited["invitation_token"])
+    ears.know("staff's invitation", invited["token"])
     ears.know("password", PASSWORD)
-    accepted = {"token": invited["invitation_token"], "password": PASSWORD}
+    accepted = {"token": invited["token"], "password": PASSWORD}
     aviary.make("public", "/staff/accept-invitation", accepted)
     aviary.callers["browser"] = {"Origin": "https://park.example.invalid"}
     said = aviary.ask("browser", "POST", "/session", {"email": email, "password": PASSWORD})

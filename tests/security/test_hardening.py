@@ -4,9 +4,11 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
-from threading import Thread
+from threading import Event, Thread
 from time import sleep
+from typing import Any
 
 import pytest
 import structlog
@@ -24,11 +26,14 @@ from tests import factories as make
 from tests.logs import as_in_production
 
 
-def test_an_unforeseen_failure_says_one_sentence_and_the_calls_id(client: TestClient) -> None:
+def test_an_unforeseen_failure_says_one_sentence_and_the_calls_id(
+    session: Session, make_client: Callable[..., TestClient]
+) -> None:
+    client = make_client(session, max_body_bytes=2_000)  # of its own: it serves no other test
     app = client.app
     assert isinstance(app, FastAPI)
 
-    @app.get("/test/breaks")
+    @app.get("/test/breaks", include_in_schema=False)
     def breaks() -> None:
         secret = "a value of the inside"  # noqa: S105 - of nobody
         raise RuntimeError(secret)
@@ -201,3 +206,33 @@ def test_what_is_encoded_twice_is_decoded_once(
         answer = connection.recv(64)
 
     assert answer.split(b" ")[1] == status
+
+
+def test_making_the_document_keeps_no_call_waiting(
+    own_engine: Engine, make_client: Callable[..., TestClient]
+) -> None:
+    client = make_client(own_engine)
+    app = client.app
+    assert isinstance(app, FastAPI)
+    asked, go_on, made = Event(), Event(), app.openapi
+    calls: list[int] = []
+
+    def slow() -> dict[str, Any]:
+        calls.append(1)
+        asked.set()
+        assert go_on.wait(20)
+        return made()
+
+    app.openapi = slow  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as beside:
+        first = beside.submit(client.get, "/openapi.json")
+        try:
+            assert asked.wait(10)
+            assert client.get("/healthz").status_code == 200
+        finally:
+            go_on.set()
+        document = first.result()
+
+    assert document.json() == made()
+    assert client.get("/openapi.json").content == document.content
+    assert len(calls) == 1

@@ -187,7 +187,7 @@ def get_entry(session: Session, actor: Actor, entry_id: UUID) -> Waiting:
     Raises:
         NoSuchEntryError: there is none, or it is not the caller's to see.
     """
-    actor.require_signed_in()
+    actor.require_ledger_reader()
     found = session.execute(
         select(QueueEntry.company_id).where(QueueEntry.id == entry_id)
     ).one_or_none()
@@ -209,7 +209,7 @@ def list_entries(
 
     Firms get their own, staff those for units of their parks.
     """
-    actor.require_signed_in()
+    actor.require_ledger_reader()
     if search.company_id is not None:
         actor.require_company(search.company_id)
     if actor.is_staff:

@@ -147,7 +147,7 @@ def list_rights(
     Raises:
         InvalidInputError: the days are the wrong way round, or ``as_of`` is yet to come.
     """
-    actor.require_signed_in()
+    actor.require_ledger_reader()
     if search.company_id is not None:
         actor.require_company(search.company_id)
     faults = []
@@ -191,7 +191,7 @@ def get_right(session: Session, actor: Actor, right_id: UUID, now: datetime) -> 
     Raises:
         NoSuchRightError: there is none, or it is not the caller's to see.
     """
-    actor.require_signed_in()
+    actor.require_ledger_reader()
     park_id = session.scalar(
         select(_right.park_id).where(
             _right.id == right_id,

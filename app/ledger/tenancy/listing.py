@@ -130,7 +130,7 @@ def _list(
     state: Callable[[_Book, Subquery], ColumnElement[str]],
     members: Callable[[_Book, Subquery], list[ColumnElement[Any]]],
 ) -> Page:
-    actor.require_signed_in()
+    actor.require_ledger_reader()
     wanted = book.wanted
     if wanted.company is not None:
         actor.require_company(wanted.company)

@@ -235,3 +235,18 @@ def test_a_firm_has_so_many_live_keys_at_most_whoever_issues_them(
     assert client.post(KEYS, headers=headers, json={"label": "x"}).json()["type"] == (
         "/problems/keys-full"
     )
+
+
+@pytest.mark.parametrize(
+    ("scope", "sees"),
+    [(Scope.REQUESTS_READ, True), (Scope.HOLDS_WRITE, True), (Scope.KEYS_WRITE, False)],
+)
+def test_the_ledger_is_for_keys_that_read_or_hold(
+    client: TestClient, session: Session, scope: Scope, *, sees: bool
+) -> None:
+    headers = firm_headers(session, make_company(session), (scope,))
+    session.commit()
+
+    for path in ("holds", "leases", "queue-entries", "rights", "claims"):
+        answer = client.get(f"/api/v1/{path}", headers=headers)
+        assert answer.status_code == (200 if sees else 403), (path, answer.text)

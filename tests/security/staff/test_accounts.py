@@ -192,8 +192,8 @@ def test_a_new_invitation_ends_the_one_before_and_keeps_the_password_until_it_is
     session.commit()
     browser = open_browser()
     path = f"/staff/{person.account_id}/invitation"
-    first = browser.call("POST", path, headers=headers).json()["invitation_token"]
-    second = browser.call("POST", path, headers=headers).json()["invitation_token"]
+    first = browser.call("POST", path, headers=headers).json()["token"]
+    second = browser.call("POST", path, headers=headers).json()["token"]
     new = "nine cranes beside the lake"
 
     def accepts(token: str) -> int:
@@ -214,7 +214,7 @@ def test_invitations_end(session: Session, gate: Gate, open_browser: Open, clock
     session.commit()
     browser = open_browser()
     path = f"/staff/{person.account_id}/invitation"
-    token = browser.call("POST", path, headers=headers).json()["invitation_token"]
+    token = browser.call("POST", path, headers=headers).json()["token"]
 
     clock.forward(hours=72)
     body = {"token": token, "password": "nine cranes beside the lake"}

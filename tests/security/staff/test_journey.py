@@ -37,7 +37,7 @@ def test_from_invitation_to_revocation(  # noqa: PLR0915 - one journey
     assert invited.json()["account"]["state"] == "invited"
     assert mine.sign_in("lin.manager@example.invalid").status_code == 401
 
-    token = invited.json()["invitation_token"]
+    token = invited.json()["token"]
     accepted = mine.call(
         "POST", "/staff/accept-invitation", json={"token": token, "password": PASSWORD}
     )
