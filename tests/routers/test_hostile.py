@@ -1,5 +1,6 @@
 """Input that no honest caller sends, and that once did more harm than a refusal."""
 
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import uuid4
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.ledger.units.splitting import Part, Split, split_unit
@@ -117,3 +119,14 @@ def test_a_wrong_method_is_told_which_are_right(
     assert answer.headers["Allow"] == taken
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["type"].endswith("/method-not-allowed")
+
+
+def test_who_is_nobody_is_told_so_before_accounts_are_locked(
+    own_engine: Engine, make_client: Callable[[Engine], TestClient]
+) -> None:
+    """The public's role of the database may not read them: it was a 500."""
+    change = {"json": {"role": "admin"}, "headers": {"If-Match": "*"}}
+
+    answer = make_client(own_engine).patch(f"/api/v1/staff/{uuid4()}", **change)
+
+    assert answer.status_code == 401, answer.text

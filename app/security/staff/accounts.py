@@ -238,6 +238,7 @@ def change(
         NotAllowedError: it is the caller's own, or would get more than the caller may give.
         LastAdministratorError: nobody would be left to make administrators.
     """
+    actor.require_staff(Role.ADMIN)  # before anything is read that others may not read
     others = other_administrators(session, account_id)
     account = _managed(session, actor, account_id)
     before = place_of(account)
