@@ -93,7 +93,10 @@ LANDING_LINKS: tuple[tuple[str, str, str, str], ...] = (
 COLLECTION_LINKS: tuple[tuple[str, str, str, str], ...] = (
     ("", "self", JSON, "this document"),
     ("/items", "items", GEOJSON, "要素 the features"),
-    ("/schema", "describedby", SCHEMA, "属性结构 schema of a feature"),
+    ("/feature-schema", "describedby", SCHEMA, "要素结构 schema of a feature as GeoJSON"),
+    # The same relation as GDAL writes it: it compares letter by letter, and takes the types of
+    # fields from there, which it would else guess from the first features.
+    ("/feature-schema", "describedBy", SCHEMA, "要素结构 schema of a feature as GeoJSON"),
     ("/schema", f"{_REL}/schema", SCHEMA, "属性结构 schema of a feature"),
     ("/queryables", f"{_REL}/queryables", SCHEMA, "可查询属性 what may be asked about"),
     ("/sortables", f"{_REL}/sortables", SCHEMA, "可排序属性 what may be sorted by"),
@@ -186,6 +189,25 @@ def collection(
 def schema(base: str, one: Collection) -> Document:
     """The schema of a feature's properties and outline."""
     return _schema(base, one, "schema", one.fields, geometry=True)
+
+
+def feature_schema(base: str, one: Collection) -> Document:
+    """The schema of a feature as it comes in GeoJSON."""
+    properties = {name: property_schema(field) for name, field in one.fields.items()}
+    return {
+        "$schema": _DRAFT,
+        "$id": f"{base}/collections/{one.id}/feature-schema",
+        "title": f"{one.title_zh} {one.title_en}",
+        "description": one.description,
+        "type": "object",
+        "required": ["type", "id", "geometry", "properties"],
+        "properties": {
+            "type": {"type": "string", "enum": ["Feature"]},
+            "id": {"type": "integer"},
+            "geometry": {"$ref": f"https://geojson.org/schema/{one.geometry.value}.json"},
+            "properties": {"type": "object", "properties": properties},
+        },
+    }
 
 
 def queryables(base: str, one: Collection) -> Document:

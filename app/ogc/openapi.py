@@ -210,6 +210,7 @@ def _paths(one: Collection) -> Document:
             )
             for name, title in (
                 ("schema", "结构 Schema"),
+                ("feature-schema", "要素结构 Schema as GeoJSON"),
                 ("queryables", "可查询属性 Queryables"),
                 ("sortables", "可排序属性 Sortables"),
             )

@@ -89,6 +89,7 @@ ANYONE = frozenset(
     }
     | {"download_ogc_collection", "show_ogc_qgis_project"}
     | {f"show_ogc_{what}" for what in ("schema", "queryables", "sortables", "items", "item")}
+    | {"show_ogc_feature_schema"}
     | {
         f"show_ogc_{of}{what}"
         for of in ("", "collection_")

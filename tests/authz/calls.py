@@ -92,6 +92,7 @@ CALLS: dict[str, Made] = {
     "show_ogc_collections": _ogc("/collections"),
     "show_ogc_collection": _ogc("/collections/units"),
     "show_ogc_schema": _ogc("/collections/units/schema"),
+    "show_ogc_feature_schema": _ogc("/collections/units/feature-schema"),
     "show_ogc_queryables": _ogc("/collections/units/queryables"),
     "show_ogc_sortables": _ogc("/collections/units/sortables"),
     "show_ogc_items": _ogc("/collections/free_space/items"),

@@ -80,6 +80,13 @@ def test_schemas_name_types_units_and_codes(gis: TestClient) -> None:
     assert properties["free_from"]["format"] == "date"
     assert "pilot" in properties["unit_type"]["enum"]
     assert properties["geometry"]["x-ogc-role"] == "primary-geometry"
+    # GDAL takes types from the schema of the whole feature, by the relation as it spells it.
+    links = gis.get("/ogc/collections/free_space").json()["links"]
+    found = {one["rel"]: one["href"] for one in links}
+    assert found["describedBy"] == found["describedby"]
+    feature = gis.get(found["describedBy"]).json()["properties"]
+    assert feature["properties"]["properties"]["min_part"]["type"] == "number"
+    assert feature["id"] == {"type": "integer"}
     assert schema["$id"] == "http://testserver/ogc/collections/free_space/schema"
     queryables = gis.get("/ogc/collections/free_space/queryables").json()["properties"]
     assert queryables.keys() == properties.keys()

@@ -20,6 +20,7 @@ from app.ogc.documents import (
     collection,
     collections,
     extents,
+    feature_schema,
     link,
     queryables,
     schema,
@@ -54,6 +55,9 @@ FeatureId = Annotated[str, Path(description="要素编号: number of the feature
 _FEATURES: dict[int | str, dict[str, Any]] = {
     200: {"content": {GEOJSON: {"schema": {"type": "object"}}}}
 }
+_SCHEMA: dict[int | str, dict[str, Any]] = {
+    200: {"content": {SCHEMA: {"schema": {"type": "object"}}}}
+}
 _UNCHANGED: dict[int | str, dict[str, Any]] = {
     304: {"description": "unchanged since the ETag in `If-None-Match`"}
 }
@@ -81,21 +85,45 @@ async def show_ogc_collection(request: Request, collection_id: CollectionId) -> 
     return await in_session(request, work)
 
 
-@router.get("/{collection_id}/schema", dependencies=[FormatOnly], summary="属性结构 Schema")
+@router.get(
+    "/{collection_id}/schema",
+    dependencies=[FormatOnly],
+    responses=_SCHEMA,
+    summary="属性结构 Schema",
+)
 async def show_ogc_schema(request: Request, collection_id: CollectionId) -> Response:
     """JSON Schema of what a feature of the collection has."""
     return answer(schema(base_of(request), find_collection(collection_id)), SCHEMA)
 
 
 @router.get(
-    "/{collection_id}/queryables", dependencies=[FormatOnly], summary="可查询属性 Queryables"
+    "/{collection_id}/feature-schema",
+    dependencies=[FormatOnly],
+    responses=_SCHEMA,
+    summary="要素结构 Schema of a feature",
+)
+async def show_ogc_feature_schema(request: Request, collection_id: CollectionId) -> Response:
+    """JSON Schema of a feature as GeoJSON, from which GDAL takes the types of fields."""
+    return answer(feature_schema(base_of(request), find_collection(collection_id)), SCHEMA)
+
+
+@router.get(
+    "/{collection_id}/queryables",
+    dependencies=[FormatOnly],
+    responses=_SCHEMA,
+    summary="可查询属性 Queryables",
 )
 async def show_ogc_queryables(request: Request, collection_id: CollectionId) -> Response:
     """The properties that filters may name, as JSON Schema."""
     return answer(queryables(base_of(request), find_collection(collection_id)), SCHEMA)
 
 
-@router.get("/{collection_id}/sortables", dependencies=[FormatOnly], summary="可排序属性 Sortables")
+@router.get(
+    "/{collection_id}/sortables",
+    dependencies=[FormatOnly],
+    responses=_SCHEMA,
+    summary="可排序属性 Sortables",
+)
 async def show_ogc_sortables(request: Request, collection_id: CollectionId) -> Response:
     """The properties that `sortby` may name, as JSON Schema."""
     return answer(sortables(base_of(request), find_collection(collection_id)), SCHEMA)
