@@ -19,7 +19,7 @@ from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError, NotFoundError
 from app.ogc.asked import read_days
 from app.ogc.collections import find_collection
-from app.ogc.documents import PROJECT_PATH, QGIS, extents
+from app.ogc.documents import GEOJSON, PROJECT_PATH, QGIS, extents
 from app.ogc.downloads.asked import (
     FORMATS,
     KNOWN_MOST,
@@ -57,11 +57,12 @@ router = APIRouter(
 #: Files made at a time by one process: whoever reads slowly keeps a connection for as long.
 PLACES = 2
 _places = BoundedSemaphore(PLACES)
+_BYTES = {"type": "string", "format": "binary"}
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
-            one.media_type.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}
-            for one in FORMATS.values()
+            media: {"schema": {"type": "object"} if media == GEOJSON else _BYTES}
+            for media in (one.media_type.partition(";")[0] for one in FORMATS.values())
         }
     }
 }

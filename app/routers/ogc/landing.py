@@ -46,6 +46,7 @@ def require_format_only(request: Request) -> None:
 FormatOnly = Depends(require_format_only)
 
 
+@router.get("/", dependencies=[FormatOnly], include_in_schema=False)
 @router.get("", dependencies=[FormatOnly], summary="GIS 服务首页 Landing page")
 async def show_ogc(request: Request) -> Response:
     """Links to all that the OGC API offers: the address to give to QGIS.
@@ -65,7 +66,12 @@ async def show_ogc_conformance(request: Request) -> Response:  # noqa: ARG001  (
     return answer(conformance(), JSON)
 
 
-@router.get("/api", dependencies=[FormatOnly], summary="接口说明 The API in OpenAPI 3.0")
+@router.get(
+    "/api",
+    dependencies=[FormatOnly],
+    responses={200: {"content": {OPENAPI: {"schema": {"type": "object"}}}}},
+    summary="接口说明 The API in OpenAPI 3.0",
+)
 async def show_ogc_api(request: Request) -> Response:
     """The OGC API in OpenAPI 3.0: each collection's properties are parameters of its items."""
     return answer(openapi(base_of(request), crses(request)), OPENAPI)

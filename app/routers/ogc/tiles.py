@@ -177,7 +177,12 @@ async def show_ogc_styles(request: Request) -> Response:
     return answer(styles(base_of(request)), JSON)
 
 
-@router.get("/styles/{style_id}", dependencies=[FormatOnly], summary="地图样式 A map style")
+@router.get(
+    "/styles/{style_id}",
+    dependencies=[FormatOnly],
+    responses={200: {"content": {STYLE: {"schema": {"type": "object"}}}}},
+    summary="地图样式 A map style",
+)
 async def show_ogc_style(request: Request, style_id: StyleId) -> Response:
     """A style for MapLibre: units by kind, what is free in full colour, with Chinese labels."""
     if style_id != MAP_ID:
