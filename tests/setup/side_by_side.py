@@ -21,6 +21,7 @@ _TOGETHER = ("tests/inventory", "tests/seeding")
 #: Files of few tests that take long. They begin first, lest one worker is left with them; a file
 #: that is missing here costs time and nothing else.
 _LONG = (
+    "tests/fuzz/test_every_operation.py",
     *("tests/seeding", "tests/cli/test_commands.py", "tests/ledger/test_calendars.py"),
     *("tests/journeys/test_readme.py", "tests/ledger/stateful/test_machine.py"),
     *("tests/ledger/units/test_as_of.py", "tests/routers/test_as_of.py"),
