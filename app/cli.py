@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import timedelta
@@ -22,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from app import logs
+from app.contacts import kept as contacts
 from app.database import checks
 from app.database.cluster import Cluster, ClusterError
 from app.database.engine import make_engine, role_of
@@ -30,6 +32,7 @@ from app.database.roles import ADMINISTRATOR_SQL, APP, PUBLIC, RolesMissingError
 from app.database.session import transaction
 from app.kernel.clock import SystemClock
 from app.kernel.errors import SpaceRelayError
+from app.onboarding import applications
 from app.security.actors import Role, Scope
 from app.security.audit.actions import Action
 from app.security.audit.chain import heads, read_heads, verify
@@ -42,10 +45,11 @@ from app.security.credentials import (
     revoke,
 )
 from app.security.demo import Demo, ensure_demo
+from app.security.oauth import signing
 from app.security.oauth.signing import replace_signer
 from app.security.rows import system
 from app.security.sealing import KEY_FILE_NAME, Sealer, SecretKeyError, new_key_line
-from app.security.staff import accounts
+from app.security.staff import accounts, second_factor
 from app.security.staff.oidc import OidcSettingsError
 from app.security.staff.passwords import Passwords
 from app.security.staff.policy import StaffPolicy
@@ -62,6 +66,7 @@ from app.seeding.sandbox import (
 )
 from app.seeding.service import ReferenceConflictError, SeedReport, generate_park, seed
 from app.settings import SettingError, Settings, settings
+from app.webhooks import endpoints
 from app.webhooks.sending import sending
 
 app = typer.Typer(
@@ -89,6 +94,15 @@ err = Console(stderr=True, highlight=False)
 #: Statements of commands may take long; those of requests may not.
 _COMMAND_TIMEOUT_MS = 3_600_000
 _JOB_TIMEOUT_MS = 300_000
+
+#: What seals anew all that is kept sealed, of each kind.
+SEALED: Mapping[str, Callable[[Session, Sealer], int]] = {
+    "contacts": contacts.seal_anew,
+    "applications": applications.seal_anew,
+    "second factors": second_factor.seal_anew,
+    "webhook endpoints": endpoints.seal_anew,
+    "signing keys": signing.seal_anew,
+}
 
 Report = Callable[[str, int, int], None]
 
@@ -755,6 +769,31 @@ def staff_reset_second_factor(email: Email) -> None:
 def secret_key() -> None:
     """Print a new key to seal secrets with, as a line of the key file; it goes on top."""
     out.print(new_key_line(), soft_wrap=True, markup=False)
+
+
+@app.command(name="seal-anew")
+def seal_anew() -> None:
+    """Seal with the key on top of the key file all that earlier ones sealed; these may then go."""
+    sealer, now_sealed = make_gate().sealer, Counter[str]()
+    with opened_engine(APP) as engine:
+        beside = open_sandbox(engine, pool_size=1)
+        for one in [engine] if beside is None else [engine, beside]:
+            with Session(one) as session, transaction(session):
+                system(session)
+                for what, seal in SEALED.items():
+                    now_sealed[what] += seal(session, sealer)
+                record(
+                    session,
+                    "cli",
+                    Action.SECRETS_SEALED_ANEW,
+                    park_id=None,
+                    subject_type="secret_key",
+                    subject_id=None,
+                    details=dict(now_sealed),
+                )
+        if beside is not None:
+            beside.dispose()
+    out.print(", ".join(f"{count} {what}" for what, count in now_sealed.items()))
 
 
 @app.command()

@@ -149,6 +149,22 @@ def sealed_columns(
     return columns
 
 
+def seal_anew(session: Session, sealer: Sealer) -> int:
+    """Seal with today's key what was sealed with earlier ones; returns of how many contacts."""
+    count = 0
+    for contact in session.scalars(select(Contact).order_by(Contact.id).with_for_update()):
+        kept = [getattr(contact, f"{field}_sealed") for field in FIELDS]
+        if all(one is None or sealer.is_current(one) for one in kept):
+            continue
+        for name, value in sealed_columns(
+            sealer, contact.id, dict(_opened(sealer, contact))
+        ).items():
+            setattr(contact, name, value)
+        count += 1
+    session.flush()
+    return count
+
+
 def indexes(sealer: Sealer, field: str, value: str | None) -> list[bytes]:
     """By what a value is found, with each key; an address is the same in capitals."""
     return sealer.indexes(f"contact {field}", (value or "").casefold().encode())

@@ -107,6 +107,16 @@ class Sealer:
         except (InvalidTag, ValueError) as error:
             raise SealBrokenError("changed since, or sealed for another purpose") from error
 
+    def anew(self, purpose: str, sealed: bytes | None) -> bytes | None:
+        """The same, sealed with the key that seals today; what is so already is returned as it is.
+
+        Raises:
+            SealBrokenError: another key, another purpose, or changed since.
+        """
+        if sealed is None or self.is_current(sealed):
+            return sealed
+        return self.seal(purpose, self.open(purpose, sealed))
+
     def is_current(self, sealed: bytes) -> bool:
         """Whether the key that seals today sealed this; else it should be sealed anew."""
         return sealed[1 : 1 + _ID_BYTES] == next(iter(self._ciphers))

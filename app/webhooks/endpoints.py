@@ -121,6 +121,20 @@ def create_endpoint(
     return shown(made, now), secret
 
 
+def seal_anew(session: Session, sealer: Sealer) -> int:
+    """Seal with today's key what was sealed with earlier ones; returns of how many endpoints."""
+    count = 0
+    for one in session.scalars(
+        select(WebhookEndpoint).order_by(WebhookEndpoint.id).with_for_update()
+    ):
+        name, before = purpose(one.id), (one.secret_sealed, one.previous_sealed)
+        one.secret_sealed = sealer.anew(name, one.secret_sealed) or one.secret_sealed
+        one.previous_sealed = sealer.anew(name, one.previous_sealed)
+        count += before != (one.secret_sealed, one.previous_sealed)
+    session.flush()
+    return count
+
+
 def get_endpoint(
     session: Session, actor: Actor, endpoint_id: UUID, *, now: datetime
 ) -> WebhookEndpointOut:

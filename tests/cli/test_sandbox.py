@@ -35,6 +35,7 @@ def test_the_sandbox_is_made_once_and_signing_keys_are_replaced(
     assert run("sandbox") == "the sandbox is ready"
     assert run("sandbox") == "the sandbox was ready already"
     first, second = (run("token", "replace-signing-key") for _ in range(2))
+    assert run("seal-anew").startswith("0 contacts, 0 applications")
 
     assert re.fullmatch(r"[\w-]{43}", first)
     assert first != second
@@ -48,6 +49,7 @@ def test_the_sandbox_is_made_once_and_signing_keys_are_replaced(
         assert [tuple(row) for row in live.execute(told)] == [
             ("signing_key.replaced", first),
             ("signing_key.replaced", second),
+            ("secrets.sealed_anew", None),
         ]
     for engine in engines:
         engine.dispose()

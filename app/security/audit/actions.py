@@ -53,6 +53,11 @@ class Action(Term):
     CREDENTIAL_REVOKED = "credential.revoked", "吊销凭证", "Credential revoked"
     SANDBOX_KEY_ISSUED = "sandbox_key.issued", "签发沙盒密钥", "Key of the sandbox issued"
     KEY_ROTATED = "key.rotated", "轮换密钥", "Key rotated"
+    SECRETS_SEALED_ANEW = (
+        "secrets.sealed_anew",
+        "以新密钥重新加密",
+        "What is kept sealed gets a new key",
+    )
     SIGNING_KEY_REPLACED = (
         "signing_key.replaced",
         "更换令牌签名密钥",

@@ -93,6 +93,18 @@ def replace_signer(session: Session, sealer: Sealer, now: datetime) -> str:
     return str(_make(session, sealer, now).kid)
 
 
+def seal_anew(session: Session, sealer: Sealer) -> int:
+    """Seal with today's key what was sealed with earlier ones; returns how many keys."""
+    count = 0
+    for key in session.scalars(select(SigningKey).with_for_update()):
+        if not sealer.is_current(key.private_sealed):
+            private = sealer.open(_purpose(key.kid), key.private_sealed)
+            key.private_sealed = sealer.seal(_purpose(key.kid), private)
+            count += 1
+    session.flush()
+    return count
+
+
 def _make(session: Session, sealer: Sealer, now: datetime) -> ECKey:
     key = ECKey.generate_key(_CURVE, {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
     kid = str(key.kid)

@@ -121,6 +121,19 @@ def recovery_codes_left(session: Session, account_id: UUID) -> int:
     )
 
 
+def seal_anew(session: Session, sealer: Sealer) -> int:
+    """Seal with today's key what was sealed with earlier ones; returns of how many accounts."""
+    count = 0
+    for account in session.scalars(
+        select(StaffAccount).order_by(StaffAccount.id).with_for_update()
+    ):
+        purpose, before = _purpose(account.id), (account.totp_secret, account.totp_pending)
+        account.totp_secret, account.totp_pending = (sealer.anew(purpose, one) for one in before)
+        count += before != (account.totp_secret, account.totp_pending)
+    session.flush()
+    return count
+
+
 def forget_second_factor(session: Session, account: StaffAccount) -> None:
     """Take the second factor off an account, with its recovery codes."""
     forget_pending(account)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.models.staff import StaffAccount
 from app.routers.dependencies import SESSION_COOKIE
 from app.security.actors import Role
+from app.security.rows import system
 from app.security.sealing import Sealer
 from app.security.staff import second_factor
 from app.security.staff.accounts import COMMAND_LINE, Place, accept, invite
@@ -133,6 +134,7 @@ def make_person(
     second_factor_set_up: bool | None = None,
 ) -> Person:
     """Somebody who accepted an invitation, with a second factor where the role takes one."""
+    system(session)  # no more in the name of whoever called last
     invited = invite(
         session,
         COMMAND_LINE,

@@ -12,7 +12,6 @@ from app.models.audit import AuditEntry
 from app.models.staff import StaffAccount
 from app.security.actors import Role
 from app.security.audit.actions import Action
-from app.security.rows import system
 from app.security.sealing import SealBrokenError, Sealer
 from app.security.staff import second_factor
 from app.security.staff.second_factor import Factor, matching_step, show_second_factor
@@ -214,7 +213,6 @@ def _enrolling(
     session: Session, gate: Gate, clock: Clock, open_browser: Open
 ) -> tuple[Browser, Person]:
     """Somebody who asked for a second factor and has not sent its first code."""
-    system(session)  # no more in the name of who called last
     person = make_person(session, gate, Role.AGENT)
     session.commit()
     browser = open_browser()
