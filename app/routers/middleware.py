@@ -36,12 +36,13 @@ _SAFE_HEADERS = (
     (b"referrer-policy", b"no-referrer"),
 )
 #: Answers are data: a browser that opens one runs nothing from it.
-_SHOWN = frozenset({200, 304})
+_SHOWN = frozenset({200, 204, 304})
 _ANY_ORIGIN = (
     (b"access-control-allow-origin", b"*"),
     (
         b"access-control-expose-headers",
-        b"Content-Crs, ETag, Link, RateLimit, RateLimit-Policy, X-Request-Id",
+        b"Content-Crs, ETag, Link, RateLimit, RateLimit-Policy, Tile-Layers, Tile-Truncated,"
+        b" X-Request-Id",
     ),
 )
 _KEEP_NOTHING = (b"cache-control", b"no-store")

@@ -92,6 +92,12 @@ def read_question(
     given = dict(parameters)
     if given.get(FORMAT, "mvt") not in _FORMATS:
         raise bad_parameter(FORMAT, "mvt", "应为 mvt")
+    if "datum" in given:
+        raise bad_parameter(
+            "datum",
+            "tiles are cut in WGS 84; a map over Amap or Baidu takes items as GeoJSON",
+            "瓦片按 WGS 84 切分；叠加高德、百度底图请取 GeoJSON 要素",
+        )
     if tileset.collection is None:
         _require_map_parameters(parameters)
     selections: dict[str, Selection] = {}

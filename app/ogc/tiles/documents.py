@@ -159,7 +159,7 @@ def tile_paths() -> Document:
         own = f"/collections/{one.id}/tiles" if one else "/tiles"
         name = one.id if one else "map"
         title = f"{one.title_zh} {one.title_en}" if one else "全图层 All layers"
-        taken = names_taken(one) if one else MAP_PARAMETERS
+        taken = names_taken(one) - {"datum"} if one else MAP_PARAMETERS
         shared = [
             {"$ref": f"#/components/parameters/{parameter}"}
             for parameter in sorted(taken)

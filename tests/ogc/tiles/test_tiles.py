@@ -194,6 +194,7 @@ def test_floors_wait_for_a_level_or_the_deepest_zooms(served: Served) -> None:
         ("/tiles/WebMercatorQuad/3/0/8", 404),
         ("/xyz/units/3/0/0.mvt?colour=red", 400),
         ("/xyz/units/3/0/0.mvt?f=png", 400),
+        ("/xyz/units/3/0/0.mvt?datum=GCJ02", 400),
         ("/xyz/units/3/0/0.mvt?unit_type=castle", 400),
         ("/xyz/units/3/0/0.mvt?filter=pg_sleep(2)", 400),
         ("/xyz/space-relay/3/0/0.mvt?filter=1=1", 400),
@@ -208,7 +209,11 @@ def test_what_cannot_be_answered_is_said(served: Served, path: str, status: int)
     answer = served.get(path) if "?" not in path else served.client.get(f"/ogc{path}")
 
     assert answer.status_code == status, answer.text
-    if status >= 400:
+    if status < 400:
+        # Any page may show it, and read what it says of itself.
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "Tile-Truncated" in answer.headers["access-control-expose-headers"]
+    else:
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["detail_zh"]
 
