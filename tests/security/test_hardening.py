@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app import logs
-from app.models.staff import RecoveryCode
+from app.models.staff import RecoveryCode, StaffAccount
 from app.security.actors import Role
 from app.security.staff.second_factor import make_recovery_codes
 from tests import factories as make
@@ -123,7 +123,7 @@ def test_answers_to_a_credential_are_kept_by_no_browser(
 
 def test_recovery_codes_have_128_random_bits(session: Session) -> None:
     make.staff_headers(session)
-    account_id = session.scalars(select(make.StaffAccount.id)).one()
+    account_id = session.scalars(select(StaffAccount.id)).one()
 
     codes = make_recovery_codes(session, account_id)
 

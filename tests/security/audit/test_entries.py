@@ -276,7 +276,7 @@ def test_a_call_without_an_id_of_its_own_has_the_services(
         assert made.status_code == 201, made.text
         newest = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)).one()
         assert newest.request_id == made.headers["x-request-id"]
-        assert len(newest.request_id) == 32
+        assert len(newest.request_id or "") == 32
 
 
 def test_who_calls_writes_in_no_other_name(session: Session) -> None:

@@ -254,7 +254,8 @@ def test_clients_find_everything_out_by_themselves(client: TestClient) -> None:
 
 def test_published_keys_are_read_now_and_then_by_one_caller_at_a_time() -> None:
     """So that a crowd which asks for them takes no connection, and nobody's place at the gate."""
-    published, reads = signing.Published(), []
+    published = signing.Published()
+    reads: list[int] = []
     began, go_on = Event(), Event()
     start = datetime(2027, 1, 1, tzinfo=UTC)
 
