@@ -12,18 +12,35 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.orm import Session
 
 from app.kernel.terms import Term
-from app.ogc.asked import Selection, read_selection
+from app.ogc.asked import Selection, names_taken, read_selection
 from app.ogc.collection import Collection
 from app.ogc.collections import COLLECTIONS
 from app.ogc.crs import CRSES
 from app.ogc.fields import Kind
-from app.ogc.items import fetch_items, find_statement, read_items
+from app.ogc.items import PAGE_PARAMETERS, fetch_items, find_statement, read_items
 from tests import factories as make
 from tests.clocks import set_clock
 
 ROOT = "/ogc/collections"
 NOW = datetime(2026, 11, 1, 4, tzinfo=UTC)
 Feature = dict[str, Any]
+#: As they stand in an address.
+NASTY = (
+    *("", "%20", "0", "-1", "1e400", "nan", "NULL", "true", "%27", "%22", "%25", "%5C", "%00"),
+    *(
+        "%F0%9F%98%80",
+        "%FF%FE",
+        "%ED%A0%80",
+        "a" * 3_000,
+        "9" * 400,
+        "1,2",
+        "0,0,0,0",
+        "..",
+        "../..",
+    ),
+    *("2026-02-30", "9999-12-31", "0001-01-01/..", "2026-11-01T00:00:00Z", "--", "%3BSELECT%201"),
+    *("121,31,122,nan", "-180,-90,180,90", "%7B%7D", "[]", "W10", "code,code", "-,", ",,"),
+)
 
 
 @pytest.fixture
@@ -314,6 +331,23 @@ def test_wrong_parameters_are_refused_with_400_and_the_way_out(gis: TestClient) 
         assert gis.get(f"{ROOT}/{path}").status_code == 404, path
     assert gis.get(f"{ROOT}/units/items/{'9' * 40}").status_code == 404
     assert gis.get(f"{ROOT}/units/items/999999999").status_code == 404
+
+
+def test_whatever_is_sent_is_answered_or_refused(client: TestClient, session: Session) -> None:
+    make.make_unit(session)
+    session.commit()
+    collection = COLLECTIONS["free_space"]
+    parameters = (names_taken(collection) | PAGE_PARAMETERS) - {"filter"}
+    # Each kind of value is read in one way, whichever property it is of.
+    kinds = {field.kind: name for name, field in collection.queryables.items()}
+    for name in (*sorted(parameters - set(collection.queryables)), *kinds.values()):
+        for value in NASTY:
+            path = f"{ROOT}/{collection.id}/items?{name}={value}"
+            answer = client.get(path)
+            assert answer.status_code in {200, 400}, (path, answer.text)
+    for fid in NASTY:
+        answer = client.get(f"{ROOT}/units/items/{fid}")
+        assert answer.status_code in {200, 307, 404}, (fid, answer.text)
 
 
 # ---- one feature
