@@ -37,13 +37,13 @@ _SAFE_HEADERS = (
 )
 #: Answers are data: a browser that opens one runs nothing from it.
 _SHOWN = frozenset({200, 204, 304})
+_EXPOSED = (
+    b"Content-Crs, ETag, Link, RateLimit, RateLimit-Policy, Tile-Layers, Tile-Truncated,"
+    b" X-Request-Id"
+)
 _ANY_ORIGIN = (
     (b"access-control-allow-origin", b"*"),
-    (
-        b"access-control-expose-headers",
-        b"Content-Crs, ETag, Link, RateLimit, RateLimit-Policy, Tile-Layers, Tile-Truncated,"
-        b" X-Request-Id",
-    ),
+    (b"access-control-expose-headers", _EXPOSED),
 )
 _KEEP_NOTHING = (b"cache-control", b"no-store")
 _DATA_ONLY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")

@@ -192,6 +192,24 @@ def test_those_who_wait_hold_no_connection(
     assert len(answers) == 1
 
 
+def test_what_takes_too_long_is_said_and_is_not_kept(
+    served: Served, tile: Tile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(session: Session, *_: Any) -> Encoded:
+        session.execute(text("SET LOCAL statement_timeout = 50"))
+        session.execute(text("SELECT pg_sleep(5)"))
+        raise AssertionError
+
+    path = f"/xyz/units/{tile.z}/{tile.x}/{tile.y}.mvt"
+    monkeypatch.setattr(routes, "encode", slow)
+    refused = served.get(path, datetime="2027-06-01")
+    monkeypatch.undo()
+
+    assert refused.status_code == 503
+    assert refused.json()["type"] == "/problems/busy"
+    assert served.get(path, datetime="2027-06-01").status_code == 200
+
+
 def test_a_credential_that_is_shown_must_be_good(served: Served, tile: Tile) -> None:
     path = f"/ogc/xyz/units/{tile.z}/{tile.x}/{tile.y}.mvt"
     served.tile("units", tile)
