@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -16,6 +16,9 @@ from app.ogc.crs import STORAGE, Crs, to_crs
 from app.ogc.downloads.asked import Download
 from app.ogc.items import feature_text
 
+#: To be closed by whoever takes them.
+Pieces = Generator[bytes, None, None]
+
 #: Rows read at a time, and bytes sent at a time.
 _ROWS, _PIECE_BYTES = 500, 1 << 16
 #: Seconds that a file may take, to read and to be sent.
@@ -26,7 +29,7 @@ _MARK = "\ufeff"
 _FORMULA, _NUMBER = re.compile(r"^[=+\-@\t\r]"), re.compile(r"^[+-]?\d+(\.\d+)?$")
 
 
-def geojson(session: Session, download: Download, most: int) -> Iterator[bytes]:
+def geojson(session: Session, download: Download, most: int) -> Pieces:
     """An RFC 7946 FeatureCollection, piece by piece."""
     count = 0
 
@@ -41,12 +44,12 @@ def geojson(session: Session, download: Download, most: int) -> Iterator[bytes]:
     return _pieces(lines())
 
 
-def geojson_sequence(session: Session, download: Download, most: int) -> Iterator[bytes]:
+def geojson_sequence(session: Session, download: Download, most: int) -> Pieces:
     """An RFC 8142 sequence: one feature a line, each after a record separator."""
     return _pieces(f"\x1e{one}\n" for one in _features(session, download, most))
 
 
-def comma_separated(session: Session, download: Download, most: int) -> Iterator[bytes]:
+def comma_separated(session: Session, download: Download, most: int) -> Pieces:
     """A table with the outline as WKT in its last column; GDAL and QGIS find it by its name."""
 
     def well_known_text(outline: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -103,13 +106,15 @@ def _read(session: Session, statement: Select[Any]) -> Iterable[Sequence[Any]]:
     # All rows are wanted, not the first tenth, for which cursors are planned.
     session.execute(text("SELECT set_config('cursor_tuple_fraction', '1', true)"))
     until = time.monotonic() + SECONDS
-    for row in session.execute(statement, execution_options={"yield_per": _ROWS}):
-        if time.monotonic() > until:
-            raise BusyError("the file took too long; ask for fewer features")
-        yield row
+    # Whoever stops reading closes the cursor with this generator.
+    with session.execute(statement, execution_options={"yield_per": _ROWS}) as rows:
+        for row in rows:
+            if time.monotonic() > until:
+                raise BusyError("the file took too long; ask for fewer features")
+            yield row
 
 
-def _pieces(lines: Iterable[str]) -> Iterator[bytes]:
+def _pieces(lines: Iterable[str]) -> Pieces:
     """The same text in pieces that are worth sending."""
     waiting: list[str] = []
     size = 0

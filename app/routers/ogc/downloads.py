@@ -1,7 +1,7 @@
 """Files of a collection's features over HTTP."""
 
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -136,7 +136,7 @@ def _begun(
     if request.method == "HEAD":
         return iter(())
     if not download.format.driver:
-        pieces = _TEXTS[download.name](session, download, most)
+        pieces = kept.enter_context(closing(_TEXTS[download.name](session, download, most)))
         return chain([next(pieces)], pieces)
     folder = kept.enter_context(TemporaryDirectory(prefix="space-relay-file-"))
     file = write_file(session, download, most, Path(folder))
