@@ -57,7 +57,7 @@ from app.routers.dependencies import GATE_PLACES, STATUS_PLACES
 from app.routers.document import describe_by, serve_document
 from app.routers.methods import Methods, OwnMethods
 from app.routers.middleware import LimitBody, Observe
-from app.routers.ogc import downloads, features, landing, tiles
+from app.routers.ogc import downloads, editing, features, landing, tiles
 from app.routers.ogc.serving import complete, crses_of
 from app.routers.rates import Throttle
 from app.routers.versions import Shown
@@ -119,7 +119,9 @@ ROUTERS = (
     sandbox.router,
 )
 #: What GIS tools call; each of its addresses says by OPTIONS which methods it takes.
-OGC_ROUTERS = (landing.router, features.router, tiles.router, downloads.router)
+OGC_ROUTERS = (
+    *(landing.router, features.router, editing.router, tiles.router, downloads.router),
+)
 
 
 def create_app(

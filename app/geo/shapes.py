@@ -32,13 +32,16 @@ class InvalidShapeError(InvalidInputError):
     title_zh = "几何图形无效"
 
 
-def polygon_from_geojson(kind: str, coordinates: object, *, pointer: str = "") -> BaseGeometry:
+def polygon_from_geojson(
+    kind: str, coordinates: object, *, pointer: str = "", degrees: bool = True
+) -> BaseGeometry:
     """A polygon or multipolygon from the members of an RFC 7946 geometry.
 
     Args:
         kind: ``type`` of the geometry, ``Polygon`` or ``MultiPolygon``.
         coordinates: its ``coordinates``, as read from JSON; heights are dropped.
         pointer: JSON pointer of the geometry, for the faults.
+        degrees: whether positions are longitude and latitude; if not, they are not looked at.
 
     Raises:
         InvalidShapeError: the first rule that is broken, with where.
@@ -46,13 +49,16 @@ def polygon_from_geojson(kind: str, coordinates: object, *, pointer: str = "") -
     place = f"{pointer}/coordinates"
     _refuse_too_many(coordinates, place)
     if kind == "Polygon":
-        shape: BaseGeometry = _polygon(coordinates, place)
+        shape: BaseGeometry = _polygon(coordinates, place, degrees=degrees)
     elif kind == "MultiPolygon":
         parts = _listed(
             coordinates, place, "a list of polygons, at least one", "应为至少含一个多边形的列表"
         )
         shape = MultiPolygon(
-            [_polygon(part, f"{place}/{index}") for index, part in enumerate(parts)]
+            [
+                _polygon(part, f"{place}/{index}", degrees=degrees)
+                for index, part in enumerate(parts)
+            ]
         )
     else:
         raise _fault(f"{pointer}/type", "Polygon or MultiPolygon", "应为 Polygon 或 MultiPolygon")
@@ -109,15 +115,18 @@ def _refuse_too_many(coordinates: object, place: str) -> None:
         )
 
 
-def _polygon(value: object, place: str) -> Polygon:
+def _polygon(value: object, place: str, *, degrees: bool) -> Polygon:
     listed = _listed(value, place, "a list of rings, the outer one first", "应为环的列表，外环在前")
-    rings = [_ring(ring, f"{place}/{index}") for index, ring in enumerate(listed)]
+    rings = [_ring(ring, f"{place}/{index}", degrees=degrees) for index, ring in enumerate(listed)]
     return Polygon(rings[0], rings[1:])
 
 
-def _ring(value: object, place: str) -> Ring:
+def _ring(value: object, place: str, *, degrees: bool) -> Ring:
     listed = _listed(value, place, "a list of positions", "应为点的列表")
-    ring = [_position(position, f"{place}/{index}") for index, position in enumerate(listed)]
+    ring = [
+        _position(position, f"{place}/{index}", degrees=degrees)
+        for index, position in enumerate(listed)
+    ]
     if len(ring) < _RING_MIN or ring[0] != ring[-1]:
         raise _fault(
             place,
@@ -127,12 +136,13 @@ def _ring(value: object, place: str) -> Ring:
     return ring
 
 
-def _position(value: object, place: str) -> tuple[float, float]:
+def _position(value: object, place: str, *, degrees: bool) -> tuple[float, float]:
     numbers = _listed(value, place, "[longitude, latitude]", "应为 [经度, 纬度]")
     if len(numbers) not in _POSITION_SIZES:
         raise _fault(place, "[longitude, latitude]", "应为 [经度, 纬度]")
     longitude, latitude = (_number(number, place) for number in numbers[:2])
-    require_position(longitude, latitude, pointer=place)
+    if degrees:
+        require_position(longitude, latitude, pointer=place)
     return longitude, latitude
 
 

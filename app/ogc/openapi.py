@@ -22,6 +22,7 @@ from app.ogc.documents import (
     property_schema,
 )
 from app.ogc.downloads.asked import DOWNLOAD_PARAMETERS, FORMATS
+from app.ogc.editing import editing_paths
 from app.ogc.items import DEFAULT_LIMIT, ITEM_PARAMETERS, MOST_ITEMS, PAGE_PARAMETERS
 from app.ogc.tiles.documents import tile_paths
 
@@ -81,7 +82,7 @@ _ALIASES = frozenset({"resulttype"})
 
 
 #: Paths beside those of features, of each collection and of all together, by path below ``base``.
-MORE_OF_EACH: tuple[Callable[[Collection], Document], ...] = ()
+MORE_OF_EACH: tuple[Callable[[Collection], Document], ...] = (editing_paths,)
 MORE: tuple[Callable[[], Document], ...] = (tile_paths,)
 
 
@@ -97,7 +98,8 @@ def openapi(base: str, known: Mapping[str, Crs]) -> Document:
     for one in COLLECTIONS.values():
         paths |= _paths(one)
         for more in MORE_OF_EACH:
-            paths |= more(one)
+            for path, operations in more(one).items():
+                paths[path] = paths.get(path, {}) | operations
     for further in MORE:
         paths |= further()
     return {

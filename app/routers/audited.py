@@ -100,6 +100,7 @@ def _of_policy(_session: Session, made: Any) -> Collection[UUID | None]:
 
 _ORDER = ("units", "from", "until", "space_request_id", "accepting")
 _UNIT_EVENT = ("effective_on", "until")
+_DRAWN = ("collection", "code", "trimmed_m2")
 _APPROVAL = ("decision", "subject_type", "subject_id")
 #: A call that a second person has to approve does nothing but ask.
 _ASKED = Audited(Action.APPROVAL_ASKED, "approval", _own, shows=_APPROVAL)
@@ -142,6 +143,10 @@ AUDITED: Mapping[str, Audited | NotAudited] = {
     ),
     "split": Audited(Action.UNIT_SPLIT, "unit", _of_units, says=_UNIT_EVENT),
     "merge": Audited(Action.UNITS_MERGED, "unit", _of_units, says=(*_UNIT_EVENT, "units", "code")),
+    "create_ogc_item": Audited(Action.FEATURE_DRAWN, "feature", _own, shows=_DRAWN),
+    "replace_ogc_item": Audited(Action.FEATURE_CHANGED, "feature", _own, shows=_DRAWN),
+    "change_ogc_item": Audited(Action.FEATURE_CHANGED, "feature", _own, shows=_DRAWN),
+    "delete_ogc_item": Audited(Action.FEATURE_REMOVED, "feature", _own, shows=_DRAWN),
     "set_house_policy": Audited(Action.MATCH_POLICY_SET, "match_policy", _of_policy),
     "set_park_policy": Audited(Action.MATCH_POLICY_SET, "match_policy", _of_policy),
     "create_company": Audited(Action.COMPANY_ADDED, "company", _house),

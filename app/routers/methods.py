@@ -12,6 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.routers.problems import on_http_error
 
+#: Of a request's state: the methods that are taken, where that depends on more than the address.
+ALLOWED = "allowed"
+
 
 class Methods:
     """The methods of every address, by its template."""
@@ -65,7 +68,7 @@ class OwnMethods:
             if (
                 message["type"] == "http.response.start"
                 and message["status"] == HTTPStatus.METHOD_NOT_ALLOWED
-                and (taken := methods.of(scope["path"]))
+                and (taken := scope.get("state", {}).get(ALLOWED) or methods.of(scope["path"]))
             ):
                 MutableHeaders(scope=message)["Allow"] = ", ".join(taken)
             await send(message)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pyotp
+from shapely.geometry import box, mapping
 
 from tests import factories as make
 from tests.authz.world import APPLICATION, CONTACT, NEEDS, STAFF, TERMS, WHY, Call, World
@@ -65,6 +66,11 @@ def _ogc(path: str) -> Made:
     return _plain(f"/ogc{path}")
 
 
+def _replace_ogc_item(world: World, _caller: str) -> Call:
+    path = f"/ogc/collections/parcels/items/{world.ids['fid_parcel']}"
+    return Call(path, json=world.client.get(path).json())
+
+
 CALLS: dict[str, Made] = {
     "healthz": _plain("/healthz"),
     "readyz": _plain("/readyz"),
@@ -97,6 +103,26 @@ CALLS: dict[str, Made] = {
     "show_ogc_sortables": _ogc("/collections/units/sortables"),
     "show_ogc_items": _ogc("/collections/free_space/items"),
     "show_ogc_item": _ogc("/collections/units/items/{fid_free}"),
+    "create_ogc_item": lambda world, _caller: Call(
+        "/ogc/collections/parcels/items",
+        json={
+            "type": "Feature",
+            "geometry": mapping(box(121.6092, 31.2092, 121.6098, 31.2098)),
+            "properties": {
+                "code": "DRAWN-1",
+                "name_zh": "新地块",
+                "name_en": "New plot",
+                "land_use_code": "M1",
+                "tenure": "grant",
+                "park_code": world.ids["code_park"],
+            },
+        },
+    ),
+    "replace_ogc_item": _replace_ogc_item,
+    "change_ogc_item": _plain(
+        "/ogc/collections/parcels/items/{fid_parcel}", {"properties": {"name_zh": "改名地块"}}
+    ),
+    "delete_ogc_item": _ogc("/collections/parcels/items/{fid_parcel}"),
     "download_ogc_collection": _ogc("/collections/zones/download"),
     "show_ogc_qgis_project": _ogc("/qgis/project.qgs"),
     "show_ogc_tilesets": _ogc("/tiles"),

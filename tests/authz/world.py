@@ -85,7 +85,7 @@ class World:
     def call(self, method: str, call: Call, caller: str) -> Response:
         """Send it as ``caller``."""
         headers = ({} if call.alone else self.headers[caller]) | call.headers
-        if method in {"PUT", "PATCH"}:
+        if method in {"PUT", "PATCH", "DELETE"}:
             headers |= {"If-Match": "*"}
         answer: Response = self.client.request(
             method, call.path, json=call.json, params=call.params, headers=headers, data=call.data
@@ -114,6 +114,8 @@ class World:
             ids[f"fid_{name}"] = str(unit.fid)
         ids |= {"zone": str(park.zone_id), "park": str(park.id), "parcel": str(building.parcel_id)}
         ids |= {"building": str(building.id), "floor": str(floor.id), "other_park": str(other.id)}
+        ids["code_park"] = park.code
+        ids["fid_parcel"] = str(make.make_parcel(session, park_id=park.id).fid)
         ids["facility"] = str(make_facility(session, "bsl_lab", 121.605, 31.205).id)
         named = {"code": f"programme-{make.number()}", "name_zh": "计划", "name_en": "Programme"}
         ids["programme"] = str(make.add(session, Programme(**named, seq=1, **make.MADE_UP)).id)

@@ -50,6 +50,7 @@ ZONES = _collection(
     ZoneProperties,
     "totals",
     geometry=Geometry.MULTI_POLYGON,
+    editable=True,
 )
 PARKS = _collection(
     "parks",
@@ -61,6 +62,7 @@ PARKS = _collection(
     "parent",
     "totals",
     geometry=Geometry.MULTI_POLYGON,
+    editable=True,
 )
 PARCELS = _collection(
     "parcels",

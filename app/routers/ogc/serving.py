@@ -15,7 +15,9 @@ from fastapi.security import HTTPAuthorizationCredentials
 
 from app.database.session import Session
 from app.ogc.asked import Parameters
+from app.ogc.collections import find_collection
 from app.ogc.crs import CRSES, Crs, local_crs
+from app.ogc.editing import offered
 from app.routers.dependencies import (
     SESSION_COOKIE,
     bearer_scheme,
@@ -145,12 +147,24 @@ def complete(app: FastAPI, routers: Iterable[APIRouter]) -> None:
                     include_in_schema=False,
                 )
     for path, methods in allowed.items():
-        answered = _options(", ".join(sorted(methods)))
+        answered = _options(path, methods)
         app.add_api_route(path, answered, methods=["OPTIONS"], include_in_schema=False)
 
 
-def _options(methods: str) -> Callable[[], Awaitable[Response]]:
-    async def answer_options() -> Response:
-        return Response(status_code=204, headers={"Allow": methods})
+def _options(path: str, methods: set[str]) -> Callable[[Request], Awaitable[Response]]:
+    """What answers OPTIONS; of features it depends on the collection which may be written."""
+    place = next((at for at, end in enumerate(_OF_FEATURES) if path.endswith(end)), None)
+
+    async def answer_options(request: Request) -> Response:
+        taken = methods
+        if place is not None:
+            written = offered(find_collection(request.path_params["collection_id"]))[place]
+            taken = methods - _WRITES | written
+        return Response(status_code=204, headers={"Allow": ", ".join(sorted(taken))})
 
     return answer_options
+
+
+#: How the addresses of features end: of all of a collection, and of one.
+_OF_FEATURES = ("/{collection_id}/items", "/{collection_id}/items/{feature_id}")
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})

@@ -35,6 +35,10 @@ class Action(Term):
     UNIT_SPLIT = "unit.split", "拆分房源", "Unit split"
     UNITS_MERGED = "units.merged", "合并房源", "Units merged"
 
+    FEATURE_DRAWN = "feature.drawn", "绘制空间要素", "Feature drawn"
+    FEATURE_CHANGED = "feature.changed", "修改空间要素", "Feature drawn anew or changed"
+    FEATURE_REMOVED = "feature.removed", "删除空间要素", "Feature taken away"
+
     COMPANY_ADDED = "company.added", "登记企业", "Company added"
     PIPELINE_ASSET_ADDED = "pipeline_asset.added", "登记管线", "Pipeline asset added"
     PIPELINE_ASSET_MOVED = "pipeline_asset.moved", "管线进展", "Pipeline asset moved on"

@@ -1,0 +1,400 @@
+"""Draws space, draws it anew, and takes it away: locked, checked, remembered, written.
+
+Whoever draws waits for whoever draws in the same ground. The order of locks is the ground's row and
+then the feature's own, as the triggers of migration 0002 take them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import shapely
+from geoalchemy2.shape import from_shape, to_shape
+from psycopg import Error as DriverError
+from psycopg import errors as driver_errors
+from shapely import MultiPolygon
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy import Row, RowMapping, delete, func, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from app.geo.datums import suspect_datum
+from app.inventory.drawing.errors import DrawingRefusedError, StillStandingError, WhichDatumError
+from app.inventory.drawing.layers import Layer, Standing
+from app.inventory.drawing.rules import Break, Fitted, Known, Rule, fitted, left_out, snapped
+from app.inventory.drawing.values import checks_broken, column_values, pointer
+from app.kernel.errors import Fault, InvalidInputError, NotFoundError
+from app.kernel.terms import SourceDatum
+from app.models.former_outline import FormerOutline
+from app.security.actors import Actor, NotAllowedError, Role
+
+_SRID = 4326
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """An outline that a person has drawn, in degrees (WGS 84).
+
+    ``within_m`` is how far its corners may be from those that were meant, by rounding. ``stated``:
+    the person said in which datum it was drawn.
+    """
+
+    shape: BaseGeometry
+    within_m: float
+    datum: SourceDatum = SourceDatum.WGS84
+    stated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What was written. ``trimmed_m2`` was cut off or closed up, so that it fits."""
+
+    id: UUID
+    fid: int
+    code: str
+    park_id: UUID | None
+    trimmed_m2: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A feature that is locked until the transaction ends, with the ground that it lies in."""
+
+    layer: Layer
+    row: RowMapping
+    shape: BaseGeometry | None
+    ground: Known | None
+
+    @property
+    def park_id(self) -> UUID | None:
+        """The park that it is of, or is; None: a zone."""
+        if self.layer.id == "parks":
+            park_id: UUID = self.row["id"]
+            return park_id
+        return self.row.get("park_id")
+
+
+def require_drawer(actor: Actor) -> None:
+    """Refuse who may draw nothing."""
+    actor.require_staff(Role.MANAGER)
+
+
+def add_feature(
+    session: Session,
+    actor: Actor,
+    layer: Layer,
+    given: Mapping[str, Any],
+    outline: Outline,
+) -> Drawn:
+    """Draw something new; ``given`` has its properties and the code of what it lies in.
+
+    Raises:
+        InvalidInputError: some property cannot be stored.
+        DrawingRefusedError: the outline breaks a rule.
+        WhichDatumError: it looks as if it was drawn in another datum.
+        DuplicateCodeError: the code is taken.
+    """
+    require_drawer(actor)
+    parent = layer.parent
+    if parent is None or not layer.makes:
+        raise ValueError(f"{layer.id} are not made")
+    code = given.get(parent.named_by)
+    row = None
+    if isinstance(code, str) and "\0" not in code:
+        _take_turn(session, layer)
+        row = _locked(session, parent.table.c.code == code, parent.table)
+    if row is None:
+        named = f"{parent.table.name}"
+        raise InvalidInputError(
+            f"{parent.named_by}: code of the feature of {named} that it lies in",
+            [
+                Fault(
+                    pointer(parent.named_by),
+                    f"code of the feature of {named} that it lies in",
+                    detail_zh="应为其所在上级空间的编码",
+                )
+            ],
+        )
+    ground = _known(row)
+    _require_park(actor, row["id"] if parent.table.name == "parks" else row["park_id"])
+    said = {name: given.get(name) for name in (*layer.once, *layer.ever)}
+    values = column_values(layer.table, said, new=True)
+    values |= {name: row[name] for name in parent.shared}
+    values[parent.key] = row["id"]
+    fit = _fit(session, layer, outline, values, ground=ground)
+    values |= {"geom": _column(fit.shape), "source_datum": outline.datum.value}
+    made = _written(session, layer, insert(layer.table).values(values).returning(*layer.table.c))
+    return Drawn(made.id, made.fid, made.code, made.park_id, fit.trimmed_m2)
+
+
+def lock_feature(session: Session, actor: Actor, layer: Layer, fid: int) -> Feature:
+    """The feature of this number, for the caller alone until the transaction ends.
+
+    Raises:
+        NotFoundError: there is none.
+        NotAllowedError: it is of a park of others.
+    """
+    require_drawer(actor)
+    own = layer.table.c
+    parent = layer.parent
+    found = session.execute(
+        select(own.id, *([own[parent.key].label("parent")] if parent else [])).where(own.fid == fid)
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError(
+            f"{layer.id} has no feature {fid}", detail_zh=f"图层 {layer.id} 中没有该要素"
+        )
+    _take_turn(session, layer)
+    ground = None
+    if parent is not None and found.parent is not None:
+        held = _locked(session, parent.table.c.id == found.parent, parent.table)
+        ground = None if held is None else _known(held)
+    row = _locked(session, own.id == found.id, layer.table, for_change=True)
+    if row is None:
+        raise NotFoundError(f"{layer.id} has no feature {fid}", detail_zh="该要素已被删除")
+    feature = Feature(layer, row, None if row["geom"] is None else to_shape(row["geom"]), ground)
+    _require_park(actor, feature.park_id)
+    return feature
+
+
+def change_feature(
+    session: Session,
+    actor: Actor,
+    feature: Feature,
+    given: Mapping[str, Any],
+    outline: Outline | None,
+) -> Drawn:
+    """Change properties of a locked feature, and its outline if one is given.
+
+    Raises:
+        InvalidInputError: some property cannot be stored.
+        DrawingRefusedError: the outline breaks a rule, or would leave out what stands inside.
+        WhichDatumError: it looks as if it was drawn in another datum.
+    """
+    layer, row = feature.layer, feature.row
+    values = column_values(layer.table, given, new=False)
+    trimmed_m2 = 0.0
+    if outline is not None:
+        fit = _fit(session, layer, outline, dict(row), ground=feature.ground, own=feature.shape)
+        if feature.shape is None or not fit.shape.equals(feature.shape):
+            _remember(session, actor, feature, removed=False)
+            values |= {"geom": _column(fit.shape), "source_datum": outline.datum.value}
+            trimmed_m2 = fit.trimmed_m2
+    if values:
+        changing = update(layer.table).where(layer.table.c.id == row["id"]).values(values)
+        _written(session, layer, changing.returning(layer.table.c.id))
+    return Drawn(row["id"], row["fid"], row["code"], feature.park_id, trimmed_m2)
+
+
+def remove_feature(session: Session, actor: Actor, feature: Feature) -> Drawn:
+    """Take a locked feature away, if nothing stands on it.
+
+    Raises:
+        StillStandingError: something does; it says what, and how much of it.
+    """
+    layer, row = feature.layer, feature.row
+    counts: dict[tuple[str, str], int] = {}
+    for one in layer.standing:
+        count = session.scalar(
+            select(func.count()).select_from(one.table).where(one.key == row["id"], one.condition)
+        )
+        if count:
+            counts[one.zh, one.en] = counts.get((one.zh, one.en), 0) + count
+    if counts:
+        en = ", ".join(f"{count} {name}" for (_, name), count in counts.items())
+        zh = "、".join(f"{name} {count} 个" for (name, _), count in counts.items())
+        raise StillStandingError(
+            f"{row['code']} has {en}; take those away first",
+            detail_zh=f"{row['code']} 上仍有{zh}，请先处理",
+            standing={name: count for (_, name), count in counts.items()},
+        )
+    _remember(session, actor, feature, removed=True)
+    session.execute(delete(layer.table).where(layer.table.c.id == row["id"]))
+    return Drawn(row["id"], row["fid"], row["code"], feature.park_id)
+
+
+def _take_turn(session: Session, layer: Layer) -> None:
+    # Plots of different parks are neighbours too, so that the lock of the park is not enough.
+    if layer.id == "parcels":
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtext('parcels_apart'))"))
+
+
+def _locked(
+    session: Session, condition: Any, table: Any, *, for_change: bool = False
+) -> RowMapping | None:
+    found = select(*table.c).where(condition).with_for_update(key_share=not for_change)
+    return session.execute(found).mappings().one_or_none()
+
+
+def _known(row: RowMapping) -> Known | None:
+    return None if row["geom"] is None else Known(row["code"], to_shape(row["geom"]))
+
+
+def _require_park(actor: Actor, park_id: UUID | None) -> None:
+    if park_id is not None:
+        actor.require_park(park_id)
+    elif actor.park_ids is not None:
+        raise NotAllowedError(
+            "a zone is drawn by staff of all parks", detail_zh="片区仅可由负责全部园区的员工绘制"
+        )
+
+
+def _column(shape: BaseGeometry) -> Any:
+    return from_shape(shape, srid=_SRID)
+
+
+def _fit(
+    session: Session,
+    layer: Layer,
+    outline: Outline,
+    row: Mapping[str, Any],
+    *,
+    ground: Known | None,
+    own: BaseGeometry | None = None,
+) -> Fitted:
+    """The outline as it can be stored; ``row`` names the parent and, if it is there, itself."""
+    beside = _beside(session, layer, outline.shape, row)
+    known = [one.shape for one in beside]
+    known += [] if ground is None else [ground.shape]
+    known += [] if own is None else [own]
+    if not outline.stated:
+        _ask_for_datum(outline.shape, None if ground is None else ground.shape)
+    shape = snapped(outline.shape, known, outline.within_m)
+    if not shape.is_valid:
+        raise _refused([Break(Rule.IN_PIECES, "", 0.0)])
+    if own is not None and shape.equals(own):
+        return Fitted(own, 0.0, ())
+    fit = fitted(shape, ground, beside)
+    inside = () if own is None else left_out(fit.shape, _inside(session, layer, row["id"]))
+    if fit.breaks or inside:
+        raise _refused([*fit.breaks, *inside])
+    if isinstance(own, MultiPolygon) or layer.id in {"zones", "parks"}:
+        return Fitted(MultiPolygon(list(shapely.get_parts(fit.shape))), fit.trimmed_m2, ())
+    return fit
+
+
+def _beside(
+    session: Session, layer: Layer, shape: BaseGeometry, row: Mapping[str, Any]
+) -> list[Known]:
+    """What it may not overlap, near it."""
+    if layer.beside is None:
+        return []
+    own = layer.table.c
+    near = select(own.code, own.geom).where(func.ST_Expand(_column(shape), 1e-5).op("&&")(own.geom))
+    if layer.beside:
+        near = near.where(own[layer.beside] == row[layer.beside])
+    if "id" in row:
+        near = near.where(own.id != row["id"])
+    return _shapes(session.execute(near.order_by(own.code)))
+
+
+def _inside(session: Session, layer: Layer, id_: UUID) -> list[Known]:
+    found: list[Known] = []
+    for one in layer.standing:
+        found += _shapes(session.execute(_places(one, id_))) if one.geom is not None else []
+    return found
+
+
+def _places(one: Standing, id_: UUID) -> Any:
+    shown = (one.code.label("code"), one.geom.label("geom"))  # type: ignore[union-attr]
+    return (
+        select(*shown)
+        .select_from(one.table)
+        .where(one.key == id_, one.condition, one.geom.is_not(None))  # type: ignore[union-attr]
+    )
+
+
+def _shapes(rows: Iterable[Row[Any]]) -> list[Known]:
+    return [Known(row.code, to_shape(row.geom)) for row in rows]
+
+
+def _ask_for_datum(shape: BaseGeometry, ground: BaseGeometry | None) -> None:
+    if ground is None or ground.intersects(shape):
+        return
+    suspected = suspect_datum(shape, ground)
+    if suspected is not None:
+        raise WhichDatumError(
+            f"as it is, the outline lies outside; taken from {suspected.value} it would fit. Say"
+            f" `datum={suspected.value}` if it was drawn on such a map, and `datum=WGS84` if not",
+            [Fault("datum", f"{suspected.value} or WGS84", "query", "请明确坐标基准")],
+            detail_zh=f"按现有坐标图形位于范围之外，若按 {suspected.value} 理解则吻合。"
+            f"请以 datum={suspected.value} 或 datum=WGS84 明确坐标基准",
+            suspected=suspected.value,
+        )
+
+
+_WORDS: Mapping[Rule, tuple[str, str]] = {
+    Rule.OUTSIDE: (
+        "{area} m² of it lie outside {code}; draw it inside",
+        "有 {area} m² 超出 {code}，请画在其范围内",
+    ),
+    Rule.OVERLAPS: (
+        "it overlaps {code} by {area} m²; draw it beside",
+        "与 {code} 重叠 {area} m²，请避开",
+    ),
+    Rule.LEAVES_OUT: (
+        "{area} m² of {code} would be left outside; it stands in here",
+        "{code} 将有 {area} m² 落在范围之外",
+    ),
+    Rule.IN_PIECES: (
+        "what is left within the limits is in pieces, or crosses itself; draw it more exactly",
+        "符合规则的部分不连通或自相交，请更精确地绘制",
+    ),
+}
+
+
+def _refused(breaks: Sequence[Break]) -> DrawingRefusedError:
+    faults = []
+    for one in breaks[:_MOST_NAMED]:
+        en, zh = (said.format(code=one.code, area=one.area_m2) for said in _WORDS[one.rule])
+        faults.append(Fault("/geometry", en, detail_zh=zh))
+    return DrawingRefusedError(
+        "; ".join(fault.detail for fault in faults),
+        faults,
+        breaks=[
+            {"rule": one.rule.value, "code": one.code, "area_m2": one.area_m2} for one in breaks
+        ],
+    )
+
+
+def _remember(session: Session, actor: Actor, feature: Feature, *, removed: bool) -> None:
+    """Keep the outline that was believed until now."""
+    if feature.shape is None:
+        return
+    row = feature.row
+    last = (
+        select(func.max(FormerOutline.known_until))
+        .where(FormerOutline.feature_id == row["id"])
+        .scalar_subquery()
+    )
+    session.execute(
+        insert(FormerOutline).values(
+            layer=feature.layer.id,
+            feature_id=row["id"],
+            fid=row["fid"],
+            code=row["code"],
+            park_id=feature.park_id,
+            geom=_column(feature.shape),
+            known_from=last,
+            changed_by=actor.label,
+            removed=removed,
+        )
+    )
+
+
+def _written(session: Session, layer: Layer, statement: Any) -> Any:
+    """Write a row; what the table's own rules refuse is told by property."""
+    try:
+        return session.execute(statement).one()
+    except DBAPIError as error:
+        cause = error.orig
+        if not isinstance(cause, DriverError) or not isinstance(
+            cause, driver_errors.CheckViolation
+        ):
+            raise
+        faults = list(checks_broken(layer.table, cause.diag.constraint_name or ""))
+        if not faults:
+            raise
+        raise InvalidInputError("some properties contradict the rules", faults) from error

@@ -1,0 +1,141 @@
+"""What a tool sends of a feature's properties, as the columns take it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Integer,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+)
+
+from app.kernel.errors import Fault, InvalidInputError
+
+_LONGEST = 500
+_WHOLE = {SmallInteger: 2**15, Integer: 2**31}
+#: What a person who draws does not say of a new feature.
+_OF_DRAWINGS: Mapping[str, Any] = {
+    "source": "drawn by staff",
+    "confidence": "assumption",
+    "geometry_quality": "digitised",
+    "synthetic": False,
+}
+
+
+class _WrongError(Exception):
+    """A value is not what the column takes: in English, in Chinese."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.en, self.zh = en, zh
+
+
+def pointer(name: str) -> str:
+    """Where a property is in a GeoJSON feature."""
+    return "/properties/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def column_values(table: Table, given: Mapping[str, Any], *, new: bool) -> dict[str, Any]:
+    """The values of columns, of a whole ``new`` row or of those given.
+
+    Raises:
+        InvalidInputError: all that cannot be stored, each with its reason.
+    """
+    found: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, value in given.items():
+        column = table.c[name]
+        if value is None and new and name in _OF_DRAWINGS:
+            found[name] = _OF_DRAWINGS[name]
+            continue
+        if value is None and new and column.server_default is not None:
+            continue
+        try:
+            found[name] = _read(column, value)
+        except _WrongError as wrong:
+            faults.append(Fault(pointer(name), wrong.en, detail_zh=wrong.zh))
+    if faults:
+        raise InvalidInputError("some properties cannot be stored", faults)
+    return found
+
+
+def checks_broken(table: Table, constraint: str) -> Iterator[Fault]:
+    """What a CHECK of the table that was broken is about."""
+    for check in table.constraints:
+        if not isinstance(check, CheckConstraint) or not isinstance(check.name, str):
+            continue
+        if constraint not in {check.name, f"ck_{table.name}_{check.name}"}:
+            continue
+        rule = str(check.sqltext)
+        words = set(rule.replace("(", " ").replace(")", " ").split())
+        for column in table.c:
+            if column.name in words:
+                place = "/geometry" if column.name == "geom" else pointer(column.name)
+                yield Fault(place, f"must hold: {rule}", detail_zh=f"须满足：{rule}")
+
+
+def _read(column: Column[Any], value: Any) -> Any:
+    if value is None:
+        if column.nullable:
+            return None
+        raise _WrongError("is needed", "必填")
+    kind = column.type
+    if isinstance(kind, Boolean):
+        return _of_type(value, bool, "true or false", "应为 true 或 false")
+    if isinstance(kind, Integer):
+        return _whole(value, _WHOLE[SmallInteger if isinstance(kind, SmallInteger) else Integer])
+    if isinstance(kind, Numeric):
+        return _number(value, kind)
+    text = _of_type(value, str, "a text", "应为文本")
+    if isinstance(kind, Date):
+        return _day(text)
+    if not isinstance(kind, Text):
+        raise TypeError(f"no reader for {column.name}")
+    if "\0" in text or len(text) > _LONGEST or not text.strip():
+        raise _WrongError(
+            f"a text of 1 to {_LONGEST} characters", f"应为 1 至 {_LONGEST} 个字符的文本"
+        )
+    return text
+
+
+def _of_type(value: Any, kind: type, en: str, zh: str) -> Any:
+    if not isinstance(value, kind):
+        raise _WrongError(en, zh)
+    return value
+
+
+def _whole(value: Any, limit: int) -> int:
+    whole = isinstance(value, int | float) and not isinstance(value, bool)
+    if not whole or not math.isfinite(value) or value != int(value) or abs(value) >= limit:
+        raise _WrongError("a whole number", "应为整数")
+    return int(value)
+
+
+def _number(value: Any, kind: Numeric[Any]) -> Decimal:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _WrongError("a number", "应为数值")
+    try:
+        number = Decimal(str(value))
+        scaled = number.quantize(Decimal(1).scaleb(-(kind.scale or 0)))
+    except InvalidOperation:
+        scaled = None
+    whole_digits = (kind.precision or 0) - (kind.scale or 0)
+    if scaled is None or not scaled.is_finite() or abs(scaled) >= Decimal(10) ** whole_digits:
+        raise _WrongError(f"a number below 1e{whole_digits}", f"应为小于 1e{whole_digits} 的数值")
+    return scaled
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise _WrongError("a day, as 2027-03-01", "应为日期，如 2027-03-01") from None

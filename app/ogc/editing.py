@@ -1,0 +1,411 @@
+"""Part 4 of OGC API Features: what staff draw, as GIS tools send it.
+
+A tool sends a feature back with all that it was shown. What is not the drawer's to say (sums, names
+of parents, words of codes) is taken as long as it says what is shown, and refused otherwise.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import shapely
+from pydantic import BaseModel, ConfigDict, Field
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy.orm import Session
+
+from app.geo.datums import DATUMS
+from app.geo.shapes import InvalidShapeError, polygon_from_geojson, require_position
+from app.inventory.drawing.layers import LAYERS, Layer
+from app.inventory.drawing.service import (
+    Drawn,
+    Feature,
+    Outline,
+    add_feature,
+    change_feature,
+    lock_feature,
+    remove_feature,
+    require_drawer,
+)
+from app.inventory.drawing.values import pointer
+from app.kernel.errors import Fault, InvalidInputError
+from app.kernel.terms import SourceDatum
+from app.ogc.asked import Parameters
+from app.ogc.collection import Collection, Geometry
+from app.ogc.crs import CRSES, STORAGE, Crs, asked_crs, to_stored
+from app.ogc.errors import bad_parameter
+from app.ogc.items import fetch_item, read_item
+from app.security.actors import Actor
+
+#: Query parameters of calls that write.
+PARAMETERS = frozenset({"datum", "dry_run"})
+CONTENT_CRS = "Content-Crs"
+#: Degrees with so many decimals are exact enough; QGIS sends six, which is a hand's breadth.
+_EXACT_DECIMALS = 7
+_WITHIN_M, _WITHIN_OF_ROUNDED_M = 0.02, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How the coordinates of a body are written, and whether its datum was stated."""
+
+    crs: Crs
+    stated: SourceDatum | None = None
+
+    @property
+    def datum(self) -> SourceDatum:
+        """The datum that the outline was given in."""
+        return self.stated or SourceDatum.WGS84
+
+
+class FeatureIn(BaseModel):
+    """A GeoJSON feature; members that are not named here are ignored, as RFC 7946 asks."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "Feature",
+                    "geometry": {
+                        "type": "Polygon",
+                        "coordinates": [
+                            [[121.6, 31.2], [121.601, 31.2], [121.601, 31.201], [121.6, 31.2]]
+                        ],
+                    },
+                    "properties": {"code": "P-1", "name_zh": "地块一", "park_code": "park"},
+                }
+            ]
+        }
+    )
+
+    type: str = Field(default="Feature", pattern="^Feature$", description="Feature")
+    id: int | str | None = Field(default=None, description="要素编号: of what is changed")
+    geometry: dict[str, Any] | None = Field(default=None, description="图形: Polygon, MultiPolygon")
+    properties: dict[str, Any] | None = Field(
+        default=None, description="属性: as the layer has them"
+    )
+
+
+class DrawnOut(BaseModel):
+    """What was written."""
+
+    collection: str = Field(description="图层")
+    fid: int = Field(description="要素编号: stable number of the feature")
+    id: UUID
+    code: str
+    park_id: UUID | None = Field(description="园区: null for a zone")
+    etag: str | None = Field(description="what `If-Match` takes next; null: it is gone")
+    trimmed_m2: float = Field(
+        description="修整面积: cut off or closed up, so that it fits its neighbours, m²"
+    )
+
+
+def offered(collection: Collection) -> tuple[frozenset[str], frozenset[str]]:
+    """The methods that write: on the collection's items, and on one item."""
+    layer = LAYERS.get(collection.id) if collection.editable else None
+    if layer is None:
+        return frozenset(), frozenset()
+    if layer.makes:
+        return frozenset({"POST"}), frozenset({"PUT", "PATCH", "DELETE"})
+    return frozenset(), frozenset({"PUT", "PATCH"})
+
+
+def read_frame(
+    parameters: Parameters, content_crs: str | None, known: Mapping[str, Crs] = CRSES
+) -> Frame:
+    """How a body's coordinates are written, by its header and the parameter ``datum``.
+
+    Raises:
+        BadParameterError: one is unknown, or both are given.
+    """
+    given = dict(parameters)
+    for name in given:
+        if name not in PARAMETERS:
+            listed = ", ".join(sorted(PARAMETERS))
+            raise bad_parameter(
+                name[:100],
+                f"there is no such parameter; there are {listed}",
+                f"没有此参数，可用的有 {listed}",
+            )
+    if content_crs is not None:
+        given[CONTENT_CRS] = content_crs.strip().strip("<>")
+    crs = asked_crs(given, CONTENT_CRS, known)
+    return Frame(crs, DATUMS[given["datum"]] if "datum" in given else None)
+
+
+def create(
+    session: Session, actor: Actor, collection: Collection, body: FeatureIn, frame: Frame
+) -> DrawnOut:
+    """Draw a new feature."""
+    require_drawer(actor)
+    layer = LAYERS[collection.id]
+    outline = _outline(collection, body.geometry, frame)
+    if outline is None:
+        raise _no_outline()
+    parent = "" if layer.parent is None else layer.parent.named_by
+    own = frozenset({*layer.once, *layer.ever, parent})
+    given: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, value in (body.properties or {}).items():
+        if name in own:
+            given[name] = value
+        elif name not in collection.fields:
+            faults.append(_unknown(name))
+        elif value is not None:
+            faults.append(_read_only(name))
+    _refuse(faults)
+    drawn = add_feature(session, actor, layer, given, outline)
+    return _told(session, collection, drawn)
+
+
+def replace(
+    session: Session,
+    actor: Actor,
+    collection: Collection,
+    fid: str,
+    frame: Frame,
+    *,
+    body: FeatureIn,
+    agreed: Callable[[str], None],
+    whole: bool,
+) -> DrawnOut:
+    """Put a feature in the place of one, or (not ``whole``) change what the body names of it.
+
+    ``agreed`` is told the tag of what is there, and refuses if the caller has read another.
+    """
+    feature, shown = _standing(session, actor, collection, fid, agreed)
+    if body.id is not None and str(body.id) != str(feature.row["fid"]):
+        raise InvalidInputError(
+            "id: leave it out, or give that of the address",
+            [Fault("/id", "leave it out, or give that of the address", detail_zh="应与地址一致")],
+        )
+    given = _changes(collection, feature.layer, shown["properties"], body, whole=whole)
+    geometry = body.geometry
+    if not whole and geometry is not None and shown["geometry"] is not None:
+        merged = shown["geometry"] | geometry
+        geometry = {name: value for name, value in merged.items() if value is not None}
+    outline = None
+    if whole or "geometry" in body.model_fields_set:
+        outline = _outline(collection, geometry, frame)
+        if outline is None and feature.shape is not None:
+            raise _no_outline()
+    drawn = change_feature(session, actor, feature, given, outline)
+    return _told(session, collection, drawn)
+
+
+def remove(
+    session: Session,
+    actor: Actor,
+    collection: Collection,
+    fid: str,
+    agreed: Callable[[str], None],
+) -> DrawnOut:
+    """Take a feature away."""
+    feature, _ = _standing(session, actor, collection, fid, agreed)
+    drawn = remove_feature(session, actor, feature)
+    return _drawn_out(collection, drawn, None)
+
+
+def _standing(
+    session: Session,
+    actor: Actor,
+    collection: Collection,
+    fid: str,
+    agreed: Callable[[str], None],
+) -> tuple[Feature, dict[str, Any]]:
+    """The feature, locked, and as it is shown."""
+    require_drawer(actor)
+    number = int(fid) if fid.isdecimal() and fid.isascii() and len(fid) < _FID_DIGITS else 0
+    feature = lock_feature(session, actor, LAYERS[collection.id], number)
+    text, tag = _shown(session, collection, number)
+    agreed(tag)
+    shown: dict[str, Any] = json.loads(text)
+    return feature, shown
+
+
+_FID_DIGITS = 19
+#: No layer that may be drawn shows other things on other days.
+_ANY_DAY = datetime.fromisoformat("2026-01-01T00:00:00Z")
+
+
+def _shown(session: Session, collection: Collection, fid: int) -> tuple[str, str]:
+    selection, shape = read_item(collection, str(fid), (), now=_ANY_DAY)
+    item = fetch_item(session, selection, shape)
+    return item.feature, item.tag
+
+
+def _told(session: Session, collection: Collection, drawn: Drawn) -> DrawnOut:
+    _, tag = _shown(session, collection, drawn.fid)
+    return _drawn_out(collection, drawn, f'"{tag}-{STORAGE.label}"')
+
+
+def _drawn_out(collection: Collection, drawn: Drawn, etag: str | None) -> DrawnOut:
+    return DrawnOut(
+        collection=collection.id,
+        fid=drawn.fid,
+        id=drawn.id,
+        code=drawn.code,
+        park_id=drawn.park_id,
+        etag=etag,
+        trimmed_m2=drawn.trimmed_m2,
+    )
+
+
+def _changes(
+    collection: Collection, layer: Layer, shown: Mapping[str, Any], body: FeatureIn, *, whole: bool
+) -> dict[str, Any]:
+    """What the body says of the drawer's own properties that is not so already."""
+    sent = body.properties or {}
+    faults: list[Fault] = []
+    given: dict[str, Any] = {}
+    for name, value in sent.items():
+        if name not in collection.fields:
+            faults.append(_unknown(name))
+        elif _same(value, shown[name]):
+            continue
+        elif name in layer.ever:
+            given[name] = value
+        else:
+            faults.append(_read_only(name))
+    _refuse(faults)
+    if whole:
+        # What is put in a thing's place has all of it: what is left out is not known any more.
+        given |= {name: None for name in layer.ever if name not in sent and shown[name] is not None}
+    return given
+
+
+def _same(sent: Any, shown: Any) -> bool:
+    if isinstance(sent, bool) or isinstance(shown, bool):
+        return sent is shown
+    numbers = isinstance(sent, int | float) and isinstance(shown, int | float)
+    # Tools keep numbers as binary ones.
+    return math.isclose(sent, shown, rel_tol=1e-12) if numbers else bool(sent == shown)
+
+
+def _outline(
+    collection: Collection, geometry: Mapping[str, Any] | None, frame: Frame
+) -> Outline | None:
+    """The outline that a body draws, in degrees.
+
+    Raises:
+        InvalidShapeError: it is not one.
+    """
+    if geometry is None:
+        return None
+    crs = frame.crs
+    plain = crs.degrees and not crs.flipped
+    kind = geometry.get("type")
+    drawn = polygon_from_geojson(
+        kind if isinstance(kind, str) else "",
+        geometry.get("coordinates"),
+        pointer="/geometry",
+        degrees=plain,
+    )
+    parts = shapely.get_parts(drawn)
+    if collection.geometry is Geometry.POLYGON:
+        if len(parts) != 1:
+            raise _wrong_shape(
+                "one polygon; draw each piece as a feature of its own",
+                "应为单个多边形，请将各部分分别绘制",
+            )
+        drawn = parts[0]
+    within_m = _WITHIN_OF_ROUNDED_M if crs.degrees and _is_rounded(drawn) else _WITHIN_M
+    try:
+        shape = shapely.force_2d(to_stored(drawn, crs))
+    except ValueError:
+        raise _wrong_shape(
+            "outside the area of the coordinate reference system", "超出坐标参考系的适用范围"
+        ) from None
+    west, south, east, north = shape.bounds
+    for longitude, latitude in ((west, south), (east, north)):
+        require_position(longitude, latitude, pointer="/geometry/coordinates")
+    if not shape.is_valid:
+        raise _wrong_shape("draw it so that no edge crosses another", "边不得相交")
+    return Outline(shape, within_m, frame.datum, stated=frame.stated is not None)
+
+
+def _is_rounded(shape: BaseGeometry) -> bool:
+    corners = shapely.get_coordinates(shape)
+    return bool(np.array_equal(np.round(corners, _EXACT_DECIMALS - 1), corners))
+
+
+def _wrong_shape(en: str, zh: str) -> InvalidShapeError:
+    return InvalidShapeError(f"/geometry: {en}", [Fault("/geometry", en, detail_zh=zh)])
+
+
+def _no_outline() -> InvalidShapeError:
+    return _wrong_shape("an outline is needed", "须绘制图形")
+
+
+def _unknown(name: str) -> Fault:
+    return Fault(
+        pointer(name[:100]), "there is no such property; see the schema", detail_zh="没有此属性"
+    )
+
+
+def _read_only(name: str) -> Fault:
+    return Fault(
+        pointer(name),
+        "follows from other things, or never changes; leave it out or as it was",
+        detail_zh="由其他数据得出或不可更改，请去掉或保持原值",
+    )
+
+
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise InvalidInputError("some properties cannot be written", faults)
+
+
+def editing_paths(one: Collection) -> dict[str, Any]:
+    """What OpenAPI 3.0 says of the calls that write."""
+    own = f"/collections/{one.id}/items"
+    on_items, on_item = offered(one)
+    words = {
+        "post": ("create", "绘制 Draw one of", "201"),
+        "put": ("replace", "替换 Replace one of", "200"),
+        "patch": ("update", "修改 Change one of", "200"),
+        "delete": ("delete", "删除 Take away one of", "204"),
+    }
+    found: dict[str, Any] = {}
+    for path, methods in ((own, on_items), (f"{own}/{{featureId}}", on_item)):
+        for method in sorted(one.lower() for one in methods):
+            word, summary, status = words[method]
+            parameters: list[Any] = [{"$ref": "#/components/parameters/datum"}]
+            if path != own:
+                parameters.insert(0, {"$ref": "#/components/parameters/featureId"})
+                parameters.append(_IF_MATCH)
+            if method == "delete":
+                parameters = [each for each in parameters if "datum" not in str(each)]
+            operation: dict[str, Any] = {
+                "operationId": f"{one.id}_{word}",
+                "summary": f"{summary} {one.id}",
+                "tags": [one.id],
+                "parameters": parameters,
+                "responses": {
+                    status: {"description": summary},
+                    "default": {"$ref": "#/components/responses/problem"},
+                },
+            }
+            if method != "delete":
+                schema = {"$ref": "#/components/schemas/feature"} if method != "patch" else {}
+                media = "application/merge-patch+json" if method == "patch" else _GEOJSON
+                operation["requestBody"] = {
+                    "required": True,
+                    "content": {media: {"schema": schema}},
+                }
+            found.setdefault(path, {})[method] = operation
+    return found
+
+
+_GEOJSON = "application/geo+json"
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": True,
+    "description": "the ETag of what was read; `*` overwrites whatever is there",
+    "schema": {"type": "string"},
+}
