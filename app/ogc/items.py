@@ -23,15 +23,17 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    column,
     func,
     literal,
     literal_column,
     select,
+    table,
     true,
 )
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BooleanClauseList, Grouping
+from sqlalchemy.sql.elements import BooleanClauseList, Grouping, KeyedColumnElement
 from sqlalchemy.types import TypeEngine
 
 from app.database.paging import Sort, after_row, decoded_cursor, encoded_cursor
@@ -68,6 +70,10 @@ _NOTHING: Mapping[Kind, tuple[TypeEngine[Any], object]] = {
 
 #: Has what comes later in the transaction planned once a connection, not for each question.
 _PLANNED_ONCE = "set_config('plan_cache_mode', 'force_generic_plan', true)"
+#: Rows that are put in order before they are checked.
+_GATHERED = 10_000
+#: Where the caller's conditions, and that few rows were found, are put into texts that are kept.
+_ASKED, _FEW = "{asked}", "{few}"
 #: Kinds whose column has another type in the table than their values are compared with here.
 _CAST = frozenset({Kind.WHOLE, Kind.NUMBER, Kind.TRUTH})
 
@@ -187,10 +193,10 @@ def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
         count = session.execute(selection.select(func.count())).scalar_one()
         return Items("", 0, count, None)
     connection = session.connection()
-    counted = selection.collection.counted if shape.cursor is None else 0
-    find = find_statement(selection, shape, counting=counted > 0)
+    most = _gathered(selection, shape)
+    find = find_statement(selection, shape, counting=most > 0)
     page, found, matched, *last, _ = connection.exec_driver_sql(find.text, dict(find.values)).one()
-    if counted and matched > counted:
+    if most and matched > most:
         # Too many to count, or to put in order by hand: an index may know which come first.
         find = find_statement(selection, shape, counting=False)
         found_rows = connection.exec_driver_sql(find.text, dict(find.values))
@@ -204,7 +210,7 @@ def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
     return Items(
         features=features or "",
         returned=returned,
-        matched=found if whole else matched,
+        matched=found if whole else matched if selection.collection.counted else None,
         cursor=encoded_cursor(last, _scope(selection, shape)) if more else None,
     )
 
@@ -216,9 +222,10 @@ def find_statement(selection: Selection, shape: Shape, *, counting: bool) -> Sql
     more), how many match, the values of the order in the last row of the page, and a word. It is
     planned for what is asked; what comes after it in its transaction is not.
 
-    Where ``counting``, what is counted is also what the page is taken of, so that it costs one
-    search and not two; one more than ``counted`` of the collection says that there are more, and
-    then the page is not the first one. Else it is not known how many match.
+    Where ``counting``, rows are gathered first, up to a number. What is counted is then also what
+    the page is taken of, so that it costs one search and not two; one more than that number says
+    that there are more, and that the page is not the right one. What must be checked is gathered
+    unchecked, put in order, and checked until the page is full. Else nobody knows how many match.
 
     Raises:
         BadParameterError: the cursor is not of this selection in this order.
@@ -228,17 +235,33 @@ def find_statement(selection: Selection, shape: Shape, *, counting: bool) -> Sql
     conditions = list(selection.conditions)
     if shape.cursor is not None:
         conditions.append(_after(selection, shape, order))
-    sought, values = _sought(selection, shape.sortby, order, conditions)
-    values["limit"] = shape.limit
     ways = ", ".join(
         f"sort_{place}{' DESC' if sort.descending else ''}" for place, sort in enumerate(order)
     )
     first = f"ORDER BY {ways} LIMIT %(limit)s + 1"
+    check = rows.check if counting else None
+    apart = None if check is None else _apart(check, order, conditions)
+    if apart is None:
+        check = None
+    before, after = apart or (tuple(conditions), ())
+    outside = any(
+        not collection.outside.isdisjoint(aliases_in(one))
+        for one in (*before, *(sort.expression for sort in order))
+    )
+    find = _find_sql(collection, rows, shape.sortby, outside, check)
+    asked = rendered(and_(true(), *before), "asked_")
+    sought = find.text.replace(_ASKED, asked.text)
+    values: dict[str, Any] = {**find.values, **asked.values, "limit": shape.limit}
     if counting:
-        values["most"] = collection.counted
-        sought = f"found AS MATERIALIZED ({sought} LIMIT %(most)s + 1)"
-        page = f"{sought}, page AS (SELECT * FROM found {first})"  # noqa: S608
         matched = "(SELECT count(*) FROM found)"
+        taken = "SELECT * FROM found"
+        if check is not None:
+            checked = _check_sql(collection, rows, shape.sortby, check)
+            then = rendered(and_(true(), *after), "then_")
+            taken = checked.text.replace(_FEW, f"{matched} <= %(most)s").replace(_ASKED, then.text)
+            values |= {**checked.values, **then.values}
+        values["most"] = _gathered(selection, shape)
+        page = f"found AS MATERIALIZED ({sought} LIMIT %(most)s + 1), page AS ({taken} {first})"
         mode = f"CASE WHEN {matched} <= %(most)s THEN {_PLANNED_ONCE} END"
     else:
         page = f"page AS ({sought} {first})"
@@ -290,46 +313,44 @@ def fetch_item(session: Session, selection: Selection, shape: Shape) -> Item:
     return Item(row.feature, row.tag)
 
 
-def _sought(
-    selection: Selection,
-    sortby: str,
-    order: Sequence[Sort],
-    conditions: Sequence[ColumnElement[bool]],
-) -> tuple[str, dict[str, Any]]:
-    """The SELECT of all rows that meet conditions, and its values."""
-    collection, rows = selection.collection, selection.rows
-    before, after = list(conditions), []
-    check = None
-    if rows.check is not None:
-        of_check = frozenset({rows.check.alias})
-        parts = [(one, aliases_in(one)) for one in _apart(conditions)]
-        checked = [(one, aliases) for one, aliases in parts if not aliases.isdisjoint(of_check)]
-        sorted_by = frozenset().union(*(aliases_in(sort.expression) for sort in order))
-        # What mixes what the check tells with other things, and what sorts by it, needs all.
-        if sorted_by.isdisjoint(of_check) and all(names == of_check for _, names in checked):
-            check = rows.check
-            before = [one for one, aliases in parts if aliases.isdisjoint(of_check)]
-            after = [one for one, _ in checked]
-    named = (*before, *(sort.expression for sort in order))
-    outside = any(not collection.outside.isdisjoint(aliases_in(one)) for one in named)
-    find = _find_sql(collection, rows, sortby, outside, check)
-    asked, then = rendered(and_(true(), *before), "asked_"), rendered(and_(true(), *after), "then_")
-    text = find.text.replace(_ASKED, asked.text).replace(_THEN, then.text)
-    return text, {**find.values, **asked.values, **then.values}
+def _gathered(selection: Selection, shape: Shape) -> int:
+    """How many rows at most are gathered before they are put in order; 0: none are."""
+    if selection.rows.check is not None:
+        # Of all rows an index knows which come first.
+        return _GATHERED if selection.conditions else 0
+    return selection.collection.counted if shape.cursor is None else 0
 
 
-def _apart(conditions: Iterable[ColumnElement[bool]]) -> Iterator[ColumnElement[bool]]:
+def _apart(
+    check: Check, order: Sequence[Sort], conditions: Iterable[ColumnElement[bool]]
+) -> tuple[tuple[ColumnElement[bool], ...], tuple[ColumnElement[bool], ...]] | None:
+    """The conditions on the rows themselves, and those on what the check tells.
+
+    None: one mixes them, or the order is of what the check tells; then all must be checked.
+    """
+    of_check = frozenset({check.alias})
+    before, after = [], []
+    for one in _flat(conditions):
+        aliases = aliases_in(one)
+        if aliases.isdisjoint(of_check):
+            before.append(one)
+        elif aliases == of_check:
+            after.append(one)
+        else:
+            return None
+    if any(not aliases_in(sort.expression).isdisjoint(of_check) for sort in order):
+        return None
+    return tuple(before), tuple(after)
+
+
+def _flat(conditions: Iterable[ColumnElement[bool]]) -> Iterator[ColumnElement[bool]]:
     """Conditions that all must hold, one by one."""
     for one in conditions:
         inner = one.element if isinstance(one, Grouping) else one
         if isinstance(inner, BooleanClauseList) and inner.operator is operators.and_:
-            yield from _apart(inner.clauses)
+            yield from _flat(inner.clauses)
         else:
             yield one
-
-
-#: Where the caller's conditions are put into a text that is kept.
-_ASKED, _THEN = "{asked}", "{then}"
 
 
 # What of a page does not depend on the caller's own words is rendered once and kept.
@@ -337,33 +358,40 @@ _ASKED, _THEN = "{asked}", "{then}"
 def _find_sql(
     collection: Collection, rows: Rows, sortby: str, outside: bool, check: Check | None
 ) -> Sql:
-    """What finds rows, with places for the caller's conditions."""
+    """What finds rows, with a place for the caller's conditions; unchecked, if there is a check."""
+    columns = _columns(collection, rows, sortby)
+    source = rows.shown if outside else rows.table
+    if check is not None:
+        source = check.joined if outside else check.table
+        columns += [check.table.c[name] for name in check.needed]
+    asked = literal_column(_ASKED, Boolean)
+    return rendered(select(*columns).select_from(source).where(*rows.conditions, asked), "find_")
+
+
+@lru_cache(maxsize=256)
+def _check_sql(collection: Collection, rows: Rows, sortby: str, check: Check) -> Sql:
+    """What checks, in order, the rows that were found, with places for conditions."""
+    columns = _columns(collection, rows, sortby)
+    needed = [check.table.c[name] for name in check.needed]
+    found = table("found", *(column(one.name, one.type) for one in (*columns, *needed)))
+    order = zip(columns[1:], _order(collection, rows, sortby), strict=True)
+    ways = [
+        found.c[one.name].desc() if sort.descending else found.c[one.name] for one, sort in order
+    ]
+    few = select(found).where(literal_column(_FEW, Boolean)).order_by(*ways).subquery("in_order")
+    return rendered(
+        select(*(few.c[one.name] for one in columns))
+        .select_from(few.join(check.beside(few), true()))
+        .where(literal_column(_ASKED, Boolean)),
+        "check_",
+    )
+
+
+def _columns(collection: Collection, rows: Rows, sortby: str) -> list[KeyedColumnElement[Any]]:
+    """What is found of a row: what tells it apart, and what it is sorted by."""
     order = _order(collection, rows, sortby)
     sorts = [sort.expression.label(f"sort_{place}") for place, sort in enumerate(order)]
-    columns = (rows.row.label("row"), *sorts)
-    asked, then = (literal_column(place, Boolean) for place in (_ASKED, _THEN))
-    if check is None:
-        source = rows.shown if outside else rows.table
-        found = select(*columns).select_from(source).where(*rows.conditions, asked)
-        return rendered(found, "find_")
-    needed = [check.table.c[name] for name in check.needed]
-    in_order = (
-        select(*columns, *needed)
-        .select_from(check.joined if outside else check.table)
-        .where(*rows.conditions, asked)
-        .order_by(
-            *(
-                one.desc() if sort.descending else one
-                for one, sort in zip(sorts, order, strict=True)
-            )
-        )
-        .subquery("in_order")
-    )
-    kept = [in_order.c[name.name] for name in columns]
-    return rendered(
-        select(*kept).select_from(in_order.join(check.beside(in_order), true())).where(then),
-        "find_",
-    )
+    return [rows.row.label("row"), *sorts]
 
 
 @lru_cache(maxsize=256)

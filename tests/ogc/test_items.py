@@ -237,6 +237,26 @@ def test_a_page_is_few_statements_however_long(gis: TestClient, seeded_session: 
     assert len(sent) == short <= 4, sent
 
 
+def test_where_too_many_are_in_the_box_the_page_is_the_same(
+    seeded_session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pages() -> list[Any]:
+        found, cursor = [], None
+        for _ in range(3):
+            further = [] if cursor is None else [("cursor", cursor)]
+            asked = [("bbox", "121.5,31,121.7,31.3"), ("limit", "20"), *further]
+            wanted = read_items(COLLECTIONS["free_space"], asked, now=NOW)
+            found.append(fetch_items(seeded_session, *wanted))
+            cursor = found[-1].cursor
+        return found
+
+    in_the_box = pages()
+    monkeypatch.setattr("app.ogc.items._GATHERED", 50)
+
+    assert pages() == in_the_box
+    assert [one.returned for one in in_the_box] == [20, 20, 20]
+
+
 def test_claims_are_read_for_the_rows_of_a_page_alone(seeded_session: Session) -> None:
     connection = seeded_session.connection()
     connection.exec_driver_sql("ANALYZE units")
@@ -245,7 +265,7 @@ def test_claims_are_read_for_the_rows_of_a_page_alone(seeded_session: Session) -
         """How often it is worked out when a unit is free."""
         parameters = [("bbox", "121.5,31,121.7,31.3"), ("limit", "20"), *asked.items()]
         selection, shape = read_items(COLLECTIONS["free_space"], parameters, now=NOW)
-        find = find_statement(selection, shape, counting=False)
+        find = find_statement(selection, shape, counting=True)
         plan = connection.exec_driver_sql(f"EXPLAIN ANALYZE {find.text}", dict(find.values))
         scans = [line for (line,) in plan if "Function Scan on unnest stretch" in line]
         return int(scans[0].rsplit("loops=", 1)[1].rstrip(")"))
