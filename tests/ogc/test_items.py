@@ -243,7 +243,7 @@ def test_where_too_many_are_in_the_box_the_page_is_the_same(
     def pages() -> list[Any]:
         found, cursor = [], None
         for _ in range(3):
-            further = [] if cursor is None else [("cursor", cursor)]
+            further: list[tuple[str, str]] = [] if cursor is None else [("cursor", cursor)]
             asked = [("bbox", "121.5,31,121.7,31.3"), ("limit", "20"), *further]
             wanted = read_items(COLLECTIONS["free_space"], asked, now=NOW)
             found.append(fetch_items(seeded_session, *wanted))
