@@ -370,6 +370,7 @@ def serve(
                 host=host,
                 port=port,
                 access_log=False,
+                log_config=None,  # as ours (app/logs.py)
                 log_level="warning",
                 timeout_graceful_shutdown=10,
                 server_header=False,

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
@@ -16,6 +17,23 @@ def configure(level: str = "INFO", *, as_json: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+    # What the server and the queue's library say takes the same form, and from warnings on.
+    logging.basicConfig(handlers=[libraries(sys.stderr, as_json=as_json)], force=True)
+
+
+def libraries(stream: TextIO, *, as_json: bool) -> logging.Handler:
+    """Writes what libraries log as lines like our own, with the name of who says it."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *processors(as_json=as_json),
+            ]
+        )
+    )
+    return handler
 
 
 def processors(*, as_json: bool) -> list[structlog.typing.Processor]:

@@ -1,6 +1,7 @@
 """What an outsider learns from failures, odd methods, odd messages and odd spellings: nothing."""
 
 import json
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -236,3 +237,26 @@ def test_making_the_document_keeps_no_call_waiting(
     assert document.json() == made()
     assert client.get("/openapi.json").content == document.content
     assert len(calls) == 1
+
+
+def test_what_libraries_log_is_a_line_of_json_like_our_own() -> None:
+    written = StringIO()
+    library = logging.getLogger("uvicorn.tests")
+    library.propagate = False
+    library.addHandler(logs.libraries(written, as_json=True))
+    with structlog.contextvars.bound_contextvars(request_id="of-the-call"):
+        library.warning("two\nlines of %s", "theirs")
+    try:
+        int("x")
+    except ValueError:
+        library.exception("broke")
+
+    first, second = (json.loads(line) for line in written.getvalue().splitlines())
+    assert first.pop("timestamp").endswith("Z")
+    assert first == {
+        "event": "two\nlines of theirs",
+        "level": "warning",
+        "logger": "uvicorn.tests",
+        "request_id": "of-the-call",
+    }
+    assert "ValueError" in second["exception"]
