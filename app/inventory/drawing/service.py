@@ -260,7 +260,7 @@ def _fit(
     known += [] if ground is None else [ground.shape]
     known += [] if own is None else [own]
     if not outline.stated:
-        _ask_for_datum(outline.shape, None if ground is None else ground.shape)
+        _ask_for_datum(outline.shape, [ground.shape] if ground else [], own)
     shape = snapped(outline.shape, known, outline.within_m)
     if not shape.is_valid:
         raise _refused([Break(Rule.IN_PIECES, "", 0.0)])
@@ -310,10 +310,14 @@ def _shapes(rows: Iterable[Row[Any]]) -> list[Known]:
     return [Known(row.code, to_shape(row.geom)) for row in rows]
 
 
-def _ask_for_datum(shape: BaseGeometry, ground: BaseGeometry | None) -> None:
-    if ground is None or ground.intersects(shape):
+def _ask_for_datum(
+    shape: BaseGeometry, ground: Sequence[BaseGeometry], own: BaseGeometry | None
+) -> None:
+    expected = [*ground, *([] if own is None else [own])]
+    if any(one.covers(shape) for one in expected):
         return
-    suspected = suspect_datum(shape, ground)
+    found = (suspect_datum(shape, one) for one in expected)
+    suspected = next((one for one in found if one is not None), None)
     if suspected is not None:
         raise WhichDatumError(
             f"as it is, the outline lies outside; taken from {suspected.value} it would fit. Say"
