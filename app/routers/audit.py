@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.database.paging import PageRequest
-from app.inventory.filters import Instant
+from app.inventory.filters import Instant, Word
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.routers.dependencies import JSON, ActorDep, Filters, SessionDep
 from app.routers.problems import problems
@@ -22,19 +22,19 @@ router = APIRouter(prefix="/api/v1/audit-entries", tags=["security"])
 class EntriesQuery(Filters):
     """Query parameters of the list."""
 
-    park: str | None = Field(
+    park: Word | None = Field(
         default=None, max_length=100, description="code or id of the park whose chain it is in"
     )
     action: list[Action] = Field(
         default=[], max_length=50, description="what was done; repeat for several 操作"
     )
-    subject_type: str | None = Field(
+    subject_type: Word | None = Field(
         default=None, max_length=100, description="kind of thing 对象类别", examples=["lease"]
     )
-    subject: str | None = Field(
+    subject: Word | None = Field(
         default=None, max_length=200, description="id of the thing it was done to 对象"
     )
-    actor: str | None = Field(
+    actor: Word | None = Field(
         default=None, max_length=200, description="label of who did it 操作人"
     )
     company: UUID | None = Field(default=None, description="id of the firm concerned 企业")
