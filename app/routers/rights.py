@@ -6,9 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from app.inventory.filters import Day, Instant, Word
+from app.geo.display import in_datum
+from app.inventory.filters import Datum, Day, Instant, Word
 from app.kernel.errors import InvalidInputError, NotFoundError
-from app.kernel.terms import RightKind
+from app.kernel.terms import RightKind, SourceDatum
 from app.ledger.errors import LedgerMovedOnError, UnknownUnitError
 from app.ledger.rights import granting, service
 from app.ledger.rights.clearing import Offer, asks_shown
@@ -74,6 +75,7 @@ class RightsQuery(Paging):
         description="what was believed at this instant; now unless told",
         examples=["2026-11-01T00:00:00Z"],
     )
+    datum: Datum = SourceDatum.WGS84
 
 
 @router.get(
@@ -115,7 +117,8 @@ def list_rights(
     )
     if geojson:
         href = next_href(request, page.next_cursor)
-        return Response(page.as_feature_collection(href), media_type=GEOJSON)
+        features = in_datum(page.as_feature_collection(href), wanted.datum)
+        return Response(features, media_type=GEOJSON)
     return Response(page.as_items(), media_type=JSON)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shapely import LineString, Polygon, get_num_coordinates
 
 from app.geo.shapes import InvalidShapeError, polygon_from_geojson, require_position
-from app.inventory.filters import Day, Instant
+from app.inventory.filters import Datum, Day, Instant
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import (
     AnimalFacility,
@@ -23,6 +23,7 @@ from app.kernel.terms import (
     IsotopeClass,
     PhysicalState,
     RemainderRule,
+    SourceDatum,
     UnitEventKind,
     UnitType,
     VibrationClass,
@@ -536,6 +537,7 @@ class VersionsQuery(Paging):
         examples=["2026-11-01T00:00:00Z"],
     )
     all: bool = Field(default=False, description="true: everything that was ever believed")
+    datum: Datum = SourceDatum.WGS84
 
 
 def event_out(done: Outcome) -> UnitEventOut:

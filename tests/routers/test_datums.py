@@ -150,3 +150,17 @@ def test_a_request_is_matched_in_wgs84_and_keeps_what_was_sent(
         f"/api/v1/space-requests/{made.json()['id']}/matches", headers=staff, json={}
     )
     assert found.status_code == 200, found.text
+
+
+def test_ground_of_rights_and_versions_of_units_are_shown_in_it_too(
+    seeded_client: TestClient, seeded_session: Session
+) -> None:
+    staff = staff_headers(seeded_session, Role.VIEWER)
+    seeded_session.commit()
+    unit = seeded_client.get(UNITS, params={"limit": 1}).json()["items"][0]["code"]
+    asked = {"f": "geojson", "datum": "BD09"}
+
+    for path in ("/api/v1/rights", f"{UNITS}/{unit}/versions"):
+        answer = seeded_client.get(path, params=asked, headers=staff)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["datum"] == "BD09"
