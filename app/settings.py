@@ -189,6 +189,11 @@ class Settings(BaseSettings):
         description="webhooks may be sent to http://127.0.0.1:PORT too: to try them out on one"
         " machine, never where firms are let in",
     )
+    webhook_hosts: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]] = Field(
+        default=[],
+        description="JSON: names of hosts that webhooks may be sent to, with all below them; any"
+        " host of the internet where none is named",
+    )
     two_person_rule: bool = Field(
         default=True,
         description="ending a lease and re-measuring a unit take a second manager's approval",

@@ -192,4 +192,5 @@ def make_sender(engine: Engine, configured: Settings) -> Sender:
         session_factory(engine, rows=SYSTEM),
         Sealer.of(configured),
         allow_loopback=configured.webhook_allow_loopback,
+        hosts=configured.webhook_hosts,
     )

@@ -52,7 +52,8 @@ _OF_ONE = problems(*_KNOWN, NotFoundError)
 def get_rules(request: Request) -> Rules:
     """What this installation needs to know about endpoints."""
     state = request.app.state
-    return Rules(state.sealer, allow_loopback=state.settings.webhook_allow_loopback)
+    of = state.settings
+    return Rules(state.sealer, of.webhook_allow_loopback, of.webhook_hosts)
 
 
 RulesDep = Annotated[Rules, Depends(get_rules)]

@@ -8,6 +8,7 @@ Sources: IANA IPv4 and IPv6 Special-Purpose Address Registries; RFC 6890, 6052 (
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -93,11 +94,12 @@ class Target:
         return f"{self.host}:{self.port}" if self.is_loopback else self.host
 
 
-def parse_url(url: str, *, allow_loopback: bool) -> Target:
+def parse_url(url: str, *, allow_loopback: bool, hosts: Collection[str] = ()) -> Target:
     """Take an endpoint's URL apart.
 
     ``https://`` and a host's name, no other port than 443, no user, no fragment. With
-    ``allow_loopback`` also ``http://127.0.0.1:PORT``, for a first look on one machine.
+    ``allow_loopback`` also ``http://127.0.0.1:PORT``, for a first look on one machine. ``hosts``:
+    only these names and what is below them; any where there are none.
 
     Raises:
         UrlRefusedError: it is anything else.
@@ -109,7 +111,10 @@ def parse_url(url: str, *, allow_loopback: bool) -> Target:
         raise UrlRefusedError(f"longer than {URL_LENGTH_MAX} characters")
     found = _PUBLIC.fullmatch(url)
     if found is not None and len(found["host"]) <= _NAME_LENGTH_MAX:
-        return Target("https", found["host"].lower(), 443, _path(found["target"]))
+        host = found["host"].lower()
+        if hosts and not any(f".{host}".endswith(f".{one.lower()}") for one in hosts):
+            raise UrlRefusedError("its host is not among those that are sent to here")
+        return Target("https", host, 443, _path(found["target"]))
     local = _LOOPBACK.fullmatch(url) if allow_loopback else None
     if local is not None and int(local["port"]) <= _PORT_MAX:
         return Target("http", local["host"], int(local["port"]), _path(local["target"]))

@@ -1,5 +1,6 @@
 """A firm's endpoints: where it is told, of what, and with which secrets."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -48,6 +49,7 @@ class Rules:
 
     sealer: Sealer
     allow_loopback: bool
+    hosts: Collection[str]
 
 
 def firm_of(actor: Actor) -> UUID:
@@ -304,15 +306,17 @@ def shown(row: WebhookEndpoint, now: datetime) -> WebhookEndpointOut:
 
 def _require_sound(url: str, events: list[EventType], rules: Rules) -> None:
     try:
-        parse_url(url, allow_loopback=rules.allow_loopback)
+        parse_url(url, allow_loopback=rules.allow_loopback, hosts=rules.hosts)
     except UrlRefusedError as error:
         raise InvalidInputError(
             "nothing is sent to such a URL",
             [
                 Fault(
                     "/url",
-                    "https:// with a host's name, port 443, no user and no fragment",
-                    detail_zh="须为 https:// 加域名，端口 443，不含用户名与 # 片段",
+                    "https:// with a host's name, port 443, no user and no fragment; where the"
+                    " operator lists the names that are sent to, one of these",
+                    detail_zh="须为 https:// 加域名，端口 443，不含用户名与 # 片段；"
+                    "运营方限定域名的，须在其列",
                 )
             ],
         ) from error

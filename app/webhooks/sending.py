@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +41,7 @@ class Sender:
     sessions: sessionmaker[Session]
     sealer: Sealer
     allow_loopback: bool = False
+    hosts: Collection[str] = ()
     network: Network = field(default_factory=Network)
     clock: Clock = field(default_factory=SystemClock)
     luck: Callable[[], float] = random.random
@@ -97,7 +98,7 @@ class Sender:
     def _send(self, taken: Taken, at: datetime) -> Result:
         try:
             # Judged again each time: the setting may have changed since it was registered.
-            target = parse_url(taken.url, allow_loopback=self.allow_loopback)
+            target = parse_url(taken.url, allow_loopback=self.allow_loopback, hosts=self.hosts)
         except UrlRefusedError:
             return Result(Outcome.ADDRESS_REFUSED)
         try:

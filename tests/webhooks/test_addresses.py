@@ -171,3 +171,25 @@ def test_whatever_is_accepted_is_a_name_on_port_443(url: str) -> None:
     assert target.path.startswith("/")
     assert target.host.split(".")[-1][0].isalpha()
     assert not set(target.host) - set("abcdefghijklmnopqrstuvwxyz0123456789-.")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_listed"),
+    [
+        ("example.com", True),
+        ("Hooks.Example.com", True),
+        ("notexample.com", False),
+        ("example.com.evil.example", False),
+        ("example.org", False),
+    ],
+)
+def test_where_names_are_listed_no_other_is_sent_to(host: str, *, is_listed: bool) -> None:
+    url = f"https://{host}/hook"
+    listed = ["Example.com", "other.test"]
+    if is_listed:
+        assert parse_url(url, allow_loopback=False, hosts=listed).host == host.lower()
+    else:
+        with pytest.raises(UrlRefusedError):
+            parse_url(url, allow_loopback=False, hosts=listed)
+    # Control: where none is, any is.
+    assert parse_url(url, allow_loopback=False).host == host.lower()

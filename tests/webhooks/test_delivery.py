@@ -304,6 +304,15 @@ def test_where_this_machine_is_not_allowed_nothing_connects(world: World) -> Non
     assert world.outcomes() == ["address_refused"]
 
 
+def test_what_was_registered_before_the_names_were_listed_is_sent_nothing(world: World) -> None:
+    world.endpoint("https://hooks.example.org/")
+    world.announce()
+
+    world.sender(hosts=["example.com"]).send_due()
+
+    assert world.outcomes() == ["address_refused"]
+
+
 def test_senders_side_by_side_send_each_event_once_and_one_at_a_time(world: World) -> None:
     under_way, most = Counter[str](), Counter[str]()
     lock = threading.Lock()
