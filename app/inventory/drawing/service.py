@@ -23,7 +23,7 @@ from app.geo.datums import suspect_datum
 from app.inventory.drawing.errors import DrawingRefusedError, StillStandingError, WhichDatumError
 from app.inventory.drawing.layers import Layer, Standing
 from app.inventory.drawing.rules import Break, Fitted, Known, Rule, fitted, left_out, snapped
-from app.inventory.drawing.values import checks_broken, column_values, pointer
+from app.inventory.drawing.values import checks_broken, column_values, is_storable, pointer
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.terms import SourceDatum
 from app.models.former_outline import FormerOutline
@@ -102,7 +102,7 @@ def add_feature(
         raise ValueError(f"{layer.id} are not made")
     code = given.get(parent.named_by)
     row = None
-    if isinstance(code, str) and "\0" not in code:
+    if isinstance(code, str) and is_storable(code):
         _take_turn(session, layer)
         row = _locked(session, parent.table.c.code == code, parent.table)
     if row is None:

@@ -1,9 +1,9 @@
 """What a tool sends of a feature's properties, as the columns take it."""
 
-import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from app.kernel.errors import Fault, InvalidInputError
 
-_LONGEST = 500
+_LONGEST, _GREATEST = 500, 10**18
 _WHOLE = {SmallInteger: 2**15, Integer: 2**31}
 #: What a person who draws does not say of a new feature.
 _OF_DRAWINGS: Mapping[str, Any] = {
@@ -29,6 +29,9 @@ _OF_DRAWINGS: Mapping[str, Any] = {
     "geometry_quality": "digitised",
     "synthetic": False,
 }
+
+
+_NEVER_STORED = re.compile("[\x00\ud800-\udfff]")
 
 
 class _WrongError(Exception):
@@ -41,7 +44,28 @@ class _WrongError(Exception):
 
 def pointer(name: str) -> str:
     """Where a property is in a GeoJSON feature."""
-    return "/properties/" + name.replace("~", "~0").replace("/", "~1")
+    said = name[:_LONGEST].encode(errors="replace").decode().replace("\0", "")
+    return "/properties/" + said.replace("~", "~0").replace("/", "~1")
+
+
+def is_text(value: object) -> bool:
+    """Whether it is a text that the database can hold."""
+    try:
+        return isinstance(value, str) and "\0" not in value and bool(value.encode())
+    except UnicodeEncodeError:  # half of a character
+        return False
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number that a tool can mean: finite, and not out of all proportion."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -_GREATEST < value < _GREATEST
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL keeps it: without NUL and halves of characters, which JSON can write."""
+    return _NEVER_STORED.search(text) is None
 
 
 def column_values(table: Table, given: Mapping[str, Any], *, new: bool) -> dict[str, Any]:
@@ -100,7 +124,7 @@ def _read(column: Column[Any], value: Any) -> Any:
         return _day(text)
     if not isinstance(kind, Text):
         raise TypeError(f"no reader for {column.name}")
-    if "\0" in text or len(text) > _LONGEST or not text.strip():
+    if not is_storable(text) or len(text) > _LONGEST or not text.strip():
         raise _WrongError(
             f"a text of 1 to {_LONGEST} characters", f"应为 1 至 {_LONGEST} 个字符的文本"
         )
@@ -114,22 +138,17 @@ def _of_type(value: Any, kind: type, en: str, zh: str) -> Any:
 
 
 def _whole(value: Any, limit: int) -> int:
-    whole = isinstance(value, int | float) and not isinstance(value, bool)
-    if not whole or not math.isfinite(value) or value != int(value) or abs(value) >= limit:
+    if not is_number(value) or value != int(value) or abs(value) >= limit:
         raise _WrongError("a whole number", "应为整数")
     return int(value)
 
 
 def _number(value: Any, kind: Numeric[Any]) -> Decimal:
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not is_number(value):
         raise _WrongError("a number", "应为数值")
-    try:
-        number = Decimal(str(value))
-        scaled = number.quantize(Decimal(1).scaleb(-(kind.scale or 0)))
-    except InvalidOperation:
-        scaled = None
+    scaled = Decimal(str(value)).quantize(Decimal(1).scaleb(-(kind.scale or 0)))
     whole_digits = (kind.precision or 0) - (kind.scale or 0)
-    if scaled is None or not scaled.is_finite() or abs(scaled) >= Decimal(10) ** whole_digits:
+    if abs(scaled) >= Decimal(10) ** whole_digits:
         raise _WrongError(f"a number below 1e{whole_digits}", f"应为小于 1e{whole_digits} 的数值")
     return scaled
 
