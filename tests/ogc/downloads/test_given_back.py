@@ -4,7 +4,6 @@ import asyncio
 import resource
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import orjson
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from app.ogc.downloads import writer
@@ -41,7 +39,7 @@ class Caller:
         self._first = asyncio.Event()
 
     async def receive(self) -> Message:
-        if self._leaving != "by saying so":
+        if self._leaving != "half read":
             await asyncio.Event().wait()
         await self._first.wait()
         return {"type": "http.disconnect"}
@@ -50,16 +48,13 @@ class Caller:
         if message["type"] != "http.response.body":
             return
         self._first.set()
-        if self._leaving == "by the lost connection":
-            raise OSError("the caller is gone")
 
 
 @pytest.mark.parametrize(
     ("name", "leaving"),
     [
-        ("geojson", "by the lost connection"),
-        ("geojson", "by saying so"),
-        ("gpkg", "by saying so"),
+        ("geojson", "half read"),
+        ("gpkg", "half read"),
         ("gpkg", "at the end"),
     ],
 )
@@ -88,8 +83,7 @@ def test_a_caller_who_leaves_gives_all_back(
 
     async def call() -> None:
         caller = Caller(leaving)
-        with suppress(OSError, ClientDisconnect):
-            await asyncio.wait_for(app(scope, caller.receive, caller.send), 30)
+        await asyncio.wait_for(app(scope, caller.receive, caller.send), 30)
 
     for _ in range(downloads.PLACES + 1):  # more than there are places
         portal.call(call)
