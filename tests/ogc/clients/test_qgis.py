@@ -5,6 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.ogc.clients.conftest import Served
 
 PYTHON = "/usr/bin/python3"
 DAY = "2027-03-01"
-WEST, SOUTH, EAST, NORTH = AROUND = (121.59, 31.18, 121.63, 31.22)
+AROUND = (121.59, 31.18, 121.63, 31.22)
 #: What a planner types as the layer's filter, as docs/howto/qgis.md has it.
 FILTER = '"park_code" = \'gene_island\' AND "floor_load_kn_m2" >= 5'
 #: Run by the system's Python, which has QGIS. It leaves without tidying up, in which QGIS crashes.
@@ -72,6 +74,14 @@ def looked_at(url: str, layer: str, folder: Path) -> dict[str, Any]:
     return told
 
 
+def matched(gis: Served, **asked: str) -> int:
+    """How many features of the day the service counts, by one statement of the database."""
+    words = urlencode({"datetime": DAY, "resultType": "hits", **asked})
+    with urlopen(f"{gis.url}/collections/free_space/items?{words}") as answer:  # noqa: S310
+        found: int = json.load(answer)["numberMatched"]
+    return found
+
+
 def test_a_planner_sees_gene_island_on_a_day_to_come(gis: Served, tmp_path: Path) -> None:
     told = looked_at(f"{gis.url}?datetime={DAY}", "free_space", tmp_path)
     pages = gis.pages("free_space")
@@ -90,13 +100,19 @@ def test_a_planner_sees_gene_island_on_a_day_to_come(gis: Served, tmp_path: Path
     assert len(pages) <= 8, pages
 
     near = told["near"]
-    assert near
-    assert len(near) == len(set(near))
+    assert len(near) == len(set(near)) == matched(gis, bbox=",".join(map(str, AROUND)))
     assert told["taken"] is True
     found = told["found"]
-    assert found
+    assert 0 < len(found) == matched(gis, filter=FILTER) < matched(gis)
     assert all(told["outlines"])
     assert {one["park_code"] for one in found} == {"gene_island"}
     assert min(one["floor_load_kn_m2"] for one in found) >= 5
     assert max(one["free_from"] for one in found) <= DAY
     assert all(any("一" <= sign <= "鿿" for sign in one["name_zh"]) for one in found)
+
+
+def test_a_layer_that_is_not_there_is_not_valid(gis: Served, tmp_path: Path) -> None:
+    """The control: what the other test holds against the service can be otherwise."""
+    told = looked_at(gis.url, "no_such_layer", tmp_path)
+
+    assert told["valid"] is False
