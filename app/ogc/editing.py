@@ -31,7 +31,7 @@ from app.inventory.drawing.service import (
     remove_feature,
     require_drawer,
 )
-from app.inventory.drawing.values import pointer
+from app.inventory.drawing.values import is_number, pointer
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import SourceDatum
 from app.ogc.asked import Parameters
@@ -281,7 +281,7 @@ def _changes(
 def _same(sent: Any, shown: Any) -> bool:
     if isinstance(sent, bool) or isinstance(shown, bool):
         return sent is shown
-    numbers = isinstance(sent, int | float) and isinstance(shown, int | float)
+    numbers = is_number(sent) and is_number(shown)
     # Tools keep numbers as binary ones.
     return math.isclose(sent, shown, rel_tol=1e-12) if numbers else bool(sent == shown)
 
@@ -342,9 +342,7 @@ def _no_outline() -> InvalidShapeError:
 
 
 def _unknown(name: str) -> Fault:
-    return Fault(
-        pointer(name[:100]), "there is no such property; see the schema", detail_zh="没有此属性"
-    )
+    return Fault(pointer(name), "there is no such property; see the schema", detail_zh="没有此属性")
 
 
 def _read_only(name: str) -> Fault:

@@ -22,6 +22,9 @@ from app.security.actors import Role
 from tests import factories as make
 
 LAYERS = ("zones", "parks", "parcels", "buildings", "floors")
+#: As QGIS says what it sends.
+GEOJSON = {"Content-Type": "application/geo+json"}
+MERGE = {"Content-Type": "application/merge-patch+json"}
 PLOT = {
     "code": "DRAWN-1",
     "name_zh": "新地块",
@@ -44,7 +47,7 @@ class Desk:
 
     def draw(self, outline: Any, *, layer: str = "parcels", **said: Any) -> Response:
         asked = said.pop("params", {})
-        headers = self.headers | said.pop("headers", {})
+        headers = self.headers | GEOJSON | said.pop("headers", {})
         properties = {**PLOT, "park_code": self.park.code} if layer == "parcels" else {}
         body = {"type": "Feature", "geometry": mapping(outline), "properties": properties | said}
         answer: Response = self.client.post(
@@ -54,6 +57,7 @@ class Desk:
 
     def send(self, method: str, path: str, body: Any, match: str | None, **more: Any) -> Response:
         headers = self.headers | ({} if match is None else {"If-Match": match})
+        headers |= MERGE if method == "PATCH" else GEOJSON
         answer: Response = self.client.request(method, path, json=body, headers=headers, **more)
         return answer
 
@@ -208,6 +212,20 @@ def test_each_refusal_says_what_is_wrong(desk: Desk, session: Session) -> None:
     }
     assert set(faults(desk.draw(free(), tenure="borrowed"))) == {"/properties/tenure"}
     assert "must hold" in faults(desk.draw(free(), height_limit_m=-1))["/properties/height_limit_m"]
+    for odd in ("\0", "\ud800", " ", 7, 10**400, float("nan"), [], {"a": 1}, True):
+        for name in ("park_code", "name_zh", "tenure_years", "height_limit_m"):
+            if (odd, name) != (7, "tenure_years") and (odd, name) != (7, "height_limit_m"):
+                body = json.dumps(
+                    {
+                        "type": "Feature",
+                        "geometry": mapping(free()),
+                        "properties": {**PLOT, "park_code": desk.park.code, name: odd},
+                    }
+                )
+                answer = desk.client.post(
+                    desk.items(), content=body, headers=desk.headers | GEOJSON
+                )
+                assert answer.status_code in {400, 422}, (odd, name, answer.text)
     taken = desk.draw(free(), code=plot.code)
     assert (taken.status_code, taken.json()["type"]) == (409, "/problems/duplicate-code")
     for asked in ({"colour": "red"}, {"datum": "mars"}):
