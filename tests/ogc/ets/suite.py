@@ -245,10 +245,6 @@ def require_links(document: Mapping[str, Any], media_type: str, *rels: str) -> N
     assert hrefs(document, "self", media_type)
 
 
-def http(service: Service) -> None:
-    assert service.get("/ogc/").http_version == "HTTP/1.1"
-
-
 def landing_page(service: Service) -> None:
     assert service.landing
 
