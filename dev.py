@@ -63,6 +63,9 @@ INTERRUPTED = 130
 # Debian's packaging would start a server of its own on port 5432; nobody asked for it.
 NO_MAIN_CLUSTER = "/etc/postgresql-common/createcluster.d/space-relay.conf"
 
+# Where Debian puts what QGIS offers to Python.
+QGIS = Path("/usr/lib/python3/dist-packages/qgis")
+
 LOCK_FILES = ("*.lock", "*lock.json", "npm-shrinkwrap.json", "pylock*.toml", "requirements*.txt")
 CONFIG_FILES = (
     *("pyproject.toml", "setup.cfg", "uv.toml", "pip.conf", ".npmrc", ".yarnrc*", "Makefile"),
@@ -106,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def test(arguments: argparse.Namespace) -> int:
     """Set up, then everything CI runs; pytest comes last and has the last word."""
-    set_up(tests=True)
+    set_up(tests=True, long=arguments.long)
     code = lint_steps()
     # Long races want both cores for themselves, and tell JUnit's file what they measured.
     which = ("0", "long or not long") if arguments.long else ("2", "not long")
@@ -245,10 +248,10 @@ def clean(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def set_up(*, tests: bool = False) -> None:
+def set_up(*, tests: bool = False, long: bool = False) -> None:
     """Bring this checkout to where it can run; quick when it already can."""
     with set_up_once_at_a_time():
-        ensure_system_packages(tests=tests)
+        ensure_system_packages(tests=tests, long=long)
         ensure_venv()
         ensure_python_packages()
         ensure_kernels()
@@ -269,10 +272,12 @@ def set_up_once_at_a_time() -> Iterator[None]:
         yield
 
 
-def ensure_system_packages(*, tests: bool = False, postgres: bool = True) -> None:
+def ensure_system_packages(
+    *, tests: bool = False, long: bool = False, postgres: bool = True
+) -> None:
     """PostGIS, and what Debian splits from Python, through the system's package manager."""
     problem = postgres_problem() if postgres else None
-    others = missing_tools(tests=tests)
+    others = missing_tools(tests=tests, long=long)
     if problem is None and not others:
         return
     if not shutil.which("apt-get"):
@@ -333,13 +338,16 @@ def wanted_major() -> int | None:
     )
 
 
-def missing_tools(*, tests: bool) -> list[str]:
+def missing_tools(*, tests: bool, long: bool = False) -> list[str]:
     """Packages beside PostgreSQL that are missing."""
     missing = []
     if venv_version() is None and importlib.util.find_spec("ensurepip") is None:
         missing.append("python{}.{}-venv".format(*VERSION))
     if tests and not shutil.which("ogrinfo"):
         missing.append("gdal" if sys.platform == "darwin" else "gdal-bin")
+    # Debian's own Python has QGIS, not ours. Elsewhere the tests that drive it are skipped.
+    if long and shutil.which("apt-get") and not QGIS.is_dir():
+        missing.append("python3-qgis")
     return missing
 
 

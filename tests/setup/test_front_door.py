@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -186,6 +187,21 @@ def test_root_installs_what_is_missing_and_gets_no_server_on_port_5432(
     assert install[-3:] == ("gdal-bin", "postgresql-17", "postgresql-17-postgis-3")
     assert "DEBIAN_FRONTEND=noninteractive" in install
     assert after[2].startswith("rm -f")
+
+
+def test_only_the_long_tests_have_qgis_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(dev, "QGIS", tmp_path / "qgis")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+
+    assert "python3-qgis" in dev.missing_tools(tests=True, long=True)
+    assert "python3-qgis" not in dev.missing_tools(tests=True)
+    (tmp_path / "qgis").mkdir()
+    assert "python3-qgis" not in dev.missing_tools(tests=True, long=True)
+    monkeypatch.setattr(dev, "QGIS", tmp_path / "none")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert "python3-qgis" not in dev.missing_tools(tests=True, long=True)
 
 
 def test_an_apt_that_offers_nothing_new_enough(
