@@ -18,7 +18,8 @@ NO_NUL = r"^[^\x00]*$"
 Day = Annotated[WrittenDay, Field(ge=date(1900, 1, 1), le=date(2200, 12, 31))]
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
-Headcount = Annotated[int, Field(ge=0, le=1_000_000, description="people")]
+#: Strict: ``false`` is no number of people.
+Headcount = Annotated[int, Field(strict=True, ge=0, le=1_000_000, description="people")]
 
 
 class In(BaseModel):
