@@ -119,7 +119,7 @@ ROUTERS = (
     sandbox.router,
 )
 #: What GIS tools call; each of its addresses says by OPTIONS which methods it takes.
-OGC_ROUTERS = (*(landing.router, features.router, editing.router, tiles.router, downloads.router),)
+OGC_ROUTERS = (landing.router, features.router, editing.router, tiles.router, downloads.router)
 
 
 def create_app(
