@@ -252,8 +252,8 @@ class HandBackIn(OnDayIn):
         default=None,
         ge=0,
         le=CLEARING_DAYS_MAX,
-        description="清退期: days of clearing from `on`; as agreed unless told. More than agreed is for"
-        " managers",
+        description="清退期: days of clearing from `on`; as agreed unless told. More than agreed is"
+        " for managers",
         examples=[30],
     )
 
@@ -509,8 +509,9 @@ def hand_lease_back(
 ) -> Response:
     """Record that the tenant gave the space back, and start the clearing. For agents upwards.
 
-    Clearing for longer than agreed keeps the space from others, and is for managers. Not before the lease ends: end it first. After it ended, the tenant held over: the lease is
-    prolonged to that day, if nobody else has the space by then.
+    Clearing for longer than agreed keeps the space from others, and is for managers. Not before
+    the lease ends: end it first. After it ended, the tenant held over: the lease is prolonged to
+    that day, if nobody else has the space by then.
     """
     return write(
         lambda: shown_lease(
