@@ -63,9 +63,10 @@ class Frame:
 
 
 class FeatureIn(BaseModel):
-    """A GeoJSON feature; members that are not named here are ignored, as RFC 7946 asks."""
+    """A GeoJSON feature, with what a feature that was read has besides."""
 
     model_config = ConfigDict(
+        extra="forbid",
         json_schema_extra={
             "examples": [
                 {
@@ -79,7 +80,7 @@ class FeatureIn(BaseModel):
                     "properties": {"code": "P-1", "name_zh": "地块一", "park_code": "park"},
                 }
             ]
-        }
+        },
     )
 
     type: str = Field(default="Feature", pattern="^Feature$", description="Feature")
@@ -88,6 +89,11 @@ class FeatureIn(BaseModel):
     properties: dict[str, Any] | None = Field(
         default=None, description="属性: as the layer has them"
     )
+    datum: str | None = Field(
+        default=None, description="坐标基准: as a feature says that was read in a datum"
+    )
+    links: list[Any] | None = Field(default=None, description="not looked at")
+    bbox: list[Any] | None = Field(default=None, description="not looked at")
 
 
 class DrawnOut(BaseModel):
@@ -115,12 +121,15 @@ def offered(collection: Collection) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def read_frame(
-    parameters: Parameters, content_crs: str | None, known: Mapping[str, Crs] = CRSES
+    parameters: Parameters,
+    content_crs: str | None,
+    said: str | None,
+    known: Mapping[str, Crs] = CRSES,
 ) -> Frame:
-    """How a body's coordinates are written, by its header and the parameter ``datum``.
+    """How a body's coordinates are written: by its header, the parameter ``datum``, and itself.
 
     Raises:
-        BadParameterError: one is unknown, or both are given.
+        BadParameterError: one is unknown, or they contradict each other.
     """
     given = dict(parameters)
     for name in given:
@@ -131,6 +140,10 @@ def read_frame(
                 f"there is no such parameter; there are {listed}",
                 f"没有此参数，可用的有 {listed}",
             )
+    if said is not None and given.setdefault("datum", said) != said:
+        raise bad_parameter(
+            "datum", f"the feature says {said[:20]}", "与要素自身声明的坐标基准不一致"
+        )
     if content_crs is not None:
         given[CONTENT_CRS] = content_crs.strip().strip("<>")
     crs = asked_crs(given, CONTENT_CRS, known)

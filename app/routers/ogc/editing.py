@@ -14,6 +14,7 @@ from app.inventory.drawing.errors import (
     StillStandingError,
     WhichDatumError,
 )
+from app.inventory.drawing.service import require_drawer
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.ogc.collection import Collection
 from app.ogc.collections import find_collection
@@ -36,7 +37,7 @@ from app.routers.ogc.features import CollectionId, FeatureId
 from app.routers.ogc.serving import base_of, crses, parameters_of
 from app.routers.problems import problems
 from app.routers.versions import ChangedMeanwhileError, EtagNeededError
-from app.security.actors import NotAllowedError, NotSignedInError
+from app.security.actors import Actor, NotAllowedError, NotSignedInError
 
 router = APIRouter(
     prefix="/ogc/collections",
@@ -92,8 +93,8 @@ def create_ogc_item(
     Of its properties `code`, names and what it lies in (`park_code`, `parcel_code`,
     `building_code`) are needed. Strips too thin to be meant are cut off, and it says how much.
     """
-    one = _editable(request, collection_id, "POST")
-    frame = _frame(request, content_crs)
+    one = _editable(request, actor, collection_id, "POST")
+    frame = _frame(request, content_crs, body)
     own = f"{base_of(request)}/collections/{one.id}/items"
     return _with_etag(
         write(
@@ -126,8 +127,8 @@ def replace_ogc_item(
 
     What is not yours to say (sums, names of parents) is taken as long as it says what is shown.
     """
-    one = _editable(request, collection_id, "PUT")
-    frame = _frame(request, content_crs)
+    one = _editable(request, actor, collection_id, "PUT")
+    frame = _frame(request, content_crs, body)
     return _with_etag(
         write(
             lambda: replace(
@@ -161,8 +162,8 @@ def change_ogc_item(
     datum: Datum = None,  # noqa: ARG001 - read with all others, and documented here
 ) -> Response:
     """Change what the body names: outline, properties (a merge patch, RFC 7396)."""
-    one = _editable(request, collection_id, "PATCH")
-    frame = _frame(request, content_crs)
+    one = _editable(request, actor, collection_id, "PATCH")
+    frame = _frame(request, content_crs, body)
     return _with_etag(
         write(
             lambda: replace(
@@ -193,8 +194,8 @@ def delete_ogc_item(
     if_match: IfMatch = None,
 ) -> Response:
     """Take a feature away on which nothing stands; its last outline is kept."""
-    one = _editable(request, collection_id, "DELETE")
-    _frame(request, None)
+    one = _editable(request, actor, collection_id, "DELETE")
+    _frame(request, None, None)
     done = write(
         lambda: remove(session, actor, one, feature_id, _agreed(if_match)),
         status=204,
@@ -208,8 +209,9 @@ def delete_ogc_item(
 _OF_BODIES = frozenset({"content-length", "content-type"})
 
 
-def _editable(request: Request, collection_id: str, method: str) -> Collection:
-    """The collection, which takes this method."""
+def _editable(request: Request, actor: Actor, collection_id: str, method: str) -> Collection:
+    """The collection, which takes this method of the caller."""
+    require_drawer(actor)
     one = find_collection(collection_id)
     on_items, on_item = offered(one)
     if method in on_items | on_item:
@@ -219,8 +221,9 @@ def _editable(request: Request, collection_id: str, method: str) -> Collection:
     raise HTTPException(405)
 
 
-def _frame(request: Request, content_crs: str | None) -> Frame:
-    return read_frame(parameters_of(request), content_crs, crses(request))
+def _frame(request: Request, content_crs: str | None, body: FeatureIn | None) -> Frame:
+    said = None if body is None else body.datum
+    return read_frame(parameters_of(request), content_crs, said, crses(request))
 
 
 def _agreed(if_match: str | None) -> Callable[[str], None]:

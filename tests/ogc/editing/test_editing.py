@@ -212,7 +212,8 @@ def test_each_refusal_says_what_is_wrong(desk: Desk, session: Session) -> None:
     }
     assert set(faults(desk.draw(free(), tenure="borrowed"))) == {"/properties/tenure"}
     assert "must hold" in faults(desk.draw(free(), height_limit_m=-1))["/properties/height_limit_m"]
-    for odd in ("\0", "\ud800", " ", 7, 10**400, float("nan"), [], {"a": 1}, True):
+    odds: list[Any] = ["\0", "\ud800", " ", 7, 10**400, float("nan"), [], {"a": 1}, True]
+    for odd in odds:
         for name in ("park_code", "name_zh", "tenure_years", "height_limit_m"):
             if (odd, name) != (7, "tenure_years") and (odd, name) != (7, "height_limit_m"):
                 body = json.dumps(
@@ -248,6 +249,13 @@ def test_a_shape_from_a_chinese_map_is_asked_about(desk: Desk) -> None:
     found = desk.client.get(stated.headers["location"]).json()
     assert found["properties"]["source_datum"] == "GCJ02"
     assert shape(found["geometry"]).hausdorff_distance(free()) < 2e-7
+
+    # What was read in a datum says so itself, and is the same when it comes back.
+    place = stated.headers["location"]
+    read = desk.client.get(place, params={"datum": "GCJ02"}).json()
+    back = desk.send("PUT", place, read, "*")
+    assert back.headers["etag"] == stated.headers["etag"]
+    assert desk.send("PUT", place, read, "*", params={"datum": "BD09"}).status_code == 400
 
 
 def test_what_stands_on_ground_stays_on_it(desk: Desk, session: Session) -> None:
