@@ -125,8 +125,10 @@ def test_who_is_nobody_is_told_so_before_accounts_are_locked(
     own_engine: Engine, make_client: Callable[[Engine], TestClient]
 ) -> None:
     """The public's role of the database may not read them: it was a 500."""
-    change = {"json": {"role": "admin"}, "headers": {"If-Match": "*"}}
+    client = make_client(own_engine)
 
-    answer = make_client(own_engine).patch(f"/api/v1/staff/{uuid4()}", **change)
+    answer = client.patch(
+        f"/api/v1/staff/{uuid4()}", json={"role": "admin"}, headers={"If-Match": "*"}
+    )
 
     assert answer.status_code == 401, answer.text
