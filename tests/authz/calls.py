@@ -68,7 +68,8 @@ def _ogc(path: str) -> Made:
 
 def _replace_ogc_item(world: World, _caller: str) -> Call:
     path = f"/ogc/collections/parcels/items/{world.ids['fid_parcel']}"
-    return Call(path, json=world.client.get(path).json())
+    read = world.client.get(path).json()
+    return Call(path, json={name: read[name] for name in ("type", "geometry", "properties")})
 
 
 CALLS: dict[str, Made] = {
