@@ -167,7 +167,7 @@ def make_unit(session: Session, **values: Any) -> Unit:
         "park_id": floor.park_id,
         "building_id": floor.building_id,
         "floor_id": floor.id,
-        "code": f"unit-{n}",
+        "code": f"unit-{n:05}",  # in the order in which they were made, however many there are
         "name_zh": f"测试单元{n}",
         "name_en": f"Test unit {n}",
         "unit_type": "pilot",

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import numpy as np
@@ -83,7 +83,7 @@ class FeatureIn(BaseModel):
         },
     )
 
-    type: str = Field(default="Feature", pattern="^Feature$", description="Feature")
+    type: Literal["Feature"] = Field(default="Feature", description="Feature")
     id: int | str | None = Field(default=None, description="要素编号: of what is changed")
     geometry: dict[str, Any] | None = Field(default=None, description="图形: Polygon, MultiPolygon")
     properties: dict[str, Any] | None = Field(

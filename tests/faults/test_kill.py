@@ -101,6 +101,7 @@ def test_what_was_acknowledged_survives_every_kill_and_service_comes_back_by_its
     record_testsuite_property("acknowledged_in_storm_of_kills", len(journal.answers))
 
 
+@pytest.mark.long
 def test_the_checker_finds_what_commits_that_do_not_wait_for_the_disk_lose(
     home: Path, make_world: Callable[[], World]
 ) -> None:
@@ -147,6 +148,7 @@ def answer_early(cluster: Cluster, early: bool = True) -> None:
         link.execute("SELECT pg_reload_conf()")
 
 
+@pytest.mark.long
 def test_the_checker_finds_what_repeated_calls_double_where_no_key_is_kept(
     home: Path, make_world: Callable[[], World]
 ) -> None:

@@ -30,7 +30,19 @@ from tests.privacy.canaries import PEOPLE, Ears
 
 API = "/api/v1"
 #: Paths that have no version.
-OUTSIDE = ("/oauth", "/.well-known", "/openapi.json", "/healthz", "/readyz", "/metrics")
+OUTSIDE = ("/oauth", "/.well-known", "/openapi.json", "/healthz", "/readyz", "/metrics", "/ogc")
+#: What the addresses of maps name that is no id of a row.
+OF_MAPS = {
+    "collection_id": "units",
+    "tileset_id": "units",
+    "grid_id": "WebMercatorQuad",
+    "style_id": "space-relay",
+    "z": "0",
+    "row": "0",
+    "col": "0",
+    "x": "0",
+    "y": "0",
+}
 PASSWORD = "nine wagtails under the bridge"  # noqa: S105 - of nobody
 WHY = {"reason": "测试：核对联系方式是否只在应答中出现"}
 PERSON = {
@@ -60,8 +72,10 @@ IN_FULL = {
 LISTENERS = ("public", "firm", "stranger", "viewer", "admin")
 #: Whom an address answers, where it is none of these.
 OWN_LISTENERS = {"/api/v1/session": "browser", "/api/v1/applications/{application_id}": "applicant"}
-#: What nobody can GET here: there is no identity provider, and the lease has no terms of rent.
+#: What nobody can GET here: there is no identity provider, no system of coordinates of the house's
+#: own, and the lease has no terms of rent.
 NOT_THERE = {
+    "/ogc/crs/local",
     *("/api/v1/session/oidc/callback", "/api/v1/session/oidc/start"),
     *("/api/v1/leases/{lease_id}/schedule", "/api/v1/leases/{lease_id}/terms"),
 }
@@ -190,6 +204,8 @@ def settle(aviary: Aviary) -> None:
     matched = aviary.make("firm", f"/space-requests/{ids['request_id']}/matches", {})
     ids["receipt_id"] = matched["receipt"]["id"]
     take_space(aviary)
+    first = aviary.ask("public", "GET", "/ogc/collections/units/items?limit=1").json()
+    ids |= {"feature_id": str(first["features"][0]["id"]), **OF_MAPS}
 
 
 def take_space(aviary: Aviary) -> None:

@@ -158,7 +158,12 @@ def test_many_who_ask_the_same_are_one_statement(
         def __delitem__(self, _key: object) -> None:
             pass
 
+    def slow(session: Session, *arguments: Any) -> Encoded:
+        time.sleep(0.2)  # long enough for another to ask, however busy the machine is
+        return encode(session, *arguments)
+
     monkeypatch.setattr(served.app.state.tiles, "_making", Forgetful())
+    monkeypatch.setattr(routes, "encode", slow)
     with statements(served) as seen:
         ask_together(served, tile, datetime="2027-04-02")
     assert len(seen) > 1
