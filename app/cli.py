@@ -363,7 +363,8 @@ def serve(
         # Meanwhile the rest can be asked for already.
         service.state.snapshots.begin()
         threading.Thread(target=warm_up, name="kernels", daemon=True).start()
-        threading.Thread(target=service.openapi, name="document", daemon=True).start()
+        # Waited for at the end: a thread that is cut off in the middle takes the process with it.
+        threading.Thread(target=service.openapi, name="document").start()
         server = uvicorn.Server(
             uvicorn.Config(
                 service,

@@ -212,7 +212,8 @@ def test_what_is_encoded_twice_is_decoded_once(
 def test_making_the_document_keeps_no_call_waiting(
     own_engine: Engine, make_client: Callable[..., TestClient]
 ) -> None:
-    client = make_client(own_engine)
+    # With a setting of its own it is no application that has made its document for another test.
+    client = make_client(own_engine, hsts_seconds=1)
     app = client.app
     assert isinstance(app, FastAPI)
     asked, go_on, made = Event(), Event(), app.openapi
