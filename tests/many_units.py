@@ -75,9 +75,14 @@ class Planned:
             assert isinstance(driver, psycopg.Connection)
             if without:
                 driver.execute(f"DROP INDEX {without}".encode())
-            # Values are bound, as they are when it is asked in earnest.
-            explained = [driver.execute(f"EXPLAIN {one}".encode(), how) for one, how in seen]
-            plans = ["\n".join(row[0] for row in one.fetchall()) for one in explained]
+            plans = []
+            for one, how in seen:
+                if one.startswith("SET "):
+                    driver.execute(one.encode())
+                    continue
+                # Values are bound, as they are when it is asked in earnest.
+                explained = driver.execute(f"EXPLAIN {one}".encode(), how)
+                plans.append("\n".join(row[0] for row in explained.fetchall()))
             connection.rollback()
         return plans
 

@@ -1,11 +1,28 @@
 """Engines: how this process talks to PostgreSQL."""
 
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import Cursor
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 #: The execution option that says whom an engine's connections act as.
 _ROLE = "space_relay_role"
+
+#: Execution options of a statement whose texts are passed on: they come as UTF-8, undecoded.
+AS_BYTES: Mapping[str, Any] = {"space_relay_as_bytes": True}
+
+
+class Untouched(Loader):
+    """Gives a text as the bytes it came in."""
+
+    def load(self, data: Buffer) -> bytes:
+        """The bytes, in the encoding of the connection: UTF-8."""
+        return bytes(data)
 
 
 def normalised_url(url: str) -> str:
@@ -62,6 +79,18 @@ def make_engine(
             cursor.execute("SELECT set_config('role', %s, false)", (role,))
         cursor.close()
         connection.commit()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def leave_bytes(
+        _connection: Connection,
+        cursor: Cursor[Any],
+        _statement: str,
+        _parameters: object,
+        context: ExecutionContext | None,
+        _many: object,
+    ) -> None:
+        if context is not None and context.execution_options.keys() >= AS_BYTES.keys():
+            cursor.adapters.register_loader("text", Untouched)
 
     return engine
 

@@ -1,9 +1,10 @@
 """Units: what is let. Who has which when is the ledger's to say."""
 
 from typing import Literal
+from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Date, case, func, literal
+from sqlalchemy import ColumnElement, Date, FromClause, case, func, literal
 from sqlalchemy.orm import Session
 
 from app.database.paging import Page, PageRequest
@@ -107,14 +108,27 @@ _MEASURED = {
     "tolerance_pct": "units.area_tolerance_pct",
 }
 
+
+#: Units with the floor that each is on.
+WITH_FLOORS = _U.join(_F, _F.c.id == _U.c.floor_id)
+
+
+def with_buildings(
+    source: FromClause, building_id: ColumnElement[UUID], park_id: ColumnElement[UUID]
+) -> FromClause:
+    """A table that has these columns, joined with the building and all that is around it."""
+    return (
+        source.join(_B, _B.c.id == building_id)
+        .join(_P, _P.c.id == _B.c.parcel_id)
+        .join(_K, _K.c.id == park_id)
+        .join(_Z, _Z.c.id == _K.c.zone_id)
+    )
+
+
 LISTING = Listing(
     singular="unit",
     table=_U,
-    joined=_U.join(_F, _F.c.id == _U.c.floor_id)
-    .join(_B, _B.c.id == _U.c.building_id)
-    .join(_P, _P.c.id == _B.c.parcel_id)
-    .join(_K, _K.c.id == _U.c.park_id)
-    .join(_Z, _Z.c.id == _K.c.zone_id),
+    joined=with_buildings(WITH_FLOORS, _U.c.building_id, _U.c.park_id),
     members={
         **plain("units", "id", "code", "name_zh", "name_en"),
         **coded("units.unit_type", UnitType),

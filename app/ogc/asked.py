@@ -36,7 +36,8 @@ Parameters = Sequence[tuple[str, str]]
 class Selection:
     """Some features of a collection.
 
-    ``asked`` says in words which: what was asked in the same words has the same features.
+    ``asked`` says in words which: what was asked in the same words has the same features. They may
+    all be in a box (``boxed``).
     """
 
     collection: Collection
@@ -44,6 +45,7 @@ class Selection:
     rows: Rows
     conditions: tuple[ColumnElement[bool], ...] = ()
     asked: str = ""
+    boxed: bool = False
 
     @classmethod
     def of(cls, collection: Collection, when: When) -> Self:
@@ -52,9 +54,7 @@ class Selection:
 
     def where(self, *conditions: ColumnElement[bool]) -> "Selection":
         """Those of them that meet further conditions."""
-        return Selection(
-            self.collection, self.when, self.rows, (*self.conditions, *conditions), self.asked
-        )
+        return replace(self, conditions=(*self.conditions, *conditions))
 
     @property
     def days(self) -> str:
@@ -107,7 +107,9 @@ def read_selection(
     asked = sorted(
         (name, value) for name, value in given.items() if name not in also | {"datetime"}
     )
-    return Selection(collection, when, rows, tuple(conditions), repr((asked, when)))
+    return Selection(
+        collection, when, rows, tuple(conditions), repr((asked, when)), boxed="bbox" in given
+    )
 
 
 def _given(

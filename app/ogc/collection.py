@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -55,6 +56,21 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Parents:
+    """What is shown of many rows alike: those with the same values in the columns ``by``.
+
+    ``near`` are the rows with all that is shown of each alone; ``around`` joins the rest, which has
+    the aliases ``names``, to whatever has the columns ``by``. A page writes it once, not for each
+    row.
+    """
+
+    by: tuple[ColumnClause[Any], ...]
+    names: frozenset[str]
+    near: FromClause
+    around: Callable[[FromClause], FromClause]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """Where the features of a collection are, for the days and the instant that are asked about.
 
@@ -62,7 +78,8 @@ class Rows:
     with all that the fields' SQL names besides; one row of it has each value of ``row``, which is
     also a column of ``table``. ``key`` is the feature's number, ``outline`` its geometry in degrees
     (EPSG:4326), possibly null. ``conditions`` hold for the collection as a whole. A ``check`` is
-    part of both tables, and told apart for pages.
+    part of both tables, and told apart for pages. ``parents`` are what ``shown`` has beside
+    ``table``, where rows share it.
     """
 
     table: FromClause
@@ -72,6 +89,7 @@ class Rows:
     outline: ColumnElement[Any]
     conditions: tuple[ColumnElement[bool], ...] = ()
     check: Check | None = None
+    parents: Parents | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +128,12 @@ class Collection:
 
     def needs_outside(self, sql: str) -> bool:
         """Whether SQL of our own names a table that only ``Rows.shown`` has."""
-        return not self.outside.isdisjoint(_aliases(sql))
+        return names_any(sql, self.outside)
+
+
+def names_any(sql: str, aliases: AbstractSet[str]) -> bool:
+    """Whether SQL of our own names a table by one of these aliases."""
+    return not aliases.isdisjoint(_aliases(sql))
 
 
 def aliases_in(expression: ColumnElement[Any]) -> frozenset[str]:

@@ -15,6 +15,7 @@ from geoalchemy2 import Geometry
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Engine,
     Index,
     MetaData,
@@ -26,12 +27,13 @@ from sqlalchemy import (
     text,
 )
 
+from app.database.engine import Untouched
 from app.database.roles import PUBLIC
 from app.kernel.clock import civil_day
 from app.kernel.terms import UnitType
 from app.ogc.asked import Selection
 from app.ogc.collection import When
-from app.ogc.items import Shape, find_statement, show_statement
+from app.ogc.items import BY_PLACE_ALONE, Shape, find_statement, show_statement
 from app.ogc.layers.units import UNITS
 from benchmarks.gis.rivals import KEY, OUTLINE, SCHEMA, TABLE, Served
 
@@ -60,20 +62,41 @@ class Question:
         return "/ogc/collections/units/items?" + urlencode(self.parameters(limit))
 
 
-def questions(engine: Engine, count: int, seed: int, share: tuple[float, float]) -> list[Question]:
-    """Seeded boxes; ``share`` is the least and the greatest part of the park's sides they take."""
+def questions(engine: Engine, count: int, seed: int, limit: int) -> list[Question]:
+    """Seeded boxes that have enough for a full page of ``limit``, and at most ten of them.
+
+    However large the park: so that pages are full and what matches can be counted.
+    """
     chooser = random.Random(seed)  # noqa: S311 - repeatable, not secret
     west, south, east, north = extent(engine)
-    made = []
-    for _ in range(count):
-        part = chooser.uniform(*share)
-        x = chooser.uniform(west, west + (east - west) * (1 - part))
-        y = chooser.uniform(south, south + (north - south) * (1 - part))
-        box = (x, y, x + (east - west) * part, y + (north - south) * part)
-        west_, south_, east_, north_ = (round(side, 6) for side in box)
-        kind, least = chooser.choice(KINDS).value, chooser.choice(LEAST_M2)
-        made.append(Question((west_, south_, east_, north_), kind, least))
+    made: list[Question] = []
+    with engine.connect() as connection:
+        while len(made) < count:
+            part = 10 ** chooser.uniform(-2.5, 0)
+            x = chooser.uniform(west, west + (east - west) * (1 - part))
+            y = chooser.uniform(south, south + (north - south) * (1 - part))
+            box = (x, y, x + (east - west) * part, y + (north - south) * part)
+            west_, south_, east_, north_ = (round(side, 6) for side in box)
+            kind, least = chooser.choice(KINDS).value, chooser.choice(LEAST_M2)
+            question = Question((west_, south_, east_, north_), kind, least)
+            if limit <= _matched(connection, question, 10 * limit) <= 10 * limit:
+                made.append(question)
     return made
+
+
+def _matched(connection: Connection, question: Question, most: int) -> int:
+    """How many features of the flat table meet a question; one more than ``most``: more do."""
+    met = (
+        f"SELECT FROM {SCHEMA}.{TABLE} WHERE unit_type = :kind AND leasable_area_m2 >= :least"
+        f" AND {OUTLINE} && ST_MakeEnvelope(:w, :s, :e, :n, 4326) LIMIT :most + 1"
+    )
+    values = {"kind": question.kind, "least": question.least_m2, "most": most}
+    sides = dict(zip("wsen", question.box, strict=True))
+    found: int = connection.execute(
+        text(f"SELECT count(*) FROM ({met}) AS met"),  # noqa: S608
+        values | sides,
+    ).scalar_one()
+    return found
 
 
 def extent(engine: Engine) -> tuple[float, float, float, float]:
@@ -180,12 +203,15 @@ def raw(url: str, pages: Sequence[tuple[Selection, Shape]]) -> Ask:
     )
     connection.execute("SET plan_cache_mode = 'force_custom_plan'; SET jit = off")
     connection.execute(f"SET ROLE {PUBLIC}".encode())
+    connection.adapters.register_loader("text", Untouched)
     finding = [find_statement(*page, counting=True) for page in pages]
 
     def ask(number: int) -> bytes:
         selection, shape = pages[number % len(pages)]
         find = finding[number % len(pages)]
         with connection.transaction():
+            if selection.boxed:
+                connection.execute(BY_PLACE_ALONE)
             found = connection.execute(find.text.encode(), dict(find.values)).fetchone()
             if found is None or found[2] > selection.collection.counted:
                 raise ValueError("the questions are such that what matches can be counted")
@@ -193,7 +219,7 @@ def raw(url: str, pages: Sequence[tuple[Selection, Shape]]) -> Ask:
                 return b""
             show = show_statement(selection, shape, found[0])
             shown = connection.execute(show.text.encode(), dict(show.values)).fetchone()
-        return b"" if shown is None else str(shown[0]).encode()
+        return b"" if shown is None else bytes(shown[0])
 
     return ask
 

@@ -203,7 +203,7 @@ def test_counts_come_free_or_not_at_all_unless_asked_for(seeded_session: Session
 
     parcels = COLLECTIONS["parcels"]
     total = asked(parcels, resultType="hits")
-    assert (total.returned, total.features, total.cursor) == (0, "", None)
+    assert (total.returned, total.features, total.cursor) == (0, b"", None)
     assert total.matched is not None
     assert total.matched > 100
     narrow = replace(parcels, counted=50)

@@ -40,6 +40,15 @@ def test_what_lies_in_a_box_is_found_by_its_outline(
     assert "Seq Scan on units" not in find + show
 
 
+def test_units_of_a_kind_in_a_box_are_not_looked_up_by_their_kind(planned: Planned) -> None:
+    """Kind and size would have the planner read most of their index, for few rows in a box."""
+    asked = {"bbox": _BOX, "filter": "unit_type = 'pilot' AND leasable_area_m2 >= 100"}
+
+    find = planned.plans(_ITEMS + urlencode(asked))[-2]
+
+    assert "Bitmap" not in find, find
+
+
 def test_without_an_index_on_outlines_all_units_are_read(planned: Planned) -> None:
     """The control: the plan tells when it is not there."""
     path = _ITEMS + urlencode({"bbox": _BOX, "limit": "10"})

@@ -4,22 +4,31 @@ from datetime import date, timedelta
 from functools import lru_cache, partial
 
 from pydantic import Field
-from sqlalchemy import true
+from sqlalchemy import FromClause, true
 
 from app.inventory.columns import words
 from app.inventory.features import UnitProperties
 from app.inventory.known import Window, in_force, known_units
-from app.inventory.units import LISTING
+from app.inventory.units import LISTING, WITH_FLOORS, with_buildings
 from app.kernel.terms import CapacityMeasure, CarrierType, PhysicalState
 from app.ledger.asked import FreeSpaceSearch
 from app.ledger.free_space import free_stretch
 from app.ledger.unit_filters import unit_filters
-from app.ogc.collection import Check, Collection, Geometry, Rows, When, declare_fields
+from app.ogc.collection import (
+    Check,
+    Collection,
+    Geometry,
+    Parents,
+    Rows,
+    When,
+    declare_fields,
+)
 
 #: Later than any lease; ranges of days can still be counted on.
 _LAST_DAY = date(2999, 12, 31)
-_PARENTS = frozenset({"floors", "buildings", "parcels", "parks", "zones"})
 _U = known_units.c
+_BUILDINGS = frozenset({"buildings", "parcels", "parks", "zones"})
+_PARENTS = _BUILDINGS | {"floors"}
 #: What is read of a unit to tell when it is free.
 _NEEDED = ("id", "capacity", "usable", "valid", "divisible", "min_part")
 
@@ -39,12 +48,29 @@ class FreeSpaceProperties(UnitProperties):
     free_quantity: float = Field(description="how much is free all that time, in its measure")
 
 
+def _parents(near: FromClause) -> Parents:
+    return Parents(
+        (_U.building_id, _U.park_id),
+        _BUILDINGS,
+        near,
+        lambda alike: with_buildings(alike, alike.c.building_id, alike.c.park_id),
+    )
+
+
 # What is asked of a day is asked again: the expressions are kept.
 @lru_cache(maxsize=64)
 def _units(when: When) -> Rows:
     last = _LAST_DAY if when.until is None else when.until - timedelta(days=1)
     conditions = in_force(Window(when.start, last, when.as_of))
-    return Rows(known_units, LISTING.joined, _U.terms_id, _U.fid, _U.geom, tuple(conditions))
+    return Rows(
+        known_units,
+        LISTING.joined,
+        _U.terms_id,
+        _U.fid,
+        _U.geom,
+        tuple(conditions),
+        parents=_parents(WITH_FLOORS),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -65,6 +91,7 @@ def _free_space(when: When) -> Rows:
         _U.geom,
         tuple(unit_filters(search, {})),
         check,
+        _parents(WITH_FLOORS.join(free, true())),
     )
 
 

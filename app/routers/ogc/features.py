@@ -188,7 +188,7 @@ def _if_none_match(request: Request) -> list[str]:
 
 
 def _page(request: Request, selection: Selection, shape: Shape, items: Items) -> Response:
-    """A page as one GeoJSON document around the text that came from the database."""
+    """A page as one GeoJSON document around the bytes that came from the database."""
     one: Collection = selection.collection
     own = f"{base_of(request)}/collections/{one.id}"
     asked = parameters_of(request)
@@ -206,9 +206,9 @@ def _page(request: Request, selection: Selection, shape: Shape, items: Items) ->
         headers["Link"] = f'<{further}>; rel="next"; type="{GEOJSON}"'
     stamp = now_of(request).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     matched = "" if items.matched is None else f'"numberMatched":{items.matched},'
-    body = (
+    start = (
         f'{{"type":"FeatureCollection","timeStamp":"{stamp}",{matched}'
-        f'"numberReturned":{items.returned},"links":{json_text(links)},'
-        f'"features":[{items.features}]}}'
+        f'"numberReturned":{items.returned},"links":{json_text(links)},"features":['
     )
-    return answer(in_datum(body.encode(), shape.crs.datum), GEOJSON, headers)
+    body = b"".join((start.encode(), items.features, b"]}"))
+    return answer(in_datum(body, shape.crs.datum), GEOJSON, headers)
