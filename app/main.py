@@ -60,6 +60,7 @@ from app.routers.middleware import LimitBody, Observe
 from app.routers.ogc import downloads, editing, features, landing, tiles
 from app.routers.ogc.serving import complete, crses_of
 from app.routers.rates import Throttle
+from app.routers.transport import InsistOnTls, insists_on_tls
 from app.routers.versions import Shown
 from app.security.oauth.signing import Published
 from app.security.sealing import Sealer
@@ -153,6 +154,8 @@ def create_app(
 
     # The documentation pages bring their own scripts, for networks that reach no CDN.
     app = FastAPIOffline(
+        docs_url="/docs" if settings.api_pages else None,
+        redoc_url="/redoc" if settings.api_pages else None,
         title="Space Relay 空间接力",
         version="0.1.0",
         description=DESCRIPTION,
@@ -197,6 +200,8 @@ def create_app(
     app.add_middleware(
         Throttle, limits=settings.rate_limits, processes=settings.rate_limit_processes
     )
+    if insists_on_tls(settings):
+        app.add_middleware(InsistOnTls, public_url=settings.public_url)
     app.add_middleware(Observe, hsts_seconds=settings.hsts_seconds)
     # Addresses are compared in turn: a map asks a hundred times where a person asks once.
     for router in (*OGC_ROUTERS, *ROUTERS):

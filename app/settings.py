@@ -102,6 +102,22 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^\s/?#]+$",
         description="where callers reach this service, as tokens name it; unset: where it listens",
     )
+    require_tls: bool | None = Field(
+        default=None,
+        description="calls over plain http are refused, but probes; unset: where the public URL is"
+        " https",
+    )
+    api_pages: bool = Field(
+        default=True, description="/docs and /redoc show the API's document to whoever asks"
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="what Prometheus shows as bearer token at /metrics; unset: this machine alone"
+        " is answered",
+    )
+    metrics_token_file: Path | None = Field(
+        default=None, description="a file that holds that token instead"
+    )
     rate_limits: dict[RateName, Annotated[int, Field(ge=1)]] = Field(
         default={"sign-in": 60, "expensive": 240, "write": 600, "public-read": 600, "read": 2400},
         description="JSON: calls a minute of each caller, by class; a class left out has no limit",
@@ -134,6 +150,10 @@ class Settings(BaseSettings):
     second_factor_from: Literal["viewer", "agent", "manager", "admin", "nobody"] = Field(
         default="manager", description="from which role on signing in takes a second factor"
     )
+    second_factor_digest: Literal["sha256", "sha1"] = Field(
+        default="sha256",
+        description="with which hash new second factors make their codes; some apps know sha1 only",
+    )
     staff_invitation_hours: int = Field(
         default=72, ge=1, le=24 * 14, description="how long an invitation of staff is good, hours"
     )
@@ -159,6 +179,11 @@ class Settings(BaseSettings):
     )
     oidc_algorithms: list[str] = Field(
         default=["RS256", "PS256", "ES256"], description="JSON: signatures of id_tokens we take"
+    )
+    oidc_rsa_bits_min: int = Field(
+        default=3072,
+        ge=2048,
+        description="RSA keys of the provider that are shorter are not believed, bits",
     )
     oidc_second_factor_amr: list[str] = Field(
         default=["mfa", "otp", "hwk", "fpt", "face"],
@@ -232,7 +257,7 @@ class Settings(BaseSettings):
 
 
 #: Secrets that a file may hold instead of the environment; the keys' file has a form of its own.
-IN_FILES = ("database_url", "public_database_url", "oidc_client_secret")
+IN_FILES = ("database_url", "public_database_url", "oidc_client_secret", "metrics_token")
 
 
 def variable(name: str) -> str:

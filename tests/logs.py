@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from io import StringIO
 
 import structlog
+from fastapi.testclient import TestClient
 
 from app import logs
 
@@ -24,3 +25,8 @@ def as_in_production() -> Iterator[StringIO]:
         yield written
     finally:
         structlog.configure(**before)
+
+
+def figures(client: TestClient) -> str:
+    """What `/metrics` tells a program of the service's own machine."""
+    return TestClient(client.app, client=("127.0.0.1", 50_000)).get("/metrics").text

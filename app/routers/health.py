@@ -5,6 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from app.database.migrate import readiness
+from app.routers.transport import require_monitor
 from app.settings import Settings
 
 router = APIRouter(tags=["health"])
@@ -50,6 +51,7 @@ def _snapshot(age_seconds: float | None, settings: Settings) -> str:
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics() -> Response:
-    """Metrics in Prometheus' text format."""
+async def metrics(request: Request) -> Response:
+    """Metrics in Prometheus' text format, for those who watch the service."""
+    require_monitor(request, request.app.state.settings)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

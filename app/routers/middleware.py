@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kernel.errors import SpaceRelayError
+from app.routers.attempts import Attempts
 from app.routers.dependencies import CALLER, shown_credential
 from app.routers.problems import BodyTooLargeError, MalformedJsonError, on_bug, problem_response
 
@@ -57,6 +58,7 @@ class Observe:
         self._app = app
         self._hsts = (b"strict-transport-security", f"max-age={hsts_seconds}".encode())
         self._tells_hsts = hsts_seconds > 0
+        self._attempts = Attempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
@@ -100,6 +102,7 @@ class Observe:
                 await on_bug(Request(scope), error)(scope, receive, send_on)
             finally:
                 _note(scope, status, time.perf_counter() - started)
+                self._attempts.note(scope, status)
 
 
 def _is_private(scope: Scope) -> bool:

@@ -40,6 +40,8 @@ _STATUS_ZH = {
     HTTPStatus.BAD_REQUEST: "请求无法理解",
 }
 
+#: Of a request's state: the slug of the problem that it was answered with, for the log.
+PROBLEM = "problem"
 #: Seconds after which a busy service may be asked again.
 RETRY_AFTER_S = "2"
 
@@ -117,6 +119,7 @@ def problem_response(
 ) -> Response:
     """The problem document of an error."""
     status = status or STATUS[error.kind]
+    setattr(request.state, PROBLEM, error.slug)
     own = error.faults if isinstance(error, InvalidInputError) else ()
     listed: list[dict[str, str | None]] = [
         {

@@ -163,7 +163,7 @@ class Throttle:
         digest = b"" if shown is None else hashlib.sha256(shown.encode()).digest()
         owner = None if rate is Rate.SIGN_IN else self._owners.get(digest)
         now: float = scope["app"].state.clock.now().timestamp()
-        standing = windows.count(owner or _address(scope), now)
+        standing = windows.count(owner or address_of(scope), now)
         headers = [
             (b"ratelimit-policy", f'"{rate}";q={windows.limit};w={WINDOW_S}'.encode()),
             (b"ratelimit", f'"{rate}";r={standing.left};t={standing.reset_s}'.encode()),
@@ -201,7 +201,7 @@ def _refusal(request: Request, rate: Rate, windows: Windows, standing: Standing)
     return problem_response(request, error)
 
 
-def _address(scope: Scope) -> str:
+def address_of(scope: Scope) -> str:
     """The caller's address; of IPv6 the network, for a caller has all of it."""
     host = scope["client"][0] if scope.get("client") else "unknown"
     try:

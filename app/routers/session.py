@@ -35,7 +35,7 @@ from app.security.staff.oidc import TRIP_MAX, Provider
 from app.security.staff.passwords import LENGTH_MAX
 from app.security.staff.policy import StaffPolicy
 from app.security.staff.provided import sign_in_provided
-from app.security.staff.second_factor import recovery_codes_left
+from app.security.staff.second_factor import Digest, recovery_codes_left
 from app.security.staff.sessions import Browser, SignedIn
 from app.security.staff.sign_in import Gate, SignIn, sign_in
 
@@ -162,6 +162,7 @@ class EnrolmentOut(BaseModel):
     """A second factor that awaits its first code. Shown once."""
 
     secret: str = Field(description="for typing 手动输入的密钥")
+    digest: Digest = Field(description="hash of the codes, for typing 手动输入时须选的算法")
     provisioning_uri: str = Field(description="for a QR code 用于生成二维码")
 
 
@@ -392,7 +393,11 @@ def start_second_factor(
         now=clock.now(),
     )
     response.headers["Cache-Control"] = "no-store"
-    return EnrolmentOut(secret=made.secret, provisioning_uri=made.provisioning_uri)
+    return EnrolmentOut(
+        secret=made.secret.base32,
+        digest=made.secret.digest,
+        provisioning_uri=made.provisioning_uri,
+    )
 
 
 @router.post(

@@ -42,10 +42,12 @@ def weak_secrets(settings: Settings) -> list[Weak]:
             why = _why_weak(password, user)
             if why is not None:
                 found.append(Weak(variable(name), f"its password {why}"))
-    secret = settings.oidc_client_secret
-    why = None if secret is None else _why_weak(secret.get_secret_value(), settings.oidc_client_id)
-    if why is not None:
-        found.append(Weak(variable("oidc_client_secret"), f"the secret {why}"))
+    alone = {"oidc_client_secret": settings.oidc_client_id, "metrics_token": ""}
+    for name, user in alone.items():
+        secret: SecretStr | None = getattr(settings, name)
+        why = None if secret is None else _why_weak(secret.get_secret_value(), user)
+        if why is not None:
+            found.append(Weak(variable(name), f"the secret {why}"))
     return found
 
 

@@ -58,8 +58,10 @@ def _application_status(world: World, _caller: str) -> Call:
 
 def _confirm_second_factor(world: World, caller: str) -> Call:
     begun = world.call("POST", CALLS["start_second_factor"](world, caller), caller)
-    secret = begun.json().get("secret", pyotp.random_base32())
-    return Call("/api/v1/session/second-factor/confirm", json={"code": pyotp.TOTP(secret).now()})
+    nobodys = pyotp.TOTP(pyotp.random_base32()).provisioning_uri()
+    totp = pyotp.parse_uri(begun.json().get("provisioning_uri", nobodys))
+    assert isinstance(totp, pyotp.TOTP)
+    return Call("/api/v1/session/second-factor/confirm", json={"code": totp.now()})
 
 
 def _ogc(path: str) -> Made:

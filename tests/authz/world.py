@@ -156,10 +156,11 @@ class World:
         self.secrets["email"] = person.email
         self.headers["person"] = self._sign_in(person.email)
         started = self.did("person", "/session/second-factor", {"password": PASSWORD})
-        code = pyotp.TOTP(started["secret"]).now()
+        totp = pyotp.parse_uri(started["provisioning_uri"])
+        assert isinstance(totp, pyotp.TOTP)
         confirmed = self.client.post(
             "/api/v1/session/second-factor/confirm",
-            json={"code": code},
+            json={"code": totp.now()},
             headers=self.headers["person"],
         )
         # Taken back with every call, so that one code serves them all.

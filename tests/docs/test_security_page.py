@@ -9,6 +9,7 @@ from sqlalchemy import LargeBinary, text
 from sqlalchemy.orm import Session
 
 from app.models.registry import metadata
+from app.routers.attempts import ATTEMPTS, Attempt
 from app.settings import Settings
 from tests.conftest import ROOT
 
@@ -83,6 +84,17 @@ def test_every_sealed_column_and_every_secret_setting_is_in_the_list_of_keys() -
     rows = [line for line in KEYS.splitlines() if line.startswith("| ")]
     # Each says what it may protect, how, where, by whom it is changed, and how long it lives.
     assert {line.count(" | ") for line in rows} == {5}
+
+
+def test_every_attempt_that_is_logged_is_in_the_list() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\d, ]+) \| [^|]+ \|$", LOGS, re.MULTILINE)
+
+    assert listed == [
+        (one.value, one.zh, ", ".join(str(int(status)) for status in sorted(statuses)))
+        for one in Attempt
+        if (statuses := [status for status, at in ATTEMPTS.items() if at is one])
+    ]
+    assert {one for one, *_ in listed} == set(Attempt)
 
 
 def test_every_event_of_the_log_is_in_the_list() -> None:

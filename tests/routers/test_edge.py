@@ -20,6 +20,7 @@ from app.routers.validation_words import PATTERNS
 from app.security.credentials import revoke
 from tests.conftest import Databases
 from tests.factories import staff_headers
+from tests.logs import figures
 
 
 def test_the_process_and_its_database_are_well(client: TestClient) -> None:
@@ -49,7 +50,7 @@ def test_a_wrong_credential_is_refused_even_for_public_reads(client: TestClient)
 
 def test_metrics_are_there_for_prometheus(client: TestClient) -> None:
     client.get("/healthz")
-    assert "space_relay_http_requests_total" in client.get("/metrics").text
+    assert "space_relay_http_requests_total" in figures(client)
 
 
 def test_a_body_over_the_limit_is_refused_with_and_without_a_length(
@@ -271,6 +272,6 @@ def test_a_crowd_that_asks_for_its_applications_keeps_nobody_from_signing_in(
 
 def test_invented_methods_make_no_series_of_their_own(client: TestClient) -> None:
     client.request("BREW", "/healthz")
-    metrics = client.get("/metrics").text
+    metrics = figures(client)
     assert "BREW" not in metrics
     assert 'method="other"' in metrics

@@ -107,7 +107,8 @@ def test_a_line_of_the_log_says_who_called(client: TestClient, session: Session)
         for kind, headers in (("staff", staff), ("firm", firm))
     )
     assert called == [(staff_label, 403), (firm_label, 200), ("public", 200), ("public", 401)]
-    (why,) = [one for one in lines if one.get("problem") == "not-allowed"]
+    of_this = [one for one in lines if one.get("problem") == "not-allowed"]
+    (why,) = [one for one in of_this if one["event"] == "refused"]
     assert why["request_id"] == refused.headers["x-request-id"]
 
 

@@ -19,6 +19,7 @@ from app.security.rows import system
 from app.security.sealing import Sealer
 from app.security.staff import second_factor
 from app.security.staff.accounts import COMMAND_LINE
+from app.security.staff.second_factor import Digest, OneTimeSecret
 from app.webhooks import signing as webhooks
 from tests import factories as make
 
@@ -52,7 +53,7 @@ def _fill(session: Session, sealer: Sealer) -> None:
     make.staff_headers(session)
     account = session.scalars(select(StaffAccount)).one()
     account.totp_secret, account.totp_pending = (
-        second_factor.sealed(sealer, account.id, second_factor.new_secret()) for _ in range(2)
+        second_factor.sealed(sealer, account.id, OneTimeSecret.new(Digest.SHA256)) for _ in range(2)
     )
     account.totp_pending_until = NOW
     signing.signer(session, sealer, NOW)

@@ -23,6 +23,7 @@ from app.security.staff.accounts import (
     invite_again,
     put_in_place,
 )
+from app.security.staff.second_factor import Digest, OneTimeSecret
 from app.security.staff.sign_in import Gate
 
 #: Of a domain that never exists (RFC 2606).
@@ -38,6 +39,11 @@ class DemoAccount:
     password: str
     totp_secret: str
 
+    @property
+    def secret(self) -> OneTimeSecret:
+        """For every authenticator app there is, whatever an installation asks of its people."""
+        return OneTimeSecret(self.totp_secret, Digest.SHA1)
+
 
 def known_demo_account(session: Session, gate: Gate, kept: Mapping[str, str]) -> DemoAccount | None:
     """The account on file, if it still lets somebody in.
@@ -50,7 +56,7 @@ def known_demo_account(session: Session, gate: Gate, kept: Mapping[str, str]) ->
     if account is None or account.disabled_at is not None or account.totp_secret is None:
         return None
     right, _ = gate.passwords.verify(known.password, account.password_hash)
-    same = second_factor.is_secret(gate.sealer, account.id, account.totp_secret, known.totp_secret)
+    same = second_factor.is_secret(gate.sealer, account.id, account.totp_secret, known.secret)
     return known if right and same else None
 
 
@@ -89,9 +95,9 @@ def make_demo_account(session: Session, gate: Gate, now: datetime) -> DemoAccoun
         account.disabled_at = None
         put_in_place(account, OF_EVERYTHING)
         invited = invite_again(session, COMMAND_LINE, account.id, now, gate.policy)
-    made = DemoAccount(EMAIL, secrets.token_urlsafe(15), second_factor.new_secret())
+    made = DemoAccount(EMAIL, secrets.token_urlsafe(15), OneTimeSecret.new(Digest.SHA1).base32)
     account = accept(session, invited.token, made.password, passwords=gate.passwords, now=now)
     second_factor.forget_second_factor(session, account)
-    account.totp_secret = second_factor.sealed(gate.sealer, account.id, made.totp_secret)
+    account.totp_secret = second_factor.sealed(gate.sealer, account.id, made.secret)
     session.flush()
     return made

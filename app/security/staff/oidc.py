@@ -22,7 +22,7 @@ from authlib.integrations.httpx_client import OAuth2Client
 from httpx2 import HTTPError
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeySet, RSAKey
 
 from app.security.actors import Role
 from app.security.sealing import SealBrokenError, Sealer
@@ -70,6 +70,7 @@ class OidcConfig:
     groups: Mapping[str, GroupPlace]
     algorithms: tuple[str, ...]
     second_factor_amr: frozenset[str]
+    rsa_bits_min: int
 
     @classmethod
     def of(cls, settings: Settings) -> "OidcConfig | None":
@@ -98,6 +99,7 @@ class OidcConfig:
             groups={name: _group(name, place) for name, place in settings.oidc_roles.items()},
             algorithms=tuple(settings.oidc_algorithms),
             second_factor_amr=frozenset(settings.oidc_second_factor_amr),
+            rsa_bits_min=settings.oidc_rsa_bits_min,
         )
 
 
@@ -278,10 +280,29 @@ class Provider:
                 for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
                     _require_safe(str(metadata.get(name)))
                 keys = _document(client, metadata["jwks_uri"])
-                known = KeySet.import_key_set({"keys": keys["keys"]})
+                known = self._strong(KeySet.import_key_set({"keys": keys["keys"]}))
         except (HTTPError, JoseError, OidcSettingsError, ValueError, KeyError) as error:
             raise _unavailable(error) from error
         return _Known(metadata, known, now)
+
+    def _strong(self, published: KeySet) -> KeySet:
+        """The provider's keys but those that are too short to be believed.
+
+        Raises:
+            OidcSettingsError: none is left.
+        """
+        least = self.config.rsa_bits_min
+        strong = [
+            key
+            for key in published.keys
+            if not isinstance(key, RSAKey) or key.public_key.key_size >= least
+        ]
+        if not strong:
+            raise OidcSettingsError(
+                f"its RSA keys have fewer than {least} bits: have it sign with a longer one or"
+                " ES256, or set SPACE_RELAY_OIDC_RSA_BITS_MIN"
+            )
+        return KeySet(strong)
 
 
 def _require_same_name(said: object, agreed: str) -> None:

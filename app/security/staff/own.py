@@ -16,6 +16,7 @@ from app.security.audit.trail import record
 from app.security.staff import second_factor, sessions
 from app.security.staff.errors import SecondFactorNeededError
 from app.security.staff.passwords import require_good_password
+from app.security.staff.second_factor import OneTimeSecret
 from app.security.staff.sessions import Browser, SignedIn
 from app.security.staff.sign_in import Gate, locked, note_refusal, refused
 from app.security.staff.throttle import Attempt, begin_attempt, forgive
@@ -28,7 +29,7 @@ ENROLMENT_MAX = timedelta(minutes=15)
 class Enrolment:
     """A second factor that awaits its first code; shown once."""
 
-    secret: str
+    secret: OneTimeSecret
     provisioning_uri: str
 
 
@@ -92,7 +93,7 @@ def start_enrolment(
             detail_zh="更换第二验证因素须提供现有验证码",
         )
     attempt = _show_password(session, gate, signed_in, password, browser=browser, now=now)
-    secret = second_factor.new_secret()
+    secret = OneTimeSecret.new(gate.policy.second_factor_digest)
     with transaction(session):
         account = _unchanged(session, account)
         shown = account.totp_secret is None or (
@@ -107,7 +108,7 @@ def start_enrolment(
             note_refusal(session, account.id, "second factor", signed_in.actor)
     if not shown:
         raise refused()
-    return Enrolment(secret, second_factor.provisioning_uri(secret, account.email))
+    return Enrolment(secret, secret.provisioning_uri(account.email))
 
 
 def confirm_enrolment(

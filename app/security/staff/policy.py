@@ -4,17 +4,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.security.actors import Role
+from app.security.staff.second_factor import Digest
 from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class StaffPolicy:
-    """How long things last, and from which role on (None: never) a second factor is taken."""
+    """How long things last, and what second factors are.
+
+    From ``second_factor_from`` on (None: never) signing in takes one; new ones make their codes
+    with ``second_factor_digest``.
+    """
 
     idle: timedelta
     longest: timedelta
     invitation: timedelta
     second_factor_from: Role | None
+    second_factor_digest: Digest
 
     @classmethod
     def of(cls, settings: Settings) -> "StaffPolicy":
@@ -25,6 +31,7 @@ class StaffPolicy:
             longest=timedelta(hours=settings.session_hours_max),
             invitation=timedelta(hours=settings.staff_invitation_hours),
             second_factor_from=None if role == "nobody" else Role(role),
+            second_factor_digest=Digest(settings.second_factor_digest),
         )
 
     def needs_second_factor(self, role: Role) -> bool:

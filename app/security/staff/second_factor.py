@@ -3,9 +3,12 @@
 import base64
 import hashlib
 import secrets
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Self
 from uuid import UUID
 
 import pyotp
@@ -32,31 +35,67 @@ class Factor(StrEnum):
     PROVIDER = "identity provider"
 
 
-def new_secret() -> str:
-    """A new secret of 160 bits, base32 as authenticator apps take it."""
-    return pyotp.random_base32()
+class Digest(StrEnum):
+    """With which hash codes are made. Some authenticator apps know SHA-1 alone."""
+
+    SHA1 = "sha1"
+    SHA256 = "sha256"
 
 
-def provisioning_uri(secret: str, email: str) -> str:
-    """The ``otpauth:`` address that authenticator apps read from a QR code."""
-    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER)
+_HASHES: Mapping[Digest, Callable[..., Any]] = {
+    Digest.SHA1: hashlib.sha1,
+    Digest.SHA256: hashlib.sha256,
+}
+#: Characters of five bits: as long as the hash is (RFC 6238, section 5.1).
+_SECRET_CHARACTERS: Mapping[Digest, int] = {Digest.SHA1: 32, Digest.SHA256: 52}
 
 
-def sealed(sealer: Sealer, account_id: UUID, secret: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class OneTimeSecret:
+    """What codes are made of: base32 as authenticator apps take it, and with which hash."""
+
+    base32: str
+    digest: Digest
+
+    @classmethod
+    def new(cls, digest: Digest) -> Self:
+        """A new one, as long as its hash."""
+        return cls(pyotp.random_base32(_SECRET_CHARACTERS[digest]), digest)
+
+    @classmethod
+    def read(cls, written: bytes) -> Self:
+        """One as ``written`` wrote it; what names no hash is of before there was a choice."""
+        name, _, base32 = written.decode().rpartition(":")
+        return cls(base32, Digest(name or Digest.SHA1))
+
+    def written(self) -> bytes:
+        """The secret as it is sealed."""
+        return f"{self.digest}:{self.base32}".encode()
+
+    def totp(self) -> pyotp.TOTP:
+        """What makes its codes."""
+        return pyotp.TOTP(self.base32, digest=_HASHES[self.digest])
+
+    def provisioning_uri(self, email: str) -> str:
+        """The ``otpauth:`` address that authenticator apps read from a QR code."""
+        return self.totp().provisioning_uri(name=email, issuer_name=ISSUER)
+
+
+def sealed(sealer: Sealer, account_id: UUID, secret: OneTimeSecret) -> bytes:
     """The secret as it is kept."""
-    return sealer.seal(_purpose(account_id), secret.encode())
+    return sealer.seal(_purpose(account_id), secret.written())
 
 
-def is_secret(sealer: Sealer, account_id: UUID, kept: bytes, secret: str) -> bool:
+def is_secret(sealer: Sealer, account_id: UUID, kept: bytes, secret: OneTimeSecret) -> bool:
     """Whether ``kept`` is this secret, sealed with a key that is still known."""
     with suppress(SealBrokenError):
-        return sealer.open(_purpose(account_id), kept) == secret.encode()
+        return OneTimeSecret.read(sealer.open(_purpose(account_id), kept)) == secret
     return False
 
 
 def matching_step(sealer: Sealer, account_id: UUID, kept: bytes, code: str, now: datetime) -> int:
     """The 30-second step that ``code`` is of, by the sealed secret ``kept``; -1: of none."""
-    totp = pyotp.TOTP(sealer.open(_purpose(account_id), kept).decode())
+    totp = OneTimeSecret.read(sealer.open(_purpose(account_id), kept)).totp()
     try:
         return totp.verify_and_get_timecode(code, for_time=now, valid_window=_DRIFT_STEPS)
     except pyotp.OTPVerificationError:

@@ -22,6 +22,7 @@ from app.matching.snapshots.load import connection_of, read_version
 from app.models.space import Unit
 from app.worker import CHANGES_RETENTION, make_worker
 from tests.factories import make_claim, make_unit, staff_headers
+from tests.logs import figures
 from tests.matching.snapshots.worlds import DAY
 
 _CLOSE = """
@@ -244,7 +245,7 @@ def test_a_write_tells_by_which_number_it_is_seen(
     assert snapshot.version.sees(number)
     assert time.monotonic() - begun < 60
     assert client.get("/readyz").json()["checks"]["snapshot"] == "ok"
-    assert "space_relay_snapshot_age_seconds" in client.get("/metrics").text
+    assert "space_relay_snapshot_age_seconds" in figures(client)
 
 
 def test_a_snapshot_that_fell_behind_is_not_ready(

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import pyotp
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -23,6 +22,7 @@ from app.security.staff import second_factor
 from app.security.staff.accounts import COMMAND_LINE, Place, accept, invite
 from app.security.staff.passwords import Passwords
 from app.security.staff.policy import StaffPolicy
+from app.security.staff.second_factor import OneTimeSecret
 from app.security.staff.sign_in import Gate
 from app.settings import Settings
 from tests.factories import number
@@ -115,14 +115,14 @@ def open_browser(
 class Person:
     """An account, and what its owner knows."""
 
-    def __init__(self, account: StaffAccount, secret: str | None) -> None:
+    def __init__(self, account: StaffAccount, secret: OneTimeSecret | None) -> None:
         self.account_id: UUID = account.id
         self.email = account.email
         self.secret = secret
 
     def code(self, at: datetime) -> str:
         assert self.secret is not None
-        return pyotp.TOTP(self.secret).at(at)
+        return self.secret.totp().at(at)
 
 
 def make_person(
@@ -148,7 +148,7 @@ def make_person(
     wanted = second_factor_set_up
     if wanted is None:
         wanted = gate.policy.needs_second_factor(role)
-    secret = second_factor.new_secret() if wanted else None
+    secret = OneTimeSecret.new(gate.policy.second_factor_digest) if wanted else None
     if secret is not None:
         account.totp_secret = second_factor.sealed(gate.sealer, account.id, secret)
     session.commit()

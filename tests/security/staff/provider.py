@@ -8,6 +8,7 @@ import threading
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -19,11 +20,17 @@ CLIENT_ID, CLIENT_SECRET = "space-relay", "between-us-two"
 Claims = dict[str, Any]
 
 
+@cache
+def signing_key(kid: str, bits: int = 3072) -> RSAKey:
+    """A key of the provider's; long ones take a while to make."""
+    return RSAKey.generate_key(bits, {"kid": kid, "use": "sig"})
+
+
 class IdentityProvider:
     """Knows one person, and signs what it is told to say of him."""
 
     def __init__(self) -> None:
-        self.key = RSAKey.generate_key(2048, {"kid": "first", "use": "sig"})
+        self.key = signing_key("first")
         self.person: Claims = {}
         #: What to change of the claims, how to sign them, and what to tell of oneself.
         self.spoil: Callable[[Claims], Claims] = dict

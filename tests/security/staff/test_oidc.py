@@ -6,7 +6,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from httpx2 import Response
-from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,7 +16,13 @@ from app.security.staff.sign_in import Gate
 from app.settings import Settings
 from tests.factories import make_park
 from tests.security.staff.conftest import Browser, Clock, Open, make_person
-from tests.security.staff.provider import CLIENT_ID, CLIENT_SECRET, Claims, IdentityProvider
+from tests.security.staff.provider import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    Claims,
+    IdentityProvider,
+    signing_key,
+)
 
 REDIRECT = "https://park.example.invalid/api/v1/session/oidc/callback"
 ROLES: dict[str, Any] = {
@@ -259,7 +264,7 @@ def test_new_keys_are_asked_for_and_not_with_every_token(
     browser: Browser, provider: IdentityProvider, clock: Clock
 ) -> None:
     assert _sign_in(browser, provider).status_code == 303
-    provider.key = RSAKey.generate_key(2048, {"kid": "second", "use": "sig"})
+    provider.key = signing_key("second")
     assert _sign_in(browser, provider).status_code == 401, "asked a moment ago"
     clock.forward(minutes=2)
     provider.now = int(clock.at.timestamp())
@@ -286,6 +291,23 @@ def test_a_provider_that_is_not_as_agreed_is_not_used(
     assert answer.json()["type"] == "/problems/identity-provider-unavailable"
     provider.tells = {}
     _start(browser)
+
+
+def test_a_key_that_is_too_short_is_not_believed(
+    browser: Browser, provider: IdentityProvider, gate: Gate
+) -> None:
+    """RSA of 2048 bits is as strong as 112 bits, and 128 are asked for."""
+    provider.key = signing_key("short", 2048)
+
+    answer = browser.call("GET", "/session/oidc/start")
+
+    assert answer.json()["type"] == "/problems/identity-provider-unavailable"
+    # Control: an installation may say that its provider has no longer ones.
+    app: Any = browser.client.app
+    config = OidcConfig.of(_settings(provider.issuer, oidc_rsa_bits_min=2048))
+    assert config is not None
+    app.state.provider = Provider(config, gate.sealer)
+    assert _sign_in(browser, provider).status_code == 303
 
 
 def test_without_a_provider_there_is_none(open_browser: Open) -> None:

@@ -14,8 +14,16 @@ from app.security.actors import Role
 from app.security.audit.actions import Action
 from app.security.sealing import SealBrokenError, Sealer
 from app.security.staff import second_factor
-from app.security.staff.second_factor import Factor, matching_step, show_second_factor
+from app.security.staff.policy import StaffPolicy
+from app.security.staff.second_factor import (
+    Digest,
+    Factor,
+    OneTimeSecret,
+    matching_step,
+    show_second_factor,
+)
 from app.security.staff.sign_in import Gate
+from app.settings import Settings
 from tests.security.staff.conftest import (
     NOW,
     PASSWORD,
@@ -26,28 +34,66 @@ from tests.security.staff.conftest import (
     make_person,
 )
 
-#: RFC 6238, appendix B, SHA-1: the last six of eight digits.
+#: RFC 6238, appendix B: the last six of eight digits, by SHA-1 and by SHA-256.
 VECTORS = {
-    59: "287082",
-    1111111109: "081804",
-    1111111111: "050471",
-    1234567890: "005924",
-    2000000000: "279037",
-    20000000000: "353130",
+    59: ("287082", "119246"),
+    1111111109: ("081804", "084774"),
+    1111111111: ("050471", "062674"),
+    1234567890: ("005924", "819424"),
+    2000000000: ("279037", "698825"),
+    20000000000: ("353130", "737706"),
+}
+#: The RFC's keys are as long as the hash.
+RFC_SECRETS = {
+    Digest.SHA1: OneTimeSecret(base64.b32encode(b"12345678901234567890").decode(), Digest.SHA1),
+    Digest.SHA256: OneTimeSecret(
+        base64.b32encode(b"12345678901234567890123456789012").decode(), Digest.SHA256
+    ),
 }
 STEP = timedelta(seconds=30)
 
 
-@pytest.mark.parametrize(("seconds", "code"), VECTORS.items())
-def test_codes_are_those_of_the_rfc(session: Session, gate: Gate, seconds: int, code: str) -> None:
+@pytest.mark.parametrize(("seconds", "codes"), VECTORS.items())
+def test_codes_are_those_of_the_rfc(
+    session: Session, gate: Gate, seconds: int, codes: tuple[str, str]
+) -> None:
     person = make_person(session, gate)
-    secret = base64.b32encode(b"12345678901234567890").decode()
-    kept = second_factor.sealed(gate.sealer, person.account_id, secret)
     at = datetime.fromtimestamp(seconds, UTC)
+    by_digest = dict(zip((Digest.SHA1, Digest.SHA256), codes, strict=True))
 
-    assert matching_step(gate.sealer, person.account_id, kept, code, at) == seconds // 30
-    wrong = f"{(int(code) + 1) % 10**6:06d}"
-    assert matching_step(gate.sealer, person.account_id, kept, wrong, at) == -1
+    for digest, code in by_digest.items():
+        kept = second_factor.sealed(gate.sealer, person.account_id, RFC_SECRETS[digest])
+        assert matching_step(gate.sealer, person.account_id, kept, code, at) == seconds // 30
+        for other in set(codes) - {code}:  # a code of the other hash is none
+            assert matching_step(gate.sealer, person.account_id, kept, other, at) == -1
+        wrong = f"{(int(code) + 1) % 10**6:06d}"
+        assert matching_step(gate.sealer, person.account_id, kept, wrong, at) == -1
+
+
+def test_new_codes_are_by_sha_256_with_a_secret_as_long(session: Session, gate: Gate) -> None:
+    assert gate.policy.second_factor_digest is Digest.SHA256
+    made = OneTimeSecret.new(gate.policy.second_factor_digest)
+
+    assert len(base64.b32decode(made.base32 + "=" * (-len(made.base32) % 8))) * 8 >= 256
+    assert "algorithm=SHA256" in made.provisioning_uri("somebody@example.invalid")
+    # Where people's apps know no other hash, the operator says so.
+    of_old_apps = StaffPolicy.of(Settings(second_factor_digest="sha1"))
+    assert of_old_apps.second_factor_digest is Digest.SHA1
+
+
+def test_a_secret_of_before_there_was_a_choice_is_still_good(session: Session, gate: Gate) -> None:
+    person = make_person(session, gate)
+    bare = RFC_SECRETS[Digest.SHA1].base32.encode()
+    kept = gate.sealer.seal(f"totp:{person.account_id}", bare)
+
+    at = datetime.fromtimestamp(59, UTC)
+    assert matching_step(gate.sealer, person.account_id, kept, VECTORS[59][0], at) == 1
+
+
+def _made(started: Response) -> OneTimeSecret:
+    """What somebody types into his app."""
+    made = started.json()
+    return OneTimeSecret(made["secret"], Digest(made["digest"]))
 
 
 def _show(session: Session, gate: Gate, person: Person, code: str, at: datetime) -> Factor | None:
@@ -135,7 +181,7 @@ def test_another_telephone_takes_a_code_of_the_one_before(
     clock.forward(seconds=30)
     laptop = open_browser()
     assert laptop.sign_in(person.email, code=person.code(clock.at)).status_code == 200
-    new = Person(session.get_one(StaffAccount, person.account_id), started.json()["secret"])
+    new = Person(session.get_one(StaffAccount, person.account_id), _made(started))
     confirmed = browser.call(
         "POST", "/session/second-factor/confirm", json={"code": new.code(clock.at)}
     )
@@ -220,7 +266,7 @@ def _enrolling(
     begun = browser.call("POST", "/session/second-factor", json={"password": PASSWORD})
     assert begun.status_code == 201, begun.text
     account = session.get_one(StaffAccount, person.account_id)
-    return browser, Person(account, begun.json()["secret"])
+    return browser, Person(account, _made(begun))
 
 
 def _confirm(browser: Browser, body: dict[str, str]) -> Response:
