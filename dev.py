@@ -109,8 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def test(arguments: argparse.Namespace) -> int:
     """Set up, then everything CI runs; pytest comes last and has the last word."""
-    set_up(tests=True, long=arguments.long)
-    code = lint_steps()
+    code = set_up(tests=True, long=arguments.long, meanwhile=lint_steps)
     # Long races want both cores for themselves, and tell JUnit's file what they measured.
     which = ("0", "long or not long") if arguments.long else ("2", "not long")
     command = [str(PYTHON), "-m", "pytest", "-n", which[0], "-m", which[1], *arguments.rest]
@@ -151,8 +150,7 @@ def measure(name: str, rest: list[str]) -> int:
 
 def lint(arguments: argparse.Namespace) -> int:  # noqa: ARG001 - all verbs are called alike
     """Set up, then the steps of ``test`` before pytest."""
-    set_up()
-    return lint_steps()
+    return set_up(meanwhile=lint_steps)
 
 
 def lock(arguments: argparse.Namespace) -> int:
@@ -248,15 +246,22 @@ def clean(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def set_up(*, tests: bool = False, long: bool = False) -> None:
-    """Bring this checkout to where it can run; quick when it already can."""
+def set_up(
+    *, tests: bool = False, long: bool = False, meanwhile: Callable[[], int] = lambda: 0
+) -> int:
+    """Bring this checkout to where it can run; quick when it already can.
+
+    ``meanwhile`` needs no more than the Python packages: it runs beside the compiler, which
+    keeps one core busy, and what it returns is returned.
+    """
     with set_up_once_at_a_time():
         ensure_system_packages(tests=tests, long=long)
         ensure_venv()
         ensure_python_packages()
-        ensure_kernels()
         # The console's build joins here: Node comes with the Python packages above, and
         # its output is stamped like theirs.
+        with kernels_compiling():
+            return meanwhile()
 
 
 @contextmanager
@@ -426,20 +431,25 @@ def ensure_python_packages() -> None:
     once("python-packages", packages_hash(), install)
 
 
-def ensure_kernels() -> None:
-    """The search kernels, compiled: else the first firm that asks would wait a minute for them."""
+@contextmanager
+def kernels_compiling() -> Iterator[None]:
+    """At the end the search kernels are compiled: else the first firm that asks would wait."""
     sources = sorted((ROOT / "app/matching").rglob("*.py"))
-
-    def compile_them() -> None:
-        say("compiling the search kernels (a minute)")
-        # Each version of the sources has a folder of its own; those of earlier ones are of no use.
-        for kept in (ROOT / "app/matching").rglob("*.nb[ic]"):
-            kept.unlink()
-        again = f"{PYTHON} -m app warm"
-        must(str(PYTHON), "-m", "app", "warm", remedy=again)
-
     parts = [packages_hash().encode(), *(path.read_bytes() for path in sources)]
-    once("kernels", hashlib.sha256(b"\0".join(parts)).hexdigest(), compile_them)
+    made_from = hashlib.sha256(b"\0".join(parts)).hexdigest()
+    if stamped("kernels", made_from):
+        yield
+        return
+    say("compiling the search kernels (a minute)")
+    # Each version of the sources has a folder of its own; those of earlier ones are of no use.
+    for kept in (ROOT / "app/matching").rglob("*.nb[ic]"):
+        kept.unlink()
+    command = [str(PYTHON), "-m", "app", "warm"]
+    with started(*command) as compiler:
+        yield
+        code = compiler.wait()
+    succeeded(code, *command, remedy=" ".join(command))
+    stamp("kernels", made_from)
 
 
 def packages_hash() -> str:
@@ -611,6 +621,11 @@ def once(name: str, made_from: str, action: Callable[[], None]) -> None:
     if stamped(name, made_from):
         return
     action()
+    stamp(name, made_from)
+
+
+def stamp(name: str, made_from: str) -> None:
+    """Note that the step was done with these inputs."""
     STAMPS.mkdir(parents=True, exist_ok=True)
     (STAMPS / name).write_text(made_from, "ascii")
 
@@ -640,7 +655,11 @@ def first_failure(steps: Sequence[Step]) -> int:
 
 def must(*command: str, remedy: str, **extra: str) -> None:
     """Run ``command``; where it fails, say what to type to see why."""
-    code = call(*command, **extra)
+    succeeded(call(*command, **extra), *command, remedy=remedy)
+
+
+def succeeded(code: int, *command: str, remedy: str) -> None:
+    """Go on only where ``command`` returned nought; else say what to type to see why."""
     if code == 0:
         return
     disk = checks.check_disk(ROOT, gigabytes=0.05)
@@ -651,10 +670,17 @@ def must(*command: str, remedy: str, **extra: str) -> None:
 
 def call(*command: str, **extra: str) -> int:
     """Run ``command`` in the checkout, its environment plus ``extra``, until it or we end."""
+    with started(*command, **extra) as process:
+        return process.wait()
+
+
+@contextmanager
+def started(*command: str, **extra: str) -> Iterator[subprocess.Popen[bytes]]:
+    """``command`` runs beside what is done here, and is ended where that ends early."""
     sys.stdout.flush()
     with subprocess.Popen(command, cwd=ROOT, env=environment() | extra) as process:
         try:
-            return process.wait()
+            yield process
         except KeyboardInterrupt:
             # The terminal told the child as well; it may have to clean up.
             end(process, signal.SIGTERM, patience=15)

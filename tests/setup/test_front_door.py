@@ -249,6 +249,41 @@ def test_a_step_that_failed_is_not_stamped(monkeypatch: pytest.MonkeyPatch, tmp_
     assert not dev.stamped("step", "a")
 
 
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Asked to compile, it waits until the file that is returned exists, and exits with its text.
+
+    Where nobody runs beside it, it gives up and exits with 9.
+    """
+    python, beside = tmp_path / "python", tmp_path / "beside"
+    python.write_text(
+        "#!/bin/sh\n"
+        f'for i in $(seq 500); do [ -s "{beside}" ] && exit $(cat "{beside}"); sleep 0.02; done\n'
+        "exit 9\n"
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr(dev, "PYTHON", python)
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "STAMPS", tmp_path / "stamps")
+    monkeypatch.setattr(dev, "packages_hash", lambda: "the same")
+    return beside
+
+
+def test_the_kernels_are_compiled_once_and_beside_something_else(compiler: Path) -> None:
+    with dev.kernels_compiling():
+        compiler.write_text("0")
+    compiler.unlink()
+
+    with dev.kernels_compiling():
+        pass  # a compiler would wait in vain
+
+
+def test_kernels_that_do_not_compile_stop_everything_and_are_not_stamped(compiler: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(dev.SetupError, match="exit code 7"), dev.kernels_compiling():
+            compiler.write_text("7")
+
+
 def test_all_steps_run_and_the_first_failure_is_the_exit_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -272,7 +307,7 @@ def test_pytest_has_the_last_word_and_ci_lets_nothing_be_skipped(
         sys.stdout.write("== 7 passed ==\n")
         return 0
 
-    monkeypatch.setattr(dev, "set_up", lambda **_: None)
+    monkeypatch.setattr(dev, "set_up", lambda meanwhile, **_: meanwhile())
     monkeypatch.setattr(dev, "lint_steps", lambda: 2)
     monkeypatch.setattr(dev, "call", call)
     monkeypatch.setenv("CI", "true")
