@@ -227,9 +227,10 @@ def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
 def find_statement(selection: Selection, shape: Shape, *, counting: bool) -> Sql:
     """The statement that finds the rows of a page, as it is sent: our own text, values bound.
 
-    One row: the page's rows in order, how many were found (one more than ``limit`` if there are
-    more), how many match, the values of the order in the last row of the page, and a word. It is
-    planned for what is asked; what comes after it in its transaction is not.
+    One row: the page's rows in order (as PostgreSQL writes an array), how many were found (one more
+    than ``limit`` if there are more), how many match, the values of the order in the last row of
+    the page, and a word. It is planned for what is asked; what comes after it in its transaction is
+    not.
 
     Where ``counting``, rows are gathered first, up to a number. What is counted is then also what
     the page is taken of, so that it costs one search and not two; one more than that number says
@@ -280,14 +281,14 @@ def find_statement(selection: Selection, shape: Shape, *, counting: bool) -> Sql
         f"max(sort_{place}) FILTER (WHERE place = %(limit)s)" for place in range(len(order))
     )
     return Sql(
-        f"WITH {page} SELECT array_agg(numbered.row ORDER BY place) {on_page}, count(*), {matched},"  # noqa: S608
-        f" {last}, {mode}"
+        f"WITH {page} SELECT (array_agg(numbered.row ORDER BY place) {on_page})::text, count(*),"  # noqa: S608
+        f" {matched}, {last}, {mode}"
         f" FROM (SELECT page.*, row_number() OVER (ORDER BY {ways}) AS place FROM page) numbered",
         values,
     )
 
 
-def show_statement(selection: Selection, shape: Shape, page: Sequence[Any]) -> Sql:
+def show_statement(selection: Selection, shape: Shape, page: str) -> Sql:
     """The statement that shows these rows, as it is sent: features as text, and how many.
 
     Its text says nothing of what was asked. So the driver prepares it once a connection, and to
@@ -295,7 +296,7 @@ def show_statement(selection: Selection, shape: Shape, page: Sequence[Any]) -> S
     """
     rows = selection.rows
     shown = _shown_sql(selection.collection, rows, shape.properties, shape.outline, shape.crs)
-    return Sql(shown.text, {**shown.values, "page": list(page)})
+    return Sql(shown.text, {**shown.values, "page": page})
 
 
 def fetch_item(session: Session, selection: Selection, shape: Shape) -> Item:
