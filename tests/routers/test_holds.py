@@ -441,7 +441,7 @@ def test_confirm_and_release_race_and_one_of_them_wins(own_engine: Engine) -> No
         staff = make.staff_headers(session)
         session.commit()
 
-    # Sixteen stand behind one lock; who wins is asked here, not how fast the disk is.
+    # Sixteen stand behind one lock; who wins is asked here, not how busy the machine is.
     with serving(own_engine, lock_timeout_ms=20_000) as port:
         body = {"units": [{"unit_id": str(unit_id)}], **YEAR}
         for _ in range(3):
