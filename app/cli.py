@@ -37,6 +37,7 @@ from app.security.actors import Role, Scope
 from app.security.audit.actions import Action
 from app.security.audit.chain import heads, read_heads, verify
 from app.security.audit.trail import record
+from app.security.certificates import ends_at, make_certificates
 from app.security.credentials import (
     find_company,
     find_parks,
@@ -765,6 +766,31 @@ def staff_reset_second_factor(email: Email) -> None:
             session, accounts.COMMAND_LINE, account.id, SystemClock().now()
         )
     out.print("reset; the next sign-in sets up a new one")
+
+
+@app.command()
+def certificates(
+    folder: Annotated[
+        Path, typer.Argument(help="where each part's are put, in a folder of its own")
+    ],
+    host: Annotated[str, typer.Option(help="name by which the database is reached")] = "database",
+    days: Annotated[int, typer.Option(min=1, max=397, help="how long they are good")] = 180,
+    owner: Annotated[
+        list[str] | None, typer.Option(help="part=user id that it runs as; may be repeated")
+    ] = None,
+    renew: Annotated[
+        bool, typer.Option("--renew", envvar="RENEW_CERTIFICATES", help="also those still good")
+    ] = False,
+) -> None:
+    """Make the certificates by which the database and its logins know each other (部署证书)."""
+    now = SystemClock().now()
+    until = ends_at(folder)
+    if until is None or until <= now or renew:
+        owners = {name: int(user) for name, _, user in (one.partition("=") for one in owner or ())}
+        until = now + timedelta(days=days)
+        folder.mkdir(exist_ok=True)
+        make_certificates(folder, host, timedelta(days=days), now, owners)
+    out.print(f"good until {until:%Y-%m-%d}; RENEW_CERTIFICATES=yes renews them before")
 
 
 @app.command(name="secret-key")

@@ -86,9 +86,9 @@ def test_a_trusted_proxy_says_how_the_call_came(
 ) -> None:
     """As the server runs it: uvicorn reads the header before the application does."""
     app: Any = make_client(session, public_url=PUBLIC_URL).app
-    behind = TestClient(ProxyHeadersMiddleware(app, trusted_hosts=trusted))
+    behind: Any = ProxyHeadersMiddleware(app, trusted_hosts=trusted)
 
-    answer = behind.get("/api/v1/units", headers={"X-Forwarded-Proto": said})
+    answer = TestClient(behind).get("/api/v1/units", headers={"X-Forwarded-Proto": said})
 
     assert answer.status_code == status
 
