@@ -25,6 +25,7 @@ from app.routers import (
     contacts,
     facilities,
     floors,
+    former_features,
     free_space,
     health,
     holds,
@@ -59,6 +60,7 @@ from app.routers.methods import Methods, OwnMethods
 from app.routers.middleware import LimitBody, Observe
 from app.routers.ogc import downloads, editing, features, landing, tiles
 from app.routers.ogc.serving import complete, crses_of
+from app.routers.ogc.told import Told
 from app.routers.rates import Throttle
 from app.routers.transport import InsistOnTls, insists_on_tls
 from app.routers.versions import Shown
@@ -89,6 +91,7 @@ ROUTERS = (
     programmes.router,
     buildings.router,
     floors.router,
+    former_features.router,
     units.router,
     unit_events.router,
     facilities.router,
@@ -189,6 +192,7 @@ def create_app(
         load_rules(settings.data_dir).building,
         settings.snapshot_dir or settings.home / "snapshots",
     )
+    app.state.told = Told()
     app.state.sandbox = None if sandbox_engine is None else Sandbox.over(sandbox_engine, settings)
     app.state.tiles, app.state.sandbox_tiles = KeptTiles(), KeptTiles()
     app.state.tiles.versions.watch(app.state.sessions)

@@ -51,7 +51,7 @@ ADDED_TO = frozenset(
     (
         *("lease_events", "match_events", "match_receipts", "pipeline_stage_entries"),
         *("queue_wants", "right_clearances", "right_footprints", "right_seniorities"),
-        *("former_outlines", "unit_events", "unit_event_units"),
+        *("former_features", "unit_events", "unit_event_units"),
     )
 )
 KEPT = frozenset(

@@ -9,7 +9,7 @@ from app.models import (
     company,
     contact,
     firm_access,
-    former_outline,
+    former_feature,
     lease,
     match,
     programme,
@@ -25,6 +25,6 @@ from app.models import (
 
 MODULES = (
     *(access, audit, claim, company, lease, match, programme, queue, right, space, space_change),
-    *(approval, contact, firm_access, former_outline, staff, unit_event, wall, webhook),
+    *(approval, contact, firm_access, former_feature, staff, unit_event, wall, webhook),
 )
 metadata = Base.metadata

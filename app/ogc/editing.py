@@ -22,15 +22,13 @@ from app.geo.datums import DATUMS
 from app.geo.shapes import InvalidShapeError, polygon_from_geojson, require_position
 from app.inventory.drawing.layers import LAYERS, Layer
 from app.inventory.drawing.service import (
-    Drawn,
-    Feature,
-    Outline,
     add_feature,
     change_feature,
     lock_feature,
     remove_feature,
     require_drawer,
 )
+from app.inventory.drawing.things import Drawn, Feature, Outline
 from app.inventory.drawing.values import is_number, pointer
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import SourceDatum
@@ -183,14 +181,15 @@ def replace(
     frame: Frame,
     *,
     body: FeatureIn,
-    agreed: Callable[[str], None],
+    agreed: Callable[[str], bool],
     whole: bool,
 ) -> DrawnOut:
     """Put a feature in the place of one, or (not ``whole``) change what the body names of it.
 
-    ``agreed`` is told the tag of what is there, and refuses if the caller has read another.
+    ``agreed`` is told the tag of what is there: it says whether the caller has read that, and
+    refuses if it has read another.
     """
-    feature, shown = _standing(session, actor, collection, fid, agreed)
+    feature, shown, read = _standing(session, actor, collection, fid, agreed)
     if body.id is not None and str(body.id) != str(feature.row["fid"]):
         raise InvalidInputError(
             "id: leave it out, or give that of the address",
@@ -206,7 +205,7 @@ def replace(
         outline = _outline(collection, geometry, frame)
         if outline is None and feature.shape is not None:
             raise _no_outline()
-    drawn = change_feature(session, actor, feature, given, outline)
+    drawn = change_feature(session, actor, feature, given, outline, read=read)
     return _told(session, collection, drawn)
 
 
@@ -215,11 +214,11 @@ def remove(
     actor: Actor,
     collection: Collection,
     fid: str,
-    agreed: Callable[[str], None],
+    agreed: Callable[[str], bool],
 ) -> DrawnOut:
     """Take a feature away."""
-    feature, _ = _standing(session, actor, collection, fid, agreed)
-    drawn = remove_feature(session, actor, feature)
+    feature, _, read = _standing(session, actor, collection, fid, agreed)
+    drawn = remove_feature(session, actor, feature, read=read)
     return _drawn_out(collection, drawn, None)
 
 
@@ -228,16 +227,16 @@ def _standing(
     actor: Actor,
     collection: Collection,
     fid: str,
-    agreed: Callable[[str], None],
-) -> tuple[Feature, dict[str, Any]]:
-    """The feature, locked, and as it is shown."""
+    agreed: Callable[[str], bool],
+) -> tuple[Feature, dict[str, Any], bool]:
+    """The feature, locked, and as it is shown; and whether the caller has read that."""
     require_drawer(actor)
     number = int(fid) if fid.isdecimal() and fid.isascii() and len(fid) < _FID_DIGITS else 0
     feature = lock_feature(session, actor, LAYERS[collection.id], number)
     text, tag = _shown(session, collection, number)
-    agreed(tag)
+    read = agreed(tag)
     shown: dict[str, Any] = json.loads(text)
-    return feature, shown
+    return feature, shown, read
 
 
 _FID_DIGITS = 19
@@ -416,7 +415,8 @@ _GEOJSON = "application/geo+json"
 _IF_MATCH = {
     "name": "If-Match",
     "in": "header",
-    "required": True,
-    "description": "the ETag of what was read; `*` overwrites whatever is there",
+    "required": False,
+    "description": "the ETag of what was read; `*` overwrites whatever is there; without it, what"
+    " somebody else has changed within a day is not overwritten",
     "schema": {"type": "string"},
 }

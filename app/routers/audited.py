@@ -147,6 +147,7 @@ AUDITED: Mapping[str, Audited | NotAudited] = {
     "replace_ogc_item": Audited(Action.FEATURE_CHANGED, "feature", _own, shows=_DRAWN),
     "change_ogc_item": Audited(Action.FEATURE_CHANGED, "feature", _own, shows=_DRAWN),
     "delete_ogc_item": Audited(Action.FEATURE_REMOVED, "feature", _own, shows=_DRAWN),
+    "restore_former_feature": Audited(Action.FEATURE_RESTORED, "feature", _own, shows=_DRAWN),
     "set_house_policy": Audited(Action.MATCH_POLICY_SET, "match_policy", _of_policy),
     "set_park_policy": Audited(Action.MATCH_POLICY_SET, "match_policy", _of_policy),
     "create_company": Audited(Action.COMPANY_ADDED, "company", _house),

@@ -126,6 +126,8 @@ CALLS: dict[str, Made] = {
         "/ogc/collections/parcels/items/{fid_parcel}", {"properties": {"name_zh": "改名地块"}}
     ),
     "delete_ogc_item": _ogc("/collections/parcels/items/{fid_parcel}"),
+    "show_former_features": _v1("/former-features"),
+    "restore_former_feature": _v1("/former-features/{former}/restore"),
     "download_ogc_collection": _ogc("/collections/zones/download"),
     "show_ogc_qgis_project": _ogc("/qgis/project.qgs"),
     "show_ogc_tilesets": _ogc("/tiles"),

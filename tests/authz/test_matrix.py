@@ -20,7 +20,9 @@ OF_FIRM_A = (
     *("lease", "lease_ended", "hold", "right", "notice", "entry", "approval", "invitation"),
 )
 #: Shown to no staff of other parks.
-OF_THE_PARK = ("lease", "lease_ended", "hold", "works", "right", "notice", "entry", "approval")
+OF_THE_PARK = (
+    *("lease", "lease_ended", "hold", "works", "right", "notice", "entry", "approval", "former"),
+)
 UNSEEN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("anonymous", "firm_b"), OF_FIRM_A),
     "elsewhere": OF_THE_PARK,

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 from sqlalchemy.orm import Session
 
+from app.models.former_feature import FormerFeature
 from app.models.programme import Programme
 from app.routers.dependencies import SESSION_COOKIE
 from app.security.actors import Role
@@ -115,7 +116,19 @@ class World:
         ids |= {"zone": str(park.zone_id), "park": str(park.id), "parcel": str(building.parcel_id)}
         ids |= {"building": str(building.id), "floor": str(floor.id), "other_park": str(other.id)}
         ids["code_park"] = park.code
-        ids["fid_parcel"] = str(make.make_parcel(session, park_id=park.id).fid)
+        parcel = make.make_parcel(session, park_id=park.id)
+        ids["fid_parcel"] = str(parcel.fid)
+        was = FormerFeature(
+            layer="parcels",
+            feature_id=parcel.id,
+            fid=parcel.fid,
+            code=parcel.code,
+            park_id=park.id,
+            properties={"name_zh": "旧名"},
+            changed_by="tests",
+            removed=False,
+        )
+        ids["former"] = str(make.add(session, was).id)
         ids["facility"] = str(make_facility(session, "bsl_lab", 121.605, 31.205).id)
         named = {"code": f"programme-{make.number()}", "name_zh": "计划", "name_en": "Programme"}
         ids["programme"] = str(make.add(session, Programme(**named, seq=1, **make.MADE_UP)).id)

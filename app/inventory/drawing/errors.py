@@ -25,6 +25,13 @@ class StillStandingError(SpaceRelayError):
     title_zh = "仍有下级空间或承诺依附于此"
 
 
+class ChangedByOthersError(SpaceRelayError):
+    """Somebody else has just changed the same, and the call does not say that it was read."""
+
+    slug, title = "changed-by-others", "Somebody else has just changed the same"
+    title_zh, kind = "他人刚修改过同一内容", Kind.PRECONDITION_REQUIRED
+
+
 class DuplicateCodeError(SpaceRelayError):
     """The code, or the level of the building, is taken."""
 

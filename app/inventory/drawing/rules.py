@@ -61,7 +61,7 @@ class Fitted:
 def snapped(shape: BaseGeometry, known: Iterable[BaseGeometry], within_m: float) -> BaseGeometry:
     """The shape, its corners moved onto the nearest known corner where one is ``within_m``."""
     corners = [shapely.get_coordinates(one) for one in known]
-    if not corners or shape.is_empty:
+    if not corners or shape.is_empty or within_m <= 0:
         return shape
     targets = np.concatenate(corners)
     plane = Plane(shape)

@@ -5,7 +5,6 @@ then the feature's own, as the triggers of migration 0002 take them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,61 +18,26 @@ from sqlalchemy import Row, RowMapping, delete, func, insert, select, text, upda
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from app.geo.datums import suspect_datum
+from app.geo.datums import DATUMS, suspect_datum
 from app.inventory.drawing.errors import DrawingRefusedError, StillStandingError, WhichDatumError
-from app.inventory.drawing.layers import Layer, Standing
+from app.inventory.drawing.former import (
+    DATUM,
+    OUTLINE,
+    all_parts,
+    find_former,
+    remember,
+    require_nobody_else,
+)
+from app.inventory.drawing.layers import LAYERS, Layer, Standing
 from app.inventory.drawing.rules import Break, Fitted, Known, Rule, fitted, left_out, snapped
+from app.inventory.drawing.things import Drawn, Feature, Outline
 from app.inventory.drawing.values import checks_broken, column_values, is_storable, pointer
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.terms import SourceDatum
-from app.models.former_outline import FormerOutline
+from app.models.provenance import SRID
 from app.security.actors import Actor, NotAllowedError, Role
 
-_SRID = 4326
 _MOST_NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """An outline that a person has drawn, in degrees (WGS 84).
-
-    ``within_m`` is how far its corners may be from those that were meant, by rounding. ``stated``:
-    the person said in which datum it was drawn.
-    """
-
-    shape: BaseGeometry
-    within_m: float
-    datum: SourceDatum = SourceDatum.WGS84
-    stated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What was written. ``trimmed_m2`` was cut off or closed up, so that it fits."""
-
-    id: UUID
-    fid: int
-    code: str
-    park_id: UUID | None
-    trimmed_m2: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """A feature that is locked until the transaction ends, with the ground that it lies in."""
-
-    layer: Layer
-    row: RowMapping
-    shape: BaseGeometry | None
-    ground: Known | None
-
-    @property
-    def park_id(self) -> UUID | None:
-        """The park that it is of, or is; None: a zone."""
-        if self.layer.id == "parks":
-            park_id: UUID = self.row["id"]
-            return park_id
-        return self.row.get("park_id")
 
 
 def require_drawer(actor: Actor) -> None:
@@ -87,8 +51,12 @@ def add_feature(
     layer: Layer,
     given: Mapping[str, Any],
     outline: Outline,
+    *,
+    again: UUID | None = None,
 ) -> Drawn:
     """Draw something new; ``given`` has its properties and the code of what it lies in.
+
+    What was taken away is drawn ``again`` with the id that it had.
 
     Raises:
         InvalidInputError: some property cannot be stored.
@@ -123,6 +91,7 @@ def add_feature(
     values = column_values(layer.table, said, new=True)
     values |= {name: row[name] for name in parent.shared}
     values[parent.key] = row["id"]
+    values |= {} if again is None else {"id": again}
     fit = _fit(session, layer, outline, values, ground=ground)
     values |= {"geom": _column(fit.shape), "source_datum": outline.datum.value}
     made = _written(session, layer, insert(layer.table).values(values).returning(*layer.table.c))
@@ -147,14 +116,15 @@ def lock_feature(session: Session, actor: Actor, layer: Layer, fid: int) -> Feat
             f"{layer.id} has no feature {fid}", detail_zh=f"图层 {layer.id} 中没有该要素"
         )
     _take_turn(session, layer)
-    ground = None
+    held = None
     if parent is not None and found.parent is not None:
         held = _locked(session, parent.table.c.id == found.parent, parent.table)
-        ground = None if held is None else _known(held)
     row = _locked(session, own.id == found.id, layer.table, for_change=True)
     if row is None:
         raise NotFoundError(f"{layer.id} has no feature {fid}", detail_zh="该要素已被删除")
-    feature = Feature(layer, row, None if row["geom"] is None else to_shape(row["geom"]), ground)
+    shape = None if row["geom"] is None else to_shape(row["geom"])
+    ground, within = (None, None) if held is None else (_known(held), held["code"])
+    feature = Feature(layer, row, shape, ground, within)
     _require_park(actor, feature.park_id)
     return feature
 
@@ -165,34 +135,45 @@ def change_feature(
     feature: Feature,
     given: Mapping[str, Any],
     outline: Outline | None,
+    *,
+    read: bool,
 ) -> Drawn:
     """Change properties of a locked feature, and its outline if one is given.
+
+    Who has ``read`` it knows what is replaced; else nobody else may have changed the same of late.
 
     Raises:
         InvalidInputError: some property cannot be stored.
         DrawingRefusedError: the outline breaks a rule, or would leave out what stands inside.
         WhichDatumError: it looks as if it was drawn in another datum.
+        ChangedByOthersError: somebody else has just changed the same.
     """
     layer, row = feature.layer, feature.row
-    values = column_values(layer.table, given, new=False)
+    said = column_values(layer.table, given, new=False)
+    values = {name: value for name, value in said.items() if value != row[name]}
+    parts = set(values)
     trimmed_m2 = 0.0
     if outline is not None:
         fit = _fit(session, layer, outline, dict(row), ground=feature.ground, own=feature.shape)
         if feature.shape is None or not fit.shape.equals(feature.shape):
-            _remember(session, actor, feature, removed=False)
-            values |= {"geom": _column(fit.shape), "source_datum": outline.datum.value}
+            parts.add(OUTLINE)
+            values |= {"geom": _column(fit.shape), DATUM: outline.datum.value}
             trimmed_m2 = fit.trimmed_m2
-    if values:
+    if parts:
+        if not read:
+            require_nobody_else(session, actor, feature, parts)
+        remember(session, actor, feature, parts, removed=False)
         changing = update(layer.table).where(layer.table.c.id == row["id"]).values(values)
         _written(session, layer, changing.returning(layer.table.c.id))
     return Drawn(row["id"], row["fid"], row["code"], feature.park_id, trimmed_m2)
 
 
-def remove_feature(session: Session, actor: Actor, feature: Feature) -> Drawn:
-    """Take a locked feature away, if nothing stands on it.
+def remove_feature(session: Session, actor: Actor, feature: Feature, *, read: bool) -> Drawn:
+    """Take a locked feature away, if nothing stands on it; ``read`` as for a change.
 
     Raises:
         StillStandingError: something does; it says what, and how much of it.
+        ChangedByOthersError: somebody else has just changed it.
     """
     layer, row = feature.layer, feature.row
     counts: dict[tuple[str, str], int] = {}
@@ -210,9 +191,39 @@ def remove_feature(session: Session, actor: Actor, feature: Feature) -> Drawn:
             detail_zh=f"{row['code']} 上仍有{zh}，请先处理",
             standing={name: count for (_, name), count in counts.items()},
         )
-    _remember(session, actor, feature, removed=True)
+    parts = all_parts(layer.id)
+    if not read:
+        require_nobody_else(session, actor, feature, parts)
+    remember(session, actor, feature, parts, removed=True)
     session.execute(delete(layer.table).where(layer.table.c.id == row["id"]))
     return Drawn(row["id"], row["fid"], row["code"], feature.park_id)
+
+
+def restore_feature(session: Session, actor: Actor, former_id: UUID) -> tuple[str, Drawn]:
+    """Put back what a change replaced, or draw again what was taken away; of which layer.
+
+    What was taken away comes back with its id, and with a number of its own for GIS tools.
+
+    Raises:
+        NotFoundError: there is no such former feature; or what was changed was taken away since.
+        DrawingRefusedError: the outline does not fit what is there now.
+        DuplicateCodeError: the code is taken by another by now.
+        InvalidInputError: it was taken away before its properties were kept.
+    """
+    former = find_former(session, actor, former_id)
+    layer, kept = LAYERS[former.layer], former.properties
+    outline = None
+    if former.geom is not None:
+        datum = DATUMS[kept.get(DATUM, SourceDatum.WGS84)]
+        outline = Outline(to_shape(former.geom), 0.0, datum, stated=True)
+    own = layer.table.c
+    fid = session.scalar(select(own.fid).where(own.id == former.feature_id))
+    if fid is None and former.removed and outline is not None:
+        given = {name: value for name, value in kept.items() if name != DATUM}
+        return layer.id, add_feature(session, actor, layer, given, outline, again=former.feature_id)
+    feature = lock_feature(session, actor, layer, former.fid if fid is None else fid)
+    given = {name: kept[name] for name in layer.ever if name in kept}
+    return layer.id, change_feature(session, actor, feature, given, outline, read=True)
 
 
 def _take_turn(session: Session, layer: Layer) -> None:
@@ -242,7 +253,7 @@ def _require_park(actor: Actor, park_id: UUID | None) -> None:
 
 
 def _column(shape: BaseGeometry) -> Any:
-    return from_shape(shape, srid=_SRID)
+    return from_shape(shape, srid=SRID)
 
 
 def _fit(
@@ -360,31 +371,6 @@ def _refused(breaks: Sequence[Break]) -> DrawingRefusedError:
         breaks=[
             {"rule": one.rule.value, "code": one.code, "area_m2": one.area_m2} for one in breaks
         ],
-    )
-
-
-def _remember(session: Session, actor: Actor, feature: Feature, *, removed: bool) -> None:
-    """Keep the outline that was believed until now."""
-    if feature.shape is None:
-        return
-    row = feature.row
-    last = (
-        select(func.max(FormerOutline.known_until))
-        .where(FormerOutline.feature_id == row["id"])
-        .scalar_subquery()
-    )
-    session.execute(
-        insert(FormerOutline).values(
-            layer=feature.layer.id,
-            feature_id=row["id"],
-            fid=row["fid"],
-            code=row["code"],
-            park_id=feature.park_id,
-            geom=_column(feature.shape),
-            known_from=last,
-            changed_by=actor.label,
-            removed=removed,
-        )
     )
 
 

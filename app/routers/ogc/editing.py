@@ -1,7 +1,8 @@
 """Drawing over HTTP: for managers of a park and administrators, as QGIS and others send it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -9,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from app.geo.shapes import InvalidShapeError
 from app.inventory.drawing.errors import (
+    ChangedByOthersError,
     DrawingRefusedError,
     DuplicateCodeError,
     StillStandingError,
@@ -34,9 +36,10 @@ from app.ogc.errors import BadParameterError
 from app.routers.dependencies import ActorDep, Query, SessionDep, WriterDep
 from app.routers.methods import ALLOWED
 from app.routers.ogc.features import CollectionId, FeatureId
-from app.routers.ogc.serving import base_of, crses, parameters_of
+from app.routers.ogc.serving import base_of, crses, now_of, parameters_of
+from app.routers.ogc.told import Place, Told
 from app.routers.problems import problems
-from app.routers.versions import ChangedMeanwhileError, EtagNeededError
+from app.routers.versions import ChangedMeanwhileError
 from app.security.actors import Actor, NotAllowedError, NotSignedInError
 
 router = APIRouter(
@@ -55,7 +58,8 @@ IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description="the ETag of what was read; `*` overwrites whatever is there",
+        description="the ETag of what was read; `*` overwrites whatever is there; without it, what"
+        " somebody else has changed within a day is not overwritten",
     ),
 ]
 Datum = Annotated[
@@ -67,7 +71,7 @@ _DRAWING = problems(InvalidShapeError, DrawingRefusedError, WhichDatumError, Dup
 _REHEARSED: dict[int | str, dict[str, Any]] = {
     200: {"model": DrawnOut, "description": "what would be gone, of a call with `dry_run`"}
 }
-_AGREEING = problems(ChangedMeanwhileError, EtagNeededError)
+_AGREEING = problems(ChangedMeanwhileError, ChangedByOthersError)
 
 
 @router.post(
@@ -96,12 +100,15 @@ def create_ogc_item(
     one = _editable(request, actor, collection_id, "POST")
     frame = _frame(request, content_crs, body)
     own = f"{base_of(request)}/collections/{one.id}/items"
-    return _with_etag(
-        write(
-            lambda: create(session, actor, one, body, frame),
-            location=lambda made: f"{own}/{made.fid}",
-        )
+    done = write(
+        lambda: create(session, actor, one, body, frame),
+        location=lambda made: f"{own}/{made.fid}",
     )
+    # QGIS looks for the name as it was once spelt, and takes a feature for lost without it.
+    done.raw_headers = [
+        (b"Location" if name == b"location" else name, value) for name, value in done.raw_headers
+    ]
+    return _with_etag(done)
 
 
 @router.put(
@@ -129,17 +136,14 @@ def replace_ogc_item(
     """
     one = _editable(request, actor, collection_id, "PUT")
     frame = _frame(request, content_crs, body)
-    return _with_etag(
-        write(
+    with _agreeing(request, actor, feature_id, if_match) as agreed:
+        done = write(
             lambda: replace(
-                *(session, actor, one, feature_id, frame),
-                body=body,
-                agreed=_agreed(if_match),
-                whole=True,
+                *(session, actor, one, feature_id, frame), body=body, agreed=agreed, whole=True
             ),
             status=200,
         )
-    )
+    return _with_etag(done)
 
 
 @router.patch(
@@ -164,17 +168,14 @@ def change_ogc_item(
     """Change what the body names: outline, properties (a merge patch, RFC 7396)."""
     one = _editable(request, actor, collection_id, "PATCH")
     frame = _frame(request, content_crs, body)
-    return _with_etag(
-        write(
+    with _agreeing(request, actor, feature_id, if_match) as agreed:
+        done = write(
             lambda: replace(
-                *(session, actor, one, feature_id, frame),
-                body=body,
-                agreed=_agreed(if_match),
-                whole=False,
+                *(session, actor, one, feature_id, frame), body=body, agreed=agreed, whole=False
             ),
             status=200,
         )
-    )
+    return _with_etag(done)
 
 
 @router.delete(
@@ -196,10 +197,8 @@ def delete_ogc_item(
     """Take a feature away on which nothing stands; its last outline is kept."""
     one = _editable(request, actor, collection_id, "DELETE")
     _frame(request, None, None)
-    done = write(
-        lambda: remove(session, actor, one, feature_id, _agreed(if_match)),
-        status=204,
-    )
+    with _agreeing(request, actor, feature_id, if_match) as agreed:
+        done = write(lambda: remove(session, actor, one, feature_id, agreed), status=204)
     if done.status_code != 204:  # noqa: PLR2004 - a rehearsal says what would be gone
         return done
     kept = {name: value for name, value in done.headers.items() if name not in _OF_BODIES}
@@ -226,26 +225,41 @@ def _frame(request: Request, content_crs: str | None, body: FeatureIn | None) ->
     return read_frame(parameters_of(request), content_crs, said, crses(request))
 
 
-def _agreed(if_match: str | None) -> Callable[[str], None]:
-    """Refuses what was read before it was changed, in whatever system it was shown."""
+@contextmanager
+def _agreeing(
+    request: Request, actor: Actor, feature_id: str, if_match: str | None
+) -> Iterator[Callable[[str], bool]]:
+    """What refuses a call on what was read before it was changed, in whatever system it was shown.
 
-    def agreed(tag: str) -> None:
-        if if_match is None:
-            raise EtagNeededError(
-                "send the ETag of what you read as `If-Match`, or `If-Match: *` to overwrite"
-                " whatever is there",
-                detail_zh="请在 If-Match 请求头中携带读取时的 ETag；If-Match: * 表示无论如何覆盖",
-            )
-        tags = [one.strip().removeprefix("W/").strip('"') for one in if_match.split(",")]
+    A call without ``If-Match`` that was refused tells its caller how the feature stands. The next
+    one has read that.
+    """
+    told: Told = request.app.state.told
+    now = now_of(request).timestamp()
+    place = Place(actor.label, request.path_params["collection_id"], feature_id)
+    meant = told.take(place, now) if if_match is None else if_match
+    stands: list[str] = []
+
+    def agreed(tag: str) -> bool:
+        stands.append(f'"{tag}-{STORAGE.label}"')
+        if meant is None:
+            return False
+        tags = [one.strip().removeprefix("W/").strip('"') for one in meant.split(",")]
         if "*" not in tags and tag not in {one.partition("-")[0] for one in tags}:
-            current = f'"{tag}-{STORAGE.label}"'
             raise ChangedMeanwhileError(
-                f"its ETag is {current} by now; read it again",
-                detail_zh=f"当前 ETag 为 {current}，请重新读取后再试",
-                etag=current,
+                f"its ETag is {stands[-1]} by now; read it again",
+                detail_zh=f"当前 ETag 为 {stands[-1]}，请重新读取后再试",
+                etag=stands[-1],
             )
+        return True
 
-    return agreed
+    try:
+        yield agreed
+    except (ChangedByOthersError, ChangedMeanwhileError) as refused:
+        refused.facts["etag"] = stands[-1]
+        if if_match is None:
+            told.tell(place, stands[-1], now)
+        raise
 
 
 def _with_etag(done: Response) -> Response:

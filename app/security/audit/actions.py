@@ -38,6 +38,7 @@ class Action(Term):
     FEATURE_DRAWN = "feature.drawn", "绘制空间要素", "Feature drawn"
     FEATURE_CHANGED = "feature.changed", "修改空间要素", "Feature drawn anew or changed"
     FEATURE_REMOVED = "feature.removed", "删除空间要素", "Feature taken away"
+    FEATURE_RESTORED = "feature.restored", "恢复空间要素", "Feature put back as it was"
 
     COMPANY_ADDED = "company.added", "登记企业", "Company added"
     PIPELINE_ASSET_ADDED = "pipeline_asset.added", "登记管线", "Pipeline asset added"
