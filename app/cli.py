@@ -435,6 +435,7 @@ def open_sandbox(live: Engine, *, pool_size: int) -> Engine | None:
         pool_size=pool_size,
         statement_timeout_ms=configured.statement_timeout_ms,
         lock_timeout_ms=configured.lock_timeout_ms,
+        idle_timeout_ms=configured.idle_in_transaction_timeout_ms,
         application_name="space-relay-sandbox",
         role=APP,
     )

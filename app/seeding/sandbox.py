@@ -87,7 +87,7 @@ class Sandbox:
         folder = settings.snapshot_dir or settings.home / "snapshots"
         return cls(
             engine,
-            session_factory(engine),
+            session_factory(engine, firm_statement_timeout_ms=settings.firm_statement_timeout_ms),
             Followed(engine, load_rules(settings.data_dir).building, folder / "sandbox"),
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -17,7 +18,8 @@ from app.main import create_app
 from app.matching.answers.fit_out import load_fit_out
 from app.matching.answers.question import Tables
 from app.matching.answers.watching import watch
-from app.security.rows import system
+from app.security.actors import Actor, ActorKind
+from app.security.rows import bind, system
 from app.seeding.sandbox import (
     UNITS,
     SandboxNotPossibleError,
@@ -185,6 +187,40 @@ def test_what_is_asked_and_held_in_it_is_nowhere_else(
         assert client.get(hold, headers=headers).status_code == 404
     with world.live.connect() as connection:
         assert count(connection, "space_requests", "claims") == [0, 0]
+
+
+def test_firms_see_nothing_of_each_other_in_it(
+    client: TestClient, served: Served, new_firm: Callable[[], Firm]
+) -> None:
+    """Competitors try their programs in one database, and learn nothing of each other there."""
+    firm, other = new_firm(), new_firm()
+    request, hold, _ = ask_and_hold(client, firm.test)
+    ids = {address.rsplit("/", 1)[1] for address in (request, hold)} | {firm.id}
+
+    def shown(headers: dict[str, str]) -> set[str]:
+        """Which of the firm's things the listings of a caller tell of."""
+        paths = (
+            REQUESTS,
+            HOLDS,
+            KEYS,
+            "/api/v1/claims",
+            "/api/v1/companies",
+            "/api/v1/queue-entries",
+        )
+        listed = [client.get(path, headers=headers, params={"limit": 1000}) for path in paths]
+        assert {one.status_code for one in listed} == {200}
+        return {one for one in ids for answer in listed if one in answer.text}
+
+    assert shown(firm.test) == ids
+    assert shown(other.test) == set()
+    # And whatever a query forgot, the database would not; the control forgets to say who asks.
+    asking = Actor(kind=ActorKind.FIRM, label="other", company_id=UUID(other.id))
+    with Session(served.sandbox) as session:
+        bind(session, asking)
+        assert count(session.connection(), "space_requests", "claims") == [0, 0]
+        session.rollback()
+        system(session)
+        assert min(count(session.connection(), "space_requests", "claims")) > 0
 
 
 def test_keys_and_tokens_are_good_where_they_belong(
