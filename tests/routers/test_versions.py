@@ -29,6 +29,7 @@ WITHOUT = {
     "refuse_application": "the same",
     "reveal_applicant": "writes nothing but the trail",
     "revoke_invitation": "has no GET of its own; ending it twice is refused",
+    "restore_former_feature": "what it replaces is kept, and put back in the same way",
     "end_staff_session": "has no GET of its own; a session ends once",
 }
 LATER = {"from": "2031-01-01", "until": "2033-01-01"}

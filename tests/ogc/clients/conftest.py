@@ -21,12 +21,27 @@ from tests.conftest import Databases
 
 
 @dataclass
+class Asked:
+    """One call as it came."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return dict(parse_qsl(self.query))
+
+
+@dataclass
 class Served:
     """The server: where it is, what it was asked, and the database behind it."""
 
     port: int
     session: Session
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -40,7 +55,7 @@ class Served:
     def pages(self, collection: str) -> list[dict[str, str]]:
         """The parameters of the calls for features of a collection, since last asked."""
         path = f"/ogc/collections/{collection}/items"
-        found = [parameters for called, parameters in self.asked if called == path]
+        found = [one.parameters for one in self.asked if one.path == path and one.method == "GET"]
         self.asked.clear()
         return found
 
@@ -52,12 +67,22 @@ def gis(databases: Databases, seeded_template: str) -> Iterator[Served]:
     owner = make_engine(url, pool_size=1)
     settings = Settings(log_level="ERROR", rate_limits={})
     app = create_app(engines[0], settings, public_engine=engines[1])
-    asked: list[tuple[str, dict[str, str]]] = []
+    asked: list[Asked] = []
 
     async def noting(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            asked.append((scope["path"], dict(parse_qsl(scope["query_string"].decode()))))
-        await app(scope, receive, send)
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        one = Asked(scope["method"], scope["path"], scope["query_string"].decode(), headers)
+        asked.append(one)
+
+        async def noted() -> Any:
+            message = await receive()
+            one.body += message.get("body", b"")
+            return message
+
+        await app(scope, noted, send)
 
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
