@@ -59,7 +59,7 @@ from app.routers.document import describe_by, serve_document
 from app.routers.methods import Methods, OwnMethods
 from app.routers.middleware import LimitBody, Observe
 from app.routers.ogc import downloads, editing, features, landing, tiles
-from app.routers.ogc.serving import complete, crses_of
+from app.routers.ogc.serving import crses_of, other_methods
 from app.routers.ogc.told import Told
 from app.routers.rates import Throttle
 from app.routers.transport import InsistOnTls, insists_on_tls
@@ -124,6 +124,7 @@ ROUTERS = (
 )
 #: What GIS tools call; each of its addresses says by OPTIONS which methods it takes.
 OGC_ROUTERS = (landing.router, features.router, editing.router, tiles.router, downloads.router)
+_OTHER_METHODS = other_methods(OGC_ROUTERS)
 
 
 def create_app(
@@ -208,10 +209,10 @@ def create_app(
         app.add_middleware(InsistOnTls, public_url=settings.public_url)
     app.add_middleware(Observe, hsts_seconds=settings.hsts_seconds)
     # Addresses are compared in turn: a map asks a hundred times where a person asks once.
-    for router in (*OGC_ROUTERS, *ROUTERS):
+    routers = (*OGC_ROUTERS, *ROUTERS, _OTHER_METHODS)
+    for router in routers:
         app.include_router(router)
-    complete(app, OGC_ROUTERS)
-    routes = [route for router in (*OGC_ROUTERS, *ROUTERS) for route in router.routes]
+    routes = [route for router in routers for route in router.routes]
     app.state.methods = Methods([*routes, *app.routes])
 
     @app.get("/", include_in_schema=False)

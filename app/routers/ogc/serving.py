@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials
 
@@ -128,8 +128,9 @@ def _json(document: Mapping[str, Any]) -> bytes:
     return json_text(document).encode()
 
 
-def complete(app: FastAPI, routers: Iterable[APIRouter]) -> None:
-    """Answer HEAD as GET, and OPTIONS with the methods there are, at every address of routers."""
+def other_methods(routers: Iterable[APIRouter]) -> APIRouter:
+    """Answers HEAD as GET, and OPTIONS with the methods there are, at every address of routers."""
+    others = APIRouter(include_in_schema=False)
     allowed: dict[str, set[str]] = {}
     for router in routers:
         for route in router.routes:
@@ -139,16 +140,12 @@ def complete(app: FastAPI, routers: Iterable[APIRouter]) -> None:
             allowed.setdefault(route.path, {"OPTIONS"}).update(methods)
             if "GET" in methods:
                 allowed[route.path].add("HEAD")
-                app.add_api_route(
-                    route.path,
-                    route.endpoint,
-                    methods=["HEAD"],
-                    dependencies=route.dependencies,
-                    include_in_schema=False,
+                others.add_api_route(
+                    route.path, route.endpoint, methods=["HEAD"], dependencies=route.dependencies
                 )
     for path, methods in allowed.items():
-        answered = _options(path, methods)
-        app.add_api_route(path, answered, methods=["OPTIONS"], include_in_schema=False)
+        others.add_api_route(path, _options(path, methods), methods=["OPTIONS"])
+    return others
 
 
 def _options(path: str, methods: set[str]) -> Callable[[Request], Awaitable[Response]]:
