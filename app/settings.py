@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 _ROOT = Path(__file__).resolve().parent.parent
 
 #: The classes of calls that are counted together (app/routers/rates.py).
-RateName = Literal["sign-in", "expensive", "write", "public-read", "read"]
+RateName = Literal["sign-in", "expensive", "write", "tiles", "public-read", "read"]
 
 
 #: Bits of a secret file's mode that must not be set: others may do nothing, the group may read.
@@ -119,7 +119,14 @@ class Settings(BaseSettings):
         default=None, description="a file that holds that token instead"
     )
     rate_limits: dict[RateName, Annotated[int, Field(ge=1)]] = Field(
-        default={"sign-in": 60, "expensive": 240, "write": 600, "public-read": 600, "read": 2400},
+        default={
+            "sign-in": 60,
+            "expensive": 240,
+            "write": 600,
+            "tiles": 3000,
+            "public-read": 600,
+            "read": 2400,
+        },
         description="JSON: calls a minute of each caller, by class; a class left out has no limit",
     )
     rate_limit_processes: int = Field(

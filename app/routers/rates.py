@@ -37,6 +37,7 @@ class Rate(Term):
     SIGN_IN = ("sign-in", "登录、申请与令牌", "signing in, applying, tokens: by address")
     EXPENSIVE = ("expensive", "匹配、复算、历史查询、检索", "matches, replays, `as_of`, searches")
     WRITE = ("write", "写入", "whatever else changes something")
+    TILES = ("tiles", "地图瓦片", "tiles of maps, whoever asks")
     PUBLIC_READ = ("public-read", "公开读取", "reads without a credential: by address")
     READ = ("read", "读取", "reads with a credential")
 
@@ -74,6 +75,8 @@ _TABLE = (
     ),
     _Row(Rate.EXPENSIVE, _READS, re.compile(r"^/api/v1/kpis$|/matching-requests$")),
     _Row(Rate.EXPENSIVE, _READS, re.compile(""), re.compile(r"(^|&)as_of=")),
+    # A screen of a map is thirty of them; of one place they are made once, and kept.
+    _Row(Rate.TILES, _READS, re.compile(r"^/ogc/(xyz|(collections/[^/]+/)?tiles)(/[^/]+){4}$")),
 )
 
 

@@ -19,7 +19,7 @@ from tests.factories import firm_headers, make_company, staff_headers
 
 MakeClient = Callable[..., TestClient]
 JSON = {"Content-Type": "application/json"}
-LIMITS = {"public-read": 3, "read": 2, "write": 2, "sign-in": 1, "expensive": 1}
+LIMITS = {"tiles": 4, "public-read": 3, "read": 2, "write": 2, "sign-in": 1, "expensive": 1}
 
 
 def standing(answer: Any) -> tuple[str, int, int]:
@@ -165,6 +165,12 @@ def test_refusals_of_all_kinds_say_where_the_caller_stands(
         ("POST", "/api/v1/space-requests/1/matches", "", False, Rate.EXPENSIVE),
         ("POST", "/api/v1/match-receipts/1/replay", "", False, Rate.EXPENSIVE),
         ("POST", "/api/v1/webhook-endpoints/1/replay", "", False, Rate.WRITE),
+        ("GET", "/ogc/xyz/space-relay/14/13727/6694.mvt", "datetime=2027-03-01", True, Rate.TILES),
+        ("GET", "/ogc/tiles/WebMercatorQuad/14/6694/13727", "", False, Rate.TILES),
+        ("GET", "/ogc/collections/units/tiles/WebMercatorQuad/14/1/2", "", True, Rate.TILES),
+        ("GET", "/ogc/xyz/units/14/1/2.mvt", "as_of=2026-01-01T00:00:00Z", True, Rate.EXPENSIVE),
+        ("GET", "/ogc/tiles/WebMercatorQuad/tilejson", "", True, Rate.PUBLIC_READ),
+        ("GET", "/ogc/collections/tiles/items", "", True, Rate.PUBLIC_READ),
         ("GET", "/readyz", "", True, None),
     ],
 )
@@ -185,6 +191,30 @@ def test_every_class_has_calls_and_a_limit(document: dict[str, Any]) -> None:
     assert found == {*Rate, None}
     allowed = get_args(get_args(Settings.model_fields["rate_limits"].annotation)[0])
     assert set(Settings().rate_limits) == set(Rate) == set(allowed)
+
+
+def test_a_map_is_looked_at_beside_everything_else(
+    session: Session, make_client: MakeClient
+) -> None:
+    """Tiles use up nothing of what reads may, and have a bound of their own."""
+    client = make_client(session, rate_limits=LIMITS)
+    set_clock(client)
+    tiles = [client.get(f"/ogc/xyz/zones/10/857/{row}.mvt") for row in range(416, 421)]
+    reads = [client.get("/api/v1/zones") for _ in range(4)]
+    assert [answer.status_code for answer in tiles][-2:] == [204, 429]
+    assert standing(tiles[0]) == ("tiles", 3, 60)
+    assert [answer.status_code for answer in reads] == [200, 200, 200, 429]
+
+
+def test_by_default_a_person_looks_at_a_map_for_as_long_as_he_likes() -> None:
+    """Two screens of thirty tiles every three seconds, from an office of two behind one address."""
+    windows = Windows(Settings().rate_limits["tiles"])
+    asked = [(second, tile) for second in range(300) if second % 3 == 0 for tile in range(60)]
+    assert all(windows.count("office", float(second)).allowed for second, _ in asked)
+    # The control: as they were counted before, the map had holes within half a minute.
+    before = Windows(Settings().rate_limits["public-read"])
+    held = [before.count("office", float(second)).allowed for second, _ in asked]
+    assert held.index(False) == 600
 
 
 def test_a_stream_of_calls_gets_its_share_of_every_window() -> None:
