@@ -66,6 +66,9 @@ NO_MAIN_CLUSTER = "/etc/postgresql-common/createcluster.d/space-relay.conf"
 # Where Debian puts what QGIS offers to Python.
 QGIS = Path("/usr/lib/python3/dist-packages/qgis")
 
+# Tests start dozens of processes: what one compiled the next one finds, whatever is set here.
+COMPILED = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(VENV / "compiled")}
+
 LOCK_FILES = ("*.lock", "*lock.json", "npm-shrinkwrap.json", "pylock*.toml", "requirements*.txt")
 CONFIG_FILES = (
     *("pyproject.toml", "setup.cfg", "uv.toml", "pip.conf", ".npmrc", ".yarnrc*", "Makefile"),
@@ -109,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def test(arguments: argparse.Namespace) -> int:
     """Set up, then everything CI runs; pytest comes last and has the last word."""
-    code = set_up(tests=True, long=arguments.long, meanwhile=lint_steps)
+    code = set_up(tests=True, long=arguments.long, meanwhile=steps_before_tests)
     # Long races want both cores for themselves, and tell JUnit's file what they measured.
     which = ("0", "long or not long") if arguments.long else ("2", "not long")
     command = [str(PYTHON), "-m", "pytest", "-n", which[0], "-m", which[1], *arguments.rest]
@@ -118,10 +121,24 @@ def test(arguments: argparse.Namespace) -> int:
     if code:
         say("a step above failed; its exit code will be this run's")
     say("pytest")
-    # Tests start dozens of processes: what one compiled the next one finds, whatever is set here.
-    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(VENV / "compiled")}
-    last = call(*command, **compiled)
+    last = call(*command, **COMPILED)
     return code or last
+
+
+def steps_before_tests() -> int:
+    """What needs no kernels: the linters, and whether every file of tests can be loaded."""
+    return lint_steps() or first_failure([("tests load", load_tests)])
+
+
+def load_tests() -> int:
+    """Load all tests; the workers of pytest then find them compiled, with all that they import."""
+    command = [str(PYTHON), "-m", "pytest", "-q", "-n", "0", "--collect-only", "tests"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment() | COMPILED, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        print(done.stdout, done.stderr, sep="", end="")
+    return done.returncode
 
 
 def bench(arguments: argparse.Namespace) -> int:

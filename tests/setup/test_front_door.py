@@ -308,7 +308,7 @@ def test_pytest_has_the_last_word_and_ci_lets_nothing_be_skipped(
         return 0
 
     monkeypatch.setattr(dev, "set_up", lambda meanwhile, **_: meanwhile())
-    monkeypatch.setattr(dev, "lint_steps", lambda: 2)
+    monkeypatch.setattr(dev, "steps_before_tests", lambda: 2)
     monkeypatch.setattr(dev, "call", call)
     monkeypatch.setenv("CI", "true")
     assert dev.main(["test"]) == 2
@@ -318,6 +318,23 @@ def test_pytest_has_the_last_word_and_ci_lets_nothing_be_skipped(
     assert capsys.readouterr().out.endswith("== 7 passed ==\n")
     assert ran[0][3:] == ("-p", "tests.setup.nothing_skipped", "-n", "2", "-m", "not long")
     assert ran[1][3:] == ("-n", "0", "-m", "long or not long", "-k", "ledger")
+
+
+@pytest.mark.parametrize(("imported", "code"), [("json", 0), ("nothing_such", 2)])
+def test_a_file_of_tests_that_cannot_be_loaded_is_told_before_any_runs(
+    imported: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "tests").mkdir()
+    file = tmp_path / "tests" / "test_file.py"
+    file.write_text(f"import {imported}\ndef test_it(): assert {imported}\n")
+
+    assert dev.load_tests() == code
+    assert ("No module named 'nothing_such'" in capsys.readouterr().out) == (code != 0)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
