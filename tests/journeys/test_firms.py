@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 from app.security.actors import Scope
-from tests.journeys.test_readme import ROOT, blocks, served, typed
-
-__all__ = ["served"]
+from tests.conftest import ROOT
+from tests.journeys.pages import blocks, typed
 
 GUIDE = ROOT / "docs" / "howto" / "firms.md"
 

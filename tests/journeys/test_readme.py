@@ -4,87 +4,18 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import stat
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Databases
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def served(
-    databases: Databases, seeded_template: str, tmp_path: Path
-) -> Iterator[tuple[Path, int]]:
-    """A folder with `.space-relay/demo.json` in it, and the port of its server."""
-    name = databases.create(seeded_template)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app", "serve", "--demo", "--port", str(port)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "SPACE_RELAY_DATABASE_URL": databases.url(name),
-            "SPACE_RELAY_HOME": str(tmp_path / ".space-relay"),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        assert process.poll() is None, process.communicate()[1]
-        yield tmp_path, port
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-        databases.drop(name)
-    assert process.returncode == 0
-
-
-def blocks(page: Path) -> list[str]:
-    """The shell blocks of a page, in order."""
-    text = page.read_text(encoding="utf-8")
-    found: list[tuple[str, str]] = re.findall(
-        r"^( *)```sh\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE
-    )
-    return [
-        "\n".join(line.removeprefix("   ") for line in block.splitlines()) for _, block in found
-    ]
+from tests.conftest import ROOT
+from tests.journeys.pages import blocks, typed
 
 
 def typed_lines(readme: Path) -> str:
     """The shell blocks of the five calls, in order."""
     return "\n".join(block for block in blocks(readme) if "$API/" in block or "API=" in block)
-
-
-def typed(lines: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """What comes of typing lines in a folder."""
-    python = Path(sys.executable).parent
-    return subprocess.run(
-        ["bash", "-c", lines],
-        cwd=folder,
-        env={**os.environ, "PATH": f"{python}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
@@ -140,8 +71,8 @@ def test_the_questions_of_staff_are_answered_as_typed(served: tuple[Path, int]) 
     assert "/problems/" not in done.stdout
 
 
-def test_the_credentials_are_private_and_kept(served: tuple[Path, int]) -> None:
-    folder, port = served
+def test_the_credentials_are_private_and_kept(demo_server: tuple[Path, int]) -> None:
+    folder, port = demo_server
     file = folder / ".space-relay" / "demo.json"
 
     kept = json.loads(file.read_text(encoding="utf-8"))

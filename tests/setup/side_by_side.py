@@ -17,13 +17,13 @@ _ALONE = (
     *("tests/ledger/test_bundles.py", "tests/ledger/test_gist_skew.py"),
 )
 #: Folders whose tests share a world that takes long to make.
-_TOGETHER = ("tests/inventory", "tests/seeding")
+_TOGETHER = ("tests/inventory", "tests/journeys", "tests/seeding")
 #: Files of few tests that take long. They begin first, lest one worker is left with them; a file
 #: that is missing here costs time and nothing else.
 _LONG = (
     "tests/fuzz/test_every_operation.py",
     *("tests/seeding", "tests/cli/test_commands.py", "tests/ledger/test_calendars.py"),
-    *("tests/journeys/test_readme.py", "tests/ledger/stateful/test_machine.py"),
+    *("tests/journeys", "tests/ledger/stateful/test_machine.py"),
     *("tests/ledger/units/test_as_of.py", "tests/routers/test_as_of.py"),
     *("tests/kpis/test_compute.py", "tests/routers/test_openapi.py"),
 )

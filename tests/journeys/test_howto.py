@@ -9,9 +9,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.journeys.test_readme import ROOT, blocks, served, typed
-
-__all__ = ["served"]
+from tests.conftest import ROOT
+from tests.journeys.pages import blocks, typed
 
 HOWTO = ROOT / "docs" / "howto"
 #: Opens a project in QGIS without a screen, and tells what its layers are and hold.
