@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, select
 from app.inventory.known import NOT_YET_KNOWN, is_future
 from app.kernel.clock import civil_day
 from app.ogc.collection import Collection, Rows, When, aliases_in
-from app.ogc.cql2.compiler import compile_filter
+from app.ogc.cql2.compiler import compile_filter, require_language
 from app.ogc.cql2.values import equals
 from app.ogc.crs import CRSES, Crs, asked_crs, meets, read_box
 from app.ogc.errors import bad_parameter
@@ -230,6 +230,7 @@ def _filtered(
 ) -> list[ColumnElement[bool]]:
     crs = asked_crs(given, "filter-crs", known)
     lang = given.get("filter-lang", "cql2-text")
+    require_language(lang)
     if "filter" not in given:
         return []
     return [

@@ -11,6 +11,7 @@ from app.geo.datums import DATUMS
 from app.ogc.asked import names_taken
 from app.ogc.collection import Collection
 from app.ogc.collections import COLLECTIONS
+from app.ogc.cql2.compiler import LANGUAGES
 from app.ogc.crs import STORAGE, Crs
 from app.ogc.documents import (
     GEOJSON,
@@ -53,7 +54,7 @@ _SHARED: Mapping[str, tuple[Document, str]] = {
     ),
     "filter": ({"type": "string"}, "筛选条件 in CQL2"),
     "filter-lang": (
-        {"type": "string", "enum": ["cql2-text", "cql2-json"], "default": "cql2-text"},
+        {"type": "string", "enum": list(LANGUAGES), "default": "cql2-text"},
         "语言 of the filter",
     ),
     "filter-crs": (_ANY_CRS, "坐标参考系 of the filter's geometries"),

@@ -72,6 +72,7 @@ def test_who_names_no_day_sees_today_and_what_is_free_from_today_on() -> None:
         ("units", {"bbox-crs": "EPSG:4326"}),
         ("units", {"filter": "no_such_property = 1"}),
         ("units", {"filter": "capacity > 1", "filter-lang": "sql"}),
+        ("units", {"filter-lang": "sql"}),
         ("units", {"filter-crs": "EPSG:4326"}),
         ("units", {"unit_type": "castle"}),
         ("units", {"unit_type\x00": "pilot"}),

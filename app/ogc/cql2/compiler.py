@@ -20,6 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import Grouping
 
+from app.ogc.cql2.gdal import LANGUAGE as GDAL
+from app.ogc.cql2.gdal import as_cql2
 from app.ogc.cql2.geometry import bound, read_geometry
 from app.ogc.cql2.json_form import read_json
 from app.ogc.cql2.temporal import RELATIONS
@@ -34,7 +36,8 @@ from app.ogc.fields import Field, Kind
 #: The name under which filters find a feature's outline.
 GEOMETRY = "geometry"
 
-_LANGUAGES = {"cql2-text": read_text, "cql2-json": read_json}
+_LANGUAGES = {"cql2-text": read_text, "cql2-json": read_json, GDAL: read_text}
+LANGUAGES = tuple(_LANGUAGES)
 _COMPARE: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "=": operators.eq,
     "<>": operators.ne,
@@ -87,7 +90,7 @@ def compile_filter(
 
     Args:
         text: the filter.
-        lang: ``cql2-text`` or ``cql2-json``.
+        lang: one of ``LANGUAGES``.
         queryables: the properties that it may name.
         geometry: the outline, in EPSG:4326; filters call it ``geometry``.
         crs: the system of the filter's coordinates.
@@ -96,16 +99,27 @@ def compile_filter(
     Raises:
         BadParameterError: the first thing that is wrong with it: where, which rule, the way out.
     """
-    if lang not in _LANGUAGES:
-        raise Place("filter-lang").refused(
-            f"one of {', '.join(_LANGUAGES)}", f"应为 {'、'.join(_LANGUAGES)} 之一"
-        )
+    require_language(lang)
     if not text.strip():
         raise Place(parameter).refused(
             "empty; leave it out to get everything", "为空；如需全部请省略此参数"
         )
-    tree = _LANGUAGES[lang](text, parameter)
+    tree = _LANGUAGES[lang](
+        as_cql2(text, queryables, parameter) if lang == GDAL else text, parameter
+    )
     return _Compiler(queryables, geometry, crs).condition(tree)
+
+
+def require_language(lang: str) -> None:
+    """Refuse a language that no filter is read in.
+
+    Raises:
+        BadParameterError: which there are.
+    """
+    if lang not in LANGUAGES:
+        raise Place("filter-lang").refused(
+            f"one of {', '.join(LANGUAGES)}", f"应为 {'、'.join(LANGUAGES)} 之一"
+        )
 
 
 class _Compiler:

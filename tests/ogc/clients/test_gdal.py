@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from shapely.geometry import shape
@@ -99,9 +101,63 @@ def test_what_is_asked_of_attributes_is_answered_by_the_server(gis: Served, tmp_
     pages = gis.pages("units")
     ground = [one for one in features if one["properties"]["is_ground_floor"]]
     assert len(ground) == len(features) == wanted
-    pushed = [one for one in pages if one.get("unit_type") == "pilot"]
+    pushed = [one for one in pages if "unit_type = 'pilot'" in one.get("filter", "")]
     assert pushed, pages
     assert len(pages) <= math.ceil(wanted / PAGE) + LOOKS + 1
+
+
+#: What a planner types behind ``-where``, and the same of the database.
+_WHERE = (
+    ("usable_from >= '2027/03/01'", "usable_from >= '2027-03-01'"),
+    ("usable_from < '2027-03-01'", "usable_from < '2027-03-01'"),
+    ("usable_from = '2027/03/01'", "usable_from = '2027-03-01'"),
+    (
+        "usable_from BETWEEN '2026/01/01' AND '2027/03/01'",
+        "usable_from BETWEEN '2026-01-01' AND '2027-03-01'",
+    ),
+    (
+        "floor_load_kn_m2 >= 10 AND synthetic = 1 AND NOT (unit_type = 'pilot')",
+        "load >= 10 AND synthetic AND unit_type <> 'pilot'",
+    ),
+    (
+        "code ILIKE 'GENE%' OR leasable_area_m2 > 2000.5",
+        "code ILIKE 'gene%' OR leasable_area_m2 > 2000.5",
+    ),
+    ("usable_from IS NULL", "usable_from IS NULL"),
+)
+
+
+@pytest.mark.parametrize(("typed", "sql"), _WHERE, ids=[typed for typed, _ in _WHERE])
+def test_every_comparison_is_answered_by_the_server_and_rightly(
+    gis: Served, typed: str, sql: str
+) -> None:
+    shown = (
+        "SELECT u.*, lower(u.usable) AS usable_from,"
+        " coalesce(u.floor_load_kn_m2, f.floor_load_kn_m2) AS load FROM unit_terms u"
+    )
+    wanted = gis.count(
+        f"SELECT count(*) FROM ({shown} JOIN floors f ON f.id = u.floor_id"  # noqa: S608
+        " WHERE u.known_until IS NULL AND u.valid @> current_date) AS terms WHERE " + sql
+    )
+    gis.asked.clear()
+
+    told = gdal(
+        *("ogrinfo", "-ro", "-al", "-so", *_OPTIONS, "-where", typed),
+        *(f"OAPIF:{gis.url}", "units"),
+    )
+
+    assert count(told) == wanted
+    asked = [one for one in gis.pages("units") if "filter" in one]
+    assert {one["filter-lang"] for one in asked} == {"cql-text"}
+
+
+def test_without_its_language_gdal_asks_another_question(gis: Served) -> None:
+    """The control: of a comparison with a date it made days that are asked about."""
+    asked = urlencode({"datetime": "2027-03-01/..", "resultType": "hits"})
+    with urlopen(f"{gis.url}/collections/units/items?{asked}") as answer:  # noqa: S310
+        found = json.load(answer)["numberMatched"]
+
+    assert found > 2 * gis.count("SELECT count(*) FROM units WHERE lower(usable) >= '2027-03-01'")
 
 
 def test_a_box_is_answered_by_the_server(gis: Served) -> None:

@@ -53,17 +53,17 @@ class Ground:
     def feature(self, layer: str, number: int) -> Drawing:
         """What one planner draws: two of each overlap, and each has a code of its own."""
         named = {"code": f"{layer}-{number}", "name_zh": "并发", "name_en": "At once"}
-        properties: dict[str, Any] = {
+        drawn: dict[str, dict[str, Any]] = {
             "parcels": PLOT | named | {"park_code": self.parks[number % 2]},
             "buildings": named
             | {"parcel_code": self.parcel, "physical_state": "shell", "floors_above": 1}
             | {"gross_floor_area_m2": 1000},
             "floors": {"code": named["code"], "building_code": self.building, "level_index": 7}
             | {"level_name": "8F", "gross_floor_area_m2": 1000},
-        }[layer]
+        }
         # Further from one another than what is cut off.
         moved = translate(self.outlines[layer], number * 1e-5, number * 1e-5)
-        return {"type": "Feature", "geometry": mapping(moved), "properties": properties}
+        return {"type": "Feature", "geometry": mapping(moved), "properties": drawn[layer]}
 
     def draw(self, layer: str) -> list[Response]:
         """All at once."""
