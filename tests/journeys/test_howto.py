@@ -1,5 +1,6 @@
 """What the how-to pages tell a planner to type, typed against a real server; and real QGIS."""
 
+import json
 import os
 import re
 import shutil
@@ -47,13 +48,45 @@ def test_gdal_does_what_the_page_says(served: tuple[Path, int]) -> None:
     assert done.returncode == 0, done.stderr
     assert "8: free_space (title: 可用空间 Free space) (Polygon)" in done.stdout
     counts = [int(one) for one in re.findall(r"Feature Count: (\d+)", done.stdout)]
-    whole, pilot, strong, file, strong_file, parcels = counts
+    whole, pilot, later, strong, file, strong_file, parcels = counts
     assert whole == file > 1000 > pilot > 0
     assert strong == strong_file > 0
     assert parcels > 0
+    assert 0 < later < strong
     assert "floor_load_kn_m2: Real" in done.stdout
     assert "free_from: Date" in done.stdout
     assert "ERROR" not in done.stderr
+
+
+def test_a_planner_draws_as_the_page_says(served: tuple[Path, int]) -> None:
+    if shutil.which("ogrinfo") is None:
+        assert not os.environ.get("CI"), "gdal-bin is missing"
+        pytest.skip("gdal-bin is not here")
+    folder, port = served
+    lines = "\n".join(["set -e", *blocks(HOWTO / "drawing.md")])
+
+    done = typed(lines.replace("127.0.0.1:8000", f"127.0.0.1:{port}"), folder)
+
+    assert done.returncode == 0, done.stderr
+    free, gone = (int(one) for one in re.findall(r"Feature Count: (\d+)", done.stdout))
+    assert free > 0
+    assert "POST" in next(line for line in done.stdout.splitlines() if line.startswith("allow"))
+    drawn, changed, restored = (
+        json.loads(one) for one in re.findall(r'\{"collection".*?\}', done.stdout)
+    )
+    assert drawn["etag"] == restored_tag(folder) != changed["etag"]
+    assert (restored["code"], restored["fid"]) == ("LANE-1", drawn["fid"])
+    replaced = json.loads((folder / "former.json").read_text(encoding="utf-8"))["items"]
+    assert [one["properties"] for one in replaced] == [{"height_limit_m": None}]
+    assert gone == 1
+
+
+def restored_tag(folder: Path) -> str:
+    """The tag of what was drawn, before it was changed."""
+    told = (folder / "drawn.txt").read_text(encoding="utf-8")
+    found = re.search(r"^etag: (.*?)\r?$", told, re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.long
