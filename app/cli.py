@@ -720,6 +720,9 @@ def staff_invite(
     park: Annotated[
         list[str] | None, typer.Option(help="code of a park; every park if left out")
     ] = None,
+    staff_number: Annotated[
+        str | None, typer.Option(help="工号, the employer's number of the person")
+    ] = None,
 ) -> None:
     """Make an account, or invite again who has one. The token is shown once."""
     gate, now = make_gate(), SystemClock().now()
@@ -735,6 +738,7 @@ def staff_invite(
                 place=place,
                 now=now,
                 policy=gate.policy,
+                staff_number=staff_number,
             )
         else:
             invited = accounts.invite_again(

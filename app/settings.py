@@ -181,6 +181,9 @@ class Settings(BaseSettings):
     oidc_groups_claim: str = Field(
         default="groups", description="claim of the id_token that lists a person's groups"
     )
+    oidc_staff_number_claim: str = Field(
+        default="", description="claim of the id_token that is a person's staff number; empty: none"
+    )
     oidc_roles: dict[str, dict[str, str | list[str]]] = Field(
         default={}, description='JSON: group → {"role": …, "parks": [codes]}; no parks means all'
     )
@@ -239,6 +242,10 @@ class Settings(BaseSettings):
         le=365,
         description="how long who invited or reset an account may not be the second person beside"
         " it, days",
+    )
+    second_person_numbers: bool = Field(
+        default=False,
+        description="both of a two-person decision must have a staff number (工号)",
     )
     audit_heads_file: Path | None = Field(
         default=None,

@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ForeignKey,
+    Index,
     LargeBinary,
     UniqueConstraint,
     Uuid,
@@ -27,6 +28,9 @@ class StaffAccount(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
     email: Mapped[str] = mapped_column(unique=True, comment="the login name, normalised")
     name: Mapped[str]
+    staff_number: Mapped[str | None] = mapped_column(
+        comment="the employer's number of the person (工号); null: not known"
+    )
     role: Mapped[str] = mapped_column(comment="viewer | agent | manager | admin")
     park_ids: Mapped[list[UUID] | None] = mapped_column(
         ARRAY(Uuid), comment="parks the person works for; null means all"
@@ -53,6 +57,14 @@ class StaffAccount(Base):
 
     __table_args__ = (
         UniqueConstraint("oidc_issuer", "oidc_subject"),
+        # A person has one account at a time; who came back has a new one beside the old.
+        Index(
+            "uq_staff_accounts_staff_number",
+            "staff_number",
+            unique=True,
+            postgresql_where=text("disabled_at IS NULL"),
+        ),
+        CheckConstraint("staff_number ~ '^[A-Z0-9-]{1,32}$'", name="staff_number_normalised"),
         CheckConstraint("role IN ('viewer', 'agent', 'manager', 'admin')", name="role_known"),
         CheckConstraint("email = lower(email)", name="email_normalised"),
         CheckConstraint(

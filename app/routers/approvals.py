@@ -141,7 +141,8 @@ def approve_approval(
     """Do what was asked for. For managers of the park, and never for the one who asked.
 
     Takes a person: a session, or a token that belongs to an account. Accounts of which one lately
-    invited or reset the other, or one person both, are not two persons'.
+    invited or reset the other, or one person both, are not two persons', nor are two with the same
+    staff number.
 
     It is judged anew: what cannot be done any more is refused with the problem that the call itself
     would have, and waits on. Where its lease or unit has changed since, in any way, it is void.
@@ -151,8 +152,16 @@ def approve_approval(
         now = clock.now()
         pending = service.to_decide(session, actor, approval_id, now)
         said = None if body is None else body.reason
-        held_for = timedelta(days=request.app.state.settings.second_person_days)
-        service.approve(session, actor, pending, said, held_for=held_for, now=now)
+        of = request.app.state.settings
+        service.approve(
+            session,
+            actor,
+            pending,
+            said,
+            held_for=timedelta(days=of.second_person_days),
+            numbers_needed=of.second_person_numbers,
+            now=now,
+        )
         operation, do = _WORK[Decision.of(pending.decision)]
         made = do(session, actor, pending.subject_id, pending.body)
         kept = json.dumps(pending.body, ensure_ascii=False).encode()

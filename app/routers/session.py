@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Cookie, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from app.kernel.errors import InvalidInputError, NotFoundError
 from app.routers.dependencies import (
@@ -49,6 +50,9 @@ Email = Annotated[
     str, Field(max_length=254, pattern=r"^[^\x00]+$", description="the login name 登录邮箱")
 ]
 Password = Annotated[str, Field(max_length=LENGTH_MAX, description="the password 密码")]
+NewPassword = Annotated[
+    str, Field(max_length=LENGTH_MAX, description="at least 12 characters 至少 12 个字符")
+]
 Code = Annotated[
     str,
     Field(
@@ -57,20 +61,20 @@ Code = Annotated[
 ]
 
 
+def taken(*examples: JsonDict) -> ConfigDict:
+    """Of a body that takes these members and no others, with examples of it."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [*examples]})
+
+
 class SignInIn(BaseModel):
     """What somebody signs in with."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "email": "demo.admin@example.invalid",
-                    "password": "four words or more of yours",
-                    "code": "123456",
-                }
-            ]
-        },
+    model_config = taken(
+        {
+            "email": "demo.admin@example.invalid",
+            "password": "four words or more of yours",
+            "code": "123456",
+        }
     )
 
     email: Email
@@ -83,28 +87,18 @@ class SignInIn(BaseModel):
 class PasswordIn(BaseModel):
     """A change of password."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"current_password": "the one so far", "password": "four words or more of yours"}
-            ]
-        },
+    model_config = taken(
+        {"current_password": "the one so far", "password": "four words or more of yours"}
     )
 
     current_password: Password
-    password: str = Field(
-        max_length=LENGTH_MAX, description="at least 12 characters 至少 12 个字符"
-    )
+    password: NewPassword
 
 
 class SecondFactorIn(BaseModel):
     """Who asks for a second factor shows the password again, and the factor there is."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"password": "four words or more of yours"}]},
-    )
+    model_config = taken({"password": "four words or more of yours"})
 
     password: Password
     code: Code | None = Field(default=None, description="of the factor it replaces 原有验证码")
@@ -113,7 +107,7 @@ class SecondFactorIn(BaseModel):
 class SecondFactorCodeIn(BaseModel):
     """A code."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"code": "123456"}]})
+    model_config = taken({"code": "123456"})
 
     code: Code
 

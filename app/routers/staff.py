@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.database.paging import PageRequest
 from app.database.session import transaction
@@ -22,7 +22,7 @@ from app.routers.dependencies import (
     require_same_origin,
 )
 from app.routers.problems import problems
-from app.routers.session import Email, GateDep
+from app.routers.session import Email, GateDep, NewPassword, taken
 from app.routers.versions import etag_of, shown_alone
 from app.security.actors import (
     Actor,
@@ -39,7 +39,6 @@ from app.security.staff.errors import (
     InvitationNotValidError,
     LastAdministratorError,
 )
-from app.security.staff.passwords import LENGTH_MAX
 from app.security.staff.sessions import ShownSession
 
 router = APIRouter(prefix="/api/v1/staff", tags=["staff"])
@@ -48,6 +47,7 @@ Parks = Annotated[
     list[Annotated[str, Field(max_length=100, pattern=r"^[^\x00]+$")]],
     Field(min_length=1, max_length=200, description="ids or codes of parks 园区编号或代码"),
 ]
+StaffNumber = Annotated[str, Field(max_length=100)]
 _MANAGED = (NotSignedInError, NotAllowedError, NotFoundError)
 
 
@@ -72,22 +72,21 @@ class SessionsQuery(Filters):
 class StaffInviteIn(BaseModel):
     """Who is to have an account."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "email": "lin.agent@example.invalid",
-                    "name": "示例专员",
-                    "role": "agent",
-                    "parks": ["gene_island"],
-                }
-            ]
-        },
+    model_config = taken(
+        {
+            "email": "lin.agent@example.invalid",
+            "name": "示例专员",
+            "staff_number": "GI-00123",
+            "role": "agent",
+            "parks": ["gene_island"],
+        }
     )
 
     email: Email
     name: str = Field(max_length=100, pattern=r"^[^\x00]+$", description="姓名")
+    staff_number: StaffNumber | None = Field(
+        default=None, description="工号, the employer's number of the person"
+    )
     role: Role = Field(description="what the person may do 角色")
     parks: Parks | None = Field(
         default=None, description="ids or codes of parks; every park if left out 不填为全部园区"
@@ -97,9 +96,7 @@ class StaffInviteIn(BaseModel):
 class StaffChangeIn(BaseModel):
     """What to change; what is left out stays."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"role": "manager"}, {"disabled": True}]}
-    )
+    model_config = taken({"role": "manager"}, {"disabled": True}, {"staff_number": "GI-00123"})
 
     role: Role | None = Field(default=None, description="another role 变更角色")
     parks: Parks | None = Field(
@@ -108,27 +105,23 @@ class StaffChangeIn(BaseModel):
     disabled: bool | None = Field(
         default=None, description="true ends all sessions and lets nobody in 停用或恢复"
     )
+    staff_number: StaffNumber | None = Field(
+        default=None, description="whose it is, by the employer's number 登记工号"
+    )
 
 
 class StaffAcceptIn(BaseModel):
     """The token of an invitation, and the password it is to set."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "token": "as-the-administrator-handed-it-to-you",
-                    "password": "four words or more of yours",
-                }
-            ]
-        },
+    model_config = taken(
+        {
+            "token": "as-the-administrator-handed-it-to-you",
+            "password": "four words or more of yours",
+        }
     )
 
     token: str = Field(max_length=200, description="as the administrator handed it over 邀请令牌")
-    password: str = Field(
-        max_length=LENGTH_MAX, description="at least 12 characters 至少 12 个字符"
-    )
+    password: NewPassword
 
 
 class StaffAccountOut(BaseModel):
@@ -137,6 +130,7 @@ class StaffAccountOut(BaseModel):
     id: UUID
     email: str
     name: str
+    staff_number: str | None = Field(description="工号, the employer's number of the person")
     role: Role
     park_ids: list[UUID] | None = Field(description="null: every park")
     state: Literal["invited", "active", "disabled"]
@@ -196,6 +190,7 @@ def _account(account: Account) -> StaffAccountOut:
         id=account.id,
         email=account.email,
         name=account.name,
+        staff_number=account.staff_number,
         role=Role(account.role),
         park_ids=account.park_ids,
         state=accounts.state_of(account),
@@ -279,6 +274,7 @@ def invite_staff(
             place=place,
             now=clock.now(),
             policy=gate.policy,
+            staff_number=body.staff_number,
         )
     response.headers["Location"] = f"/api/v1/staff/{invited.account.id}"
     return _invited(invited, response)
@@ -367,7 +363,10 @@ def read_staff(account_id: IdPath, session: SessionDep, actor: ActorDep) -> Staf
 @router.patch(
     "/{account_id}",
     summary="Change or disable an account 变更或停用账号",
-    responses=problems(*_MANAGED, CrossSiteError, LastAdministratorError, InvalidInputError),
+    responses=problems(
+        *(*_MANAGED, CrossSiteError, LastAdministratorError),
+        *(AccountExistsError, InvalidInputError),
+    ),
 )
 def change_staff(
     account_id: IdPath,
@@ -381,6 +380,7 @@ def change_staff(
 ) -> StaffAccountOut:
     """Give another role or other parks, disable, or enable again. The account's sessions end.
 
+    Or enter whose it is (`staff_number`, 工号): two accounts of one number are one person's.
     Nobody changes his own account. Where people sign in at the identity provider, their groups
     there give role and parks anew at each sign-in.
     """
@@ -393,7 +393,11 @@ def change_staff(
                 parks = accounts.find_parks(session, body.parks)
             place = Place(body.role or now_is.role, parks)
         account = accounts.change(
-            session, actor, account_id, Change(place, body.disabled), clock.now()
+            session,
+            actor,
+            account_id,
+            Change(place, body.disabled, body.staff_number),
+            clock.now(),
         )
     changed = _account(account)
     response.headers["ETag"] = etag_of(changed)

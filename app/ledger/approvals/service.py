@@ -30,7 +30,7 @@ from app.models.approval import Approval
 from app.models.claim import Claim
 from app.models.lease import LeaseEvent, LeaseTerms
 from app.security.actors import Actor, Role
-from app.security.staff.persons import are_two_persons
+from app.security.staff.persons import are_two_persons, staff_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,7 @@ def approve(
     reason: str | None,
     *,
     held_for: timedelta,
+    numbers_needed: bool,
     now: datetime,
 ) -> None:
     """Write down that a second person approves; the work is to follow in this transaction.
@@ -162,6 +163,7 @@ def approve(
         reason: what is said besides yes.
         held_for: how long before it was asked for whoever gave an account a way to sign in may
             hold the account too.
+        numbers_needed: whether both must be known by a staff number.
         now: the present instant.
 
     Raises:
@@ -179,6 +181,7 @@ def approve(
             if asking
             else "提请所用令牌不属于任何账号，请以本人账号重新提请",
         )
+    _require_two_numbers(session, asking, deciding, needed=numbers_needed)
     if not are_two_persons(session, asking, deciding, since=pending.asked_at - held_for):
         raise OwnApprovalError(
             f"within {held_for.days} days before this was asked for, one of the two accounts was"
@@ -197,6 +200,23 @@ def approve(
             subject_id=str(pending.subject_id),
         )
     _decide(session, actor, pending.id, ApprovalState.APPROVED, reason=reason, now=now)
+
+
+def _require_two_numbers(session: Session, asking: UUID, deciding: UUID, *, needed: bool) -> None:
+    """Refuse one person who has two accounts, and, where numbers are needed, whoever has none."""
+    of_asking, of_deciding = staff_numbers(session, [asking, deciding])
+    if needed and (of_asking is None or of_deciding is None):
+        raise OwnApprovalError(
+            "both accounts must have a staff number, so that they are known to be two persons';"
+            " an administrator enters it",
+            detail_zh="双方账号均须登记工号，以确认并非同一人；请管理员登记",
+        )
+    if of_asking is not None and of_asking == of_deciding:
+        raise OwnApprovalError(
+            "both accounts are yours by their staff number; another manager of the park has to"
+            " approve it",
+            detail_zh="两个账号登记的工号相同，属同一人，须由本园区另一位经理复核",
+        )
 
 
 def refuse(session: Session, actor: Actor, pending: Approval, reason: str, now: datetime) -> None:

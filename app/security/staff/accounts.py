@@ -36,12 +36,20 @@ from app.security.staff.sessions import actor_of, end_all
 
 #: Who types commands on the server may do what an administrator of every park may.
 COMMAND_LINE = Actor(kind=ActorKind.STAFF, label="cli", role=Role.ADMIN)
+_STAFF_NUMBER = re.compile(r"[A-Z0-9-]{1,32}")
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,8}")
 
 constraint_error(
     "uq_staff_accounts_email",
     lambda _: AccountExistsError(
         "there is an account of this e-mail address", detail_zh="该邮箱已有账号"
+    ),
+)
+constraint_error(
+    "uq_staff_accounts_staff_number",
+    lambda _: AccountExistsError(
+        "an account that is in use has this staff number: a person has one account",
+        detail_zh="已有在用账号登记该工号，每人只能有一个账号",
     ),
 )
 
@@ -83,6 +91,7 @@ class Change:
 
     place: Place | None = None
     disabled: bool | None = None
+    staff_number: str | None = None
 
 
 def normalised_email(text: str) -> str:
@@ -99,6 +108,22 @@ def normalised_email(text: str) -> str:
             detail_zh="邮箱地址格式不正确",
         )
     return email
+
+
+def normalised_staff_number(text: str) -> str:
+    """An employer's number of a person, alike however it is typed: capitals, no spaces.
+
+    Raises:
+        InvalidInputError: it has other characters than letters, digits and hyphens, or too many.
+    """
+    number = "".join(text.split()).upper()
+    if not _STAFF_NUMBER.fullmatch(number):
+        raise InvalidInputError(
+            "a staff number has letters, digits and hyphens, 32 at most",
+            [Fault("/staff_number", "as GI-00123", detail_zh="格式如 GI-00123")],
+            detail_zh="工号由字母、数字和连字符组成，最多 32 位",
+        )
+    return number
 
 
 def find_parks(session: Session, texts: Sequence[str] | None) -> frozenset[UUID] | None:
@@ -151,11 +176,12 @@ def invite(
     place: Place,
     now: datetime,
     policy: StaffPolicy,
+    staff_number: str | None = None,
 ) -> Invited:
     """Make an account whose owner is still to set a password.
 
     Raises:
-        AccountExistsError: there is one of this address.
+        AccountExistsError: there is one of this address, or one in use of this staff number.
         NotAllowedError: the role or the parks are beyond the caller's.
         PersonNeededError: the caller is a program.
     """
@@ -163,6 +189,8 @@ def invite(
     login = normalised_email(email)
     account = StaffAccount(email=login, name=name.strip() or login)
     put_in_place(account, place)
+    if staff_number is not None:
+        account.staff_number = normalised_staff_number(staff_number)
     session.add(account)
     invited = _invitation(session, account, now, policy)
     _note_giver(session, actor, account, now)
@@ -231,7 +259,7 @@ def change(
 ) -> StaffAccount:
     """Give an account another role or other parks, disable it, or enable it again.
 
-    Its sessions end, whichever it is.
+    Its sessions end, whichever of these it is. Or say whose it is, by the staff number.
 
     Raises:
         NotFoundError: no such account among those that the caller manages.
@@ -258,6 +286,11 @@ def change(
         end_all(session, account.id, now)
         done = Action.STAFF_DISABLED if disabled else Action.STAFF_ENABLED
         note(session, actor, done, account)
+    if wanted.staff_number is not None:
+        account.staff_number = normalised_staff_number(wanted.staff_number)
+        session.flush()
+        # The number itself names a person, and the trail is kept for ever.
+        note(session, actor, Action.STAFF_CHANGED, account, {"staff_number": True})
     return account
 
 
@@ -286,6 +319,7 @@ def list_accounts(session: Session, actor: Actor, page: PageRequest) -> Page:
         StaffAccount.id,
         StaffAccount.email,
         StaffAccount.name,
+        StaffAccount.staff_number,
         StaffAccount.role,
         StaffAccount.park_ids,
         _state().label("state"),

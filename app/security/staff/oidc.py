@@ -68,6 +68,7 @@ class OidcConfig:
     scope: str
     groups_claim: str
     groups: Mapping[str, GroupPlace]
+    staff_number_claim: str
     algorithms: tuple[str, ...]
     second_factor_amr: frozenset[str]
     rsa_bits_min: int
@@ -97,6 +98,7 @@ class OidcConfig:
             scope=settings.oidc_scope,
             groups_claim=settings.oidc_groups_claim,
             groups={name: _group(name, place) for name, place in settings.oidc_roles.items()},
+            staff_number_claim=settings.oidc_staff_number_claim,
             algorithms=tuple(settings.oidc_algorithms),
             second_factor_amr=frozenset(settings.oidc_second_factor_amr),
             rsa_bits_min=settings.oidc_rsa_bits_min,
@@ -113,6 +115,7 @@ class Identity:
     name: str
     groups: tuple[str, ...]
     second_factor: bool
+    staff_number: str | None = None
 
 
 @dataclass(slots=True)
@@ -237,6 +240,7 @@ class Provider:
         amr = claims.get("amr")
         shown = [str(one) for one in amr] if isinstance(amr, list) else []
         trusted = self.config.second_factor_amr
+        number = claims.get(self.config.staff_number_claim)
         email = claims.get("email")
         name = str(claims.get("name") or email)
         if not isinstance(email, str) or "\0" in name + claims["sub"]:
@@ -248,6 +252,7 @@ class Provider:
             name=name,
             groups=tuple(str(one) for one in groups) if isinstance(groups, list) else (),
             second_factor=not trusted or any(one in trusted for one in shown),
+            staff_number=str(number) if isinstance(number, str | int) else None,
         )
 
     def _client(self) -> Any:

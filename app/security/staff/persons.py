@@ -1,9 +1,11 @@
 """Whether two accounts are two persons' (双人).
 
+One person to whom several accounts were given is known by the employer's number (工号) on them.
 Whoever invites somebody, invites anew or takes a second factor off, may have used what he gave
 away: for a while both accounts may be in one hand. So may two accounts that one person gave out.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -24,6 +26,15 @@ def note_gift(session: Session, account: StaffAccount, giver: UUID, now: datetim
             set_={"given_at": now},
         )
     )
+
+
+def staff_numbers(session: Session, account_ids: Sequence[UUID]) -> list[str | None]:
+    """The employer's numbers of the accounts' owners, in the order of the accounts."""
+    rows = session.execute(
+        select(StaffAccount.id, StaffAccount.staff_number).where(StaffAccount.id.in_(account_ids))
+    )
+    found = {row.id: row.staff_number for row in rows}
+    return [found.get(one) for one in account_ids]
 
 
 def are_two_persons(session: Session, one: UUID, other: UUID, *, since: datetime) -> bool:

@@ -20,6 +20,7 @@ from app.security.staff.accounts import (
     find_parks,
     last_administrator,
     normalised_email,
+    normalised_staff_number,
     note,
     other_administrators,
     place_details,
@@ -52,7 +53,8 @@ def sign_in_provided(
         NotAllowedError: none of the person's groups has a role here, or the role takes a second
             factor and the provider saw none.
         SignInRefusedError: the account is disabled.
-        AccountExistsError: another account has the e-mail address.
+        AccountExistsError: another account has the e-mail address, or is in use with the staff
+            number.
         LastAdministratorError: the groups would leave nobody to make administrators.
     """
     with transaction(session):
@@ -100,9 +102,12 @@ def _account(session: Session, identity: Identity, place: Place, now: datetime) 
         )
         .with_for_update()
     )
+    number = identity.staff_number
+    staff_number = None if number is None else normalised_staff_number(number)
     if account is None:
         account = StaffAccount(
             email=normalised_email(identity.email),
+            staff_number=staff_number,
             name=identity.name,
             oidc_issuer=identity.issuer,
             oidc_subject=identity.subject,
@@ -115,6 +120,7 @@ def _account(session: Session, identity: Identity, place: Place, now: datetime) 
         return account
     if account.disabled_at is not None:
         raise SignInRefusedError("this account is disabled", detail_zh="该账号已停用")
+    account.staff_number = staff_number or account.staff_number
     before = place_of(account)
     if before != place:
         if before == OF_EVERYTHING and not other_administrators(session, account.id):

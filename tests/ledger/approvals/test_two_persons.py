@@ -248,6 +248,85 @@ def test_who_gave_an_account_away_is_no_second_person(
     assert office.let_until() == date(2028 if are_two else 2030, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("of_wang", "of_li", "numbers_needed", "are_two"),
+    [
+        ("GI-1", "GI-1", False, False),
+        # Control: who are known to be two, and who are known to be nobody in particular.
+        ("GI-1", "GI-2", False, True),
+        (None, "GI-2", False, True),
+        (None, None, False, True),
+        ("GI-1", "GI-2", True, True),
+        ("GI-1", "GI-1", True, False),
+        (None, "GI-2", True, False),
+        ("GI-1", None, True, False),
+        (None, None, True, False),
+    ],
+)
+def test_two_accounts_of_one_staff_number_are_one_person(
+    session: Session,
+    make_client: Callable[..., TestClient],
+    *,
+    of_wang: str | None,
+    of_li: str | None,
+    numbers_needed: bool,
+    are_two: bool,
+) -> None:
+    """The operator gave one person two accounts, one after the other."""
+    settings = {"two_person_rule": True, "second_person_numbers": numbers_needed}
+    office = Office(session, make_client(session, **settings))
+    asked = office.end(office.wang)
+    wang, li = _person(office, office.wang), _person(office, office.li)
+    # Who asked has been disabled since, so that both may have the number.
+    wang.disabled_at = datetime.now(UTC)
+    wang.staff_number, li.staff_number = of_wang, of_li
+    session.commit()
+
+    decided = office.decide(asked, "approve", office.li)
+
+    assert decided.status_code == (200 if are_two else 403), decided.text
+    if not are_two:
+        assert decided.json()["type"] == "/problems/own-approval"
+    assert office.let_until() == date(2028 if are_two else 2030, 1, 1)
+
+
+def test_a_staff_number_is_of_one_account_that_is_in_use(office: Office) -> None:
+    boss = make.staff_headers(office.session, Role.ADMIN)
+    office.session.commit()
+
+    def invite(name: str, number: str) -> Any:
+        body = {"email": f"{name}@people.invalid", "name": name, "role": "manager"}
+        return office.client.post(
+            "/api/v1/staff", json={**body, "staff_number": number}, headers=boss
+        )
+
+    def change(account_id: str, **body: Any) -> Any:
+        headers = {**boss, "If-Match": "*"}
+        return office.client.patch(f"/api/v1/staff/{account_id}", json=body, headers=headers)
+
+    first = invite("first", " gi-0 77 ")
+    assert first.status_code == 201, first.text
+    account = first.json()["account"]
+    assert account["staff_number"] == "GI-077", "alike however it is typed"
+    again = invite("second", "GI-077")
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/account-exists")
+    other = invite("third", "GI-078").json()["account"]
+    taken = change(other["id"], staff_number="gi-077")
+    assert (taken.status_code, taken.json()["type"]) == (409, "/problems/account-exists")
+    assert invite("fourth", "工号").status_code == 422
+
+    # Who left may come back, and be the same person under another account.
+    assert change(account["id"], disabled=True).status_code == 200
+    back = invite("second", "GI-077")
+    assert back.json()["account"]["staff_number"] == "GI-077"
+    enabled = change(account["id"], disabled=False)
+    assert (enabled.status_code, enabled.json()["type"]) == (409, "/problems/account-exists")
+    numbered = change(other["id"], staff_number="GI-079").json()
+    assert numbered["staff_number"] == "GI-079"
+    kept = office.session.scalars(select(AuditEntry.details)).all()
+    assert "GI-07" not in str(kept), "the trail is for ever, and names nobody"
+
+
 @pytest.mark.parametrize("how", ["invite", "invite again", "reset"])
 def test_giving_away_is_written_down(office: Office, how: str) -> None:
     boss = make.staff_headers(office.session, Role.ADMIN)

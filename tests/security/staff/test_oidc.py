@@ -293,6 +293,28 @@ def test_a_provider_that_is_not_as_agreed_is_not_used(
     _start(browser)
 
 
+def test_the_provider_says_whose_account_it_is(
+    session: Session, browser: Browser, provider: IdentityProvider, gate: Gate
+) -> None:
+    """Its staff number counts, so that nobody is a second person beside his own local account."""
+    app: Any = browser.client.app
+    config = OidcConfig.of(_settings(provider.issuer, oidc_staff_number_claim="employee"))
+    assert config is not None
+    app.state.provider = Provider(config, gate.sealer)
+    provider.person["employee"] = "gi 42"
+
+    assert _sign_in(browser, provider).status_code == 303
+
+    account = session.scalars(select(StaffAccount)).one()
+    assert account.staff_number == "GI42"
+    provider.person |= {"sub": "another", "email": "another@example.invalid"}
+    again = _sign_in(browser, provider)
+    assert again.json()["type"] == "/problems/account-exists"
+    # Control: without a number nobody knows that it is the same person.
+    provider.person.pop("employee")
+    assert _sign_in(browser, provider).status_code == 303
+
+
 def test_a_key_that_is_too_short_is_not_believed(
     browser: Browser, provider: IdentityProvider, gate: Gate
 ) -> None:
