@@ -27,6 +27,8 @@ PARAMETERS = frozenset(
 )
 #: Days that can be counted on without overflow.
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
+#: Which of a park is looked at, by a whole map: GIS tools repeat these, given behind the address.
+VIEW = ("datetime", "as_of", "level")
 _OPEN = frozenset({"", ".."})
 
 Parameters = Sequence[tuple[str, str]]
@@ -152,6 +154,21 @@ def _when(collection: Collection, given: Mapping[str, str], now: datetime) -> Wh
         start, until = read_days(text)
         return When(start or _FIRST_DAY, until, as_of)
     return When(today, None if collection.onwards else today + timedelta(days=1), as_of)
+
+
+def require_view(collection: Collection, name: str, value: str, now: datetime) -> None:
+    """Refuse a day, an instant or a level that no features of the collection could be asked for.
+
+    Raises:
+        BadParameterError: it cannot be read.
+    """
+    match name:
+        case "datetime":
+            read_days(value)
+        case "as_of":
+            _as_of(value, now)
+        case _:
+            _equal(collection, {name: value})
 
 
 def _as_of(text: str | None, now: datetime) -> datetime | None:

@@ -6,10 +6,11 @@ project was asked for.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
 from app.kernel.terms import Term
+from app.ogc.asked import names_taken
 from app.ogc.collection import Collection
 from app.ogc.collections import COLLECTIONS
 from app.ogc.styles.map_style import COLOURS
@@ -47,27 +48,34 @@ _LABELS: Mapping[str, str] = {
     "floors": '"level_name"',
 }
 _NAME = '"name_zh"'
+#: What a title says of the days, the instant and the level that are looked at.
+_WORDS: Mapping[str, str] = {
+    "datetime": "{}",
+    "as_of": "（截至 {} 所知）",
+    "level": "（楼层 {}）",
+}
 
 Box = tuple[float, float, float, float]
 
 
-def qgis_project(base: str, day: date, extent: Box) -> bytes:
+def qgis_project(base: str, view: Mapping[str, str], extent: Box) -> bytes:
     """The project as a ``.qgs`` file.
 
     Args:
         base: the address of the service, with its host: the file is opened elsewhere.
-        day: on which space is to be free.
+        view: the day (``datetime``) on which space is to be free, ``as_of`` and ``level``.
         extent: what is seen first; west, south, east, north.
     """
     project = ET.Element("qgis", projectname=TITLE, version=_VERSION)
-    _text(project, "title", f"{TITLE} {day}")
+    words = " ".join(_WORDS[name].format(value) for name, value in view.items())
+    _text(project, "title", f"{TITLE} {words}")
     _system(ET.SubElement(project, "projectCrs"))
     tree = ET.SubElement(project, "layer-tree-group")
     layers = ET.SubElement(project, "projectlayers")
     for id_ in _LOOKS:
         collection = COLLECTIONS[id_]
-        source = _source(base, collection, day)
-        title = f"{collection.title_zh} {day}" if collection.onwards else collection.title_zh
+        source = _source(base, collection, view)
+        title = f"{collection.title_zh} {words}" if collection.onwards else collection.title_zh
         ET.SubElement(
             tree,
             "layer-tree-layer",
@@ -88,8 +96,10 @@ def layer_id(collection_id: str) -> str:
     return f"space_relay_{collection_id}"
 
 
-def _source(base: str, collection: Collection, day: date) -> str:
-    address = f"{base}?datetime={day}" if collection.temporal else base
+def _source(base: str, collection: Collection, view: Mapping[str, str]) -> str:
+    taken = names_taken(collection) - (frozenset() if collection.temporal else {"datetime"})
+    asked = urlencode({name: value for name, value in view.items() if name in taken}, safe=":")
+    address = f"{base}?{asked}" if asked else base
     return (
         f" pagingEnabled='true' pageSize='{_PAGE_SIZE}' restrictToRequestBBOX='1'"
         f" srsname='OGC:CRS84' typename='{collection.id}' url='{address}'"

@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 from app.database.session import Session
 from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError, NotFoundError
-from app.ogc.asked import read_days
-from app.ogc.collections import find_collection
+from app.ogc.asked import VIEW, read_days, require_view
+from app.ogc.collections import COLLECTIONS, find_collection
 from app.ogc.documents import GEOJSON, PROJECT_PATH, QGIS, extents
 from app.ogc.downloads.asked import (
     FORMATS,
@@ -155,17 +155,24 @@ async def _close(kept: ExitStack) -> None:
 async def show_ogc_qgis_project(request: Request) -> Response:
     """A project of all layers for QGIS, with styles and Chinese names; free space on `datetime`.
 
+    `as_of` makes it what was known then, `level` one level of all buildings.
+
     Example: `GET /ogc/qgis/project.qgs?datetime=2027-03-01`
     """
-    day = civil_day(now_of(request))
+    now, view = now_of(request), dict[str, str]()
     for name, value in parameters_of(request):
-        if name != "datetime":
-            raise bad_parameter(name[:100], "there is only datetime", "仅有 datetime")
-        day = read_days(value)[0] or day
+        if name not in VIEW or name in view:
+            listed = ", ".join(VIEW)
+            raise bad_parameter(name[:100], f"{listed}, once each", f"{listed}，各至多一次")
+        require_view(COLLECTIONS["free_space"], name, value, now)
+        view[name] = value
+    day = read_days(view["datetime"])[0] if "datetime" in view else None
+    view["datetime"] = str(day or civil_day(now))
+    view = {name: view[name] for name in VIEW if name in view}
 
     def work(session: Session) -> Response:
-        file = qgis_project(base_of(request), day, extents(session)["parks"])
-        disposition = f'attachment; filename="space-relay-{day}.qgs"'
+        file = qgis_project(base_of(request), view, extents(session)["parks"])
+        disposition = f'attachment; filename="space-relay-{view["datetime"]}.qgs"'
         return answer(file, QGIS, {"Content-Disposition": disposition})
 
     return await in_session(request, work)

@@ -3,13 +3,14 @@
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.kernel.errors import NotFoundError
-from app.ogc.asked import read_days
+from app.ogc.asked import VIEW, require_view
+from app.ogc.collections import COLLECTIONS
 from app.ogc.crs import LOCAL_PATH
 from app.ogc.documents import JSON, OPENAPI, conformance, landing
 from app.ogc.errors import BadParameterError, bad_parameter
 from app.ogc.openapi import openapi
 from app.routers.dependencies import bearer_scheme, cookie_scheme
-from app.routers.ogc.serving import answer, base_of, crses, parameters_of
+from app.routers.ogc.serving import answer, base_of, crses, now_of, parameters_of
 from app.routers.problems import problems
 
 router = APIRouter(
@@ -20,8 +21,12 @@ router = APIRouter(
 )
 
 
+#: Takes all of a view.
+FREE_SPACE = COLLECTIONS["free_space"]
+
+
 def require_format_only(request: Request) -> None:
-    """Refuse query parameters of a document that takes none but ``f=json`` and ``datetime``.
+    """Refuse query parameters of a document that takes none but ``f=json`` and those of ``VIEW``.
 
     QGIS and GDAL repeat the parameters of the address that they are given at each call, so that
     ``/ogc?datetime=2027-03-01`` is the park on that day. The documents are the same on any day.
@@ -30,14 +35,14 @@ def require_format_only(request: Request) -> None:
         BadParameterError: there is another one.
     """
     for name, value in parameters_of(request):
-        if name == "datetime":
-            read_days(value)
+        if name in VIEW:
+            require_view(FREE_SPACE, name, value, now_of(request))
             continue
         if name != "f":
             raise bad_parameter(
                 name[:100],
-                "there is no such parameter here; there are f and datetime",
-                "此处没有该参数，可用的有 f 与 datetime",
+                f"there is no such parameter here; there are f, {', '.join(VIEW)}",
+                f"此处没有该参数，可用的有 f、{'、'.join(VIEW)}",
             )
         if value != "json":
             raise bad_parameter("f", "json", "应为 json")

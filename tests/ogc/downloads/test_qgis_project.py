@@ -37,6 +37,35 @@ def test_every_collection_is_a_layer_read_from_this_address(
     assert tree == layers.keys()
 
 
+def test_what_was_known_and_one_level_are_looked_at_wherever_a_layer_has_them(
+    seeded_client: TestClient,
+) -> None:
+    view = {"as_of": "2026-11-01T08:00:00+08:00", "level": "0", "datetime": "2027-03-01"}
+    answer = seeded_client.get(PROJECT, params=view)
+    sources = {
+        one.findtext("id"): (one.findtext("datasource") or "", one.findtext("layername") or "")
+        for one in ET.fromstring(answer.text).iter("maplayer")  # noqa: S314  (our own)
+    }
+
+    asked = "datetime=2027-03-01&as_of=2026-11-01T08:00:00%2B08:00&level=0'"
+    for id_ in ("free_space", "units"):
+        assert f"/ogc?{asked}" in sources[layer_id(id_)][0]
+    assert "/ogc?level=0'" in sources[layer_id("floors")][0]
+    assert "/ogc'" in sources[layer_id("parcels")][0]
+    title = "可用空间 2027-03-01 （截至 2026-11-01T08:00:00+08:00 所知） （楼层 0）"
+    assert sources[layer_id("free_space")][1] == title
+    # As QGIS asks for it, the address before the features and behind them.
+    for path in ("", "/conformance", "/collections/free_space", "/collections/free_space/items"):
+        found = seeded_client.get(f"/ogc{path}?{asked[:-1]}")
+        assert found.status_code == 200, found.text
+    levels = {one["properties"]["level_index"] for one in found.json()["features"]}
+    assert levels == {0}
+    for bad in ({"level": "x"}, {"as_of": "2999-01-01T00:00:00Z"}, {"as_of": "soon"}):
+        assert seeded_client.get(PROJECT, params=bad).status_code == 400, bad
+        assert seeded_client.get("/ogc", params=bad).status_code == 400, bad
+    assert seeded_client.get(f"{PROJECT}?level=0&level=1").status_code == 400
+
+
 def test_free_space_has_a_colour_and_a_word_for_each_kind_of_unit(project: ET.Element) -> None:
     (renderer,) = (one for one in project.iter("renderer-v2") if one.get("attr") == "unit_type")
 
