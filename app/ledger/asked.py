@@ -24,6 +24,10 @@ class FreeSpaceSort(StrEnum):
     CODE = "code"
 
 
+#: Degrees.
+MOST_LATITUDE = 90
+
+
 @dataclass(frozen=True, slots=True)
 class Near:
     """A place, and how far from it a unit may be."""
@@ -124,6 +128,12 @@ class FreeSpaceSearch:
                 "bbox",
                 "must be west, south, east, north",
                 "应依次为西、南、东、北",
+            ),
+            (
+                self.bbox is not None and max(abs(self.bbox[1]), abs(self.bbox[3])) > MOST_LATITUDE,
+                "bbox",
+                "longitude comes first; latitudes are -90 to 90",
+                "经度在前；纬度须在 -90 至 90 之间",
             ),
         ]
         slash = "/" if where == "body" else ""

@@ -19,7 +19,7 @@ from app.ogc.collection import Collection, Rows, When, aliases_in
 from app.ogc.cql2.compiler import compile_filter, require_language
 from app.ogc.cql2.values import equals
 from app.ogc.crs import CRSES, Crs, asked_crs, meets, read_box
-from app.ogc.errors import bad_parameter
+from app.ogc.errors import bad_parameter, no_such_parameter
 
 #: What every selection takes beside the collection's own properties.
 PARAMETERS = frozenset(
@@ -121,12 +121,8 @@ def _given(
     given: dict[str, str] = {}
     for name, value in parameters:
         if name not in taken and name not in also:
-            listed = ", ".join(sorted(taken | also))
-            raise bad_parameter(
-                name[:100],
-                f"there is no such parameter; there are {listed}",
-                f"没有此参数，可用的有 {listed}",
-            )
+            properties = collection.queryables.keys()
+            raise no_such_parameter(name, (taken | also) - properties, properties)
         if name in given:
             raise bad_parameter(name, "given more than once", "重复给出")
         if "\0" in value:

@@ -214,8 +214,10 @@ def _box_of_degrees(x: tuple[float, float], y: tuple[float, float], parameter: s
     if max(map(abs, x)) > _MOST_LON or max(map(abs, y)) > _MOST_LAT:
         raise bad_parameter(
             parameter,
-            "longitudes are -180 to 180 and latitudes -90 to 90, in the order of bbox-crs",
-            "经度须在 -180 至 180、纬度须在 -90 至 90 之间，次序依 bbox-crs",
+            "longitudes are -180 to 180 and latitudes -90 to 90, in the order of the axes of the"
+            " coordinate reference system that is named, longitude first where none is",
+            "经度须在 -180 至 180、纬度须在 -90 至 90 之间；"
+            "次序依所声明的坐标参考系，未声明时经度在前",
         )
     if west <= east:
         return box(west, south, east, north)

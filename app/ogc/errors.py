@@ -1,5 +1,8 @@
 """What the standards want said of a question that cannot be answered."""
 
+from collections.abc import Collection
+from difflib import get_close_matches
+
 from app.kernel.errors import Fault, InvalidInputError, Kind
 
 
@@ -13,3 +16,25 @@ class BadParameterError(InvalidInputError):
 def bad_parameter(name: str, detail: str, detail_zh: str) -> BadParameterError:
     """The error that names one query parameter, the rule it breaks and the way out."""
     return BadParameterError(f"{name}: {detail}", [Fault(name, detail, "query", detail_zh)])
+
+
+def no_such_parameter(
+    name: str, listed: Collection[str], properties: Collection[str] = ()
+) -> BadParameterError:
+    """The error that names a parameter that is unknown, what it may have been, and what there is.
+
+    The ``properties``, which may be many, are also taken but not listed.
+    """
+    near = get_close_matches(name.lower(), [*listed, *properties], n=2)
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    meant_zh = f"，是否指 {' 或 '.join(near)}？" if near else ""
+    there_are = ", ".join(sorted(listed))
+    further = " and the properties that `queryables` lists" if properties else ""
+    further_zh = "，以及 queryables 所列各属性" if properties else ""
+    return bad_parameter(
+        name[:100],
+        f"there is no such parameter{meant} There are {there_are}{further}"
+        if near
+        else f"there is no such parameter; there are {there_are}{further}",
+        f"没有此参数{meant_zh or '，'}可用的有 {there_are}{further_zh}",
+    )

@@ -44,7 +44,7 @@ from app.kernel.errors import InvalidInputError, NotFoundError
 from app.ogc.asked import Parameters, Selection, read_selection
 from app.ogc.collection import Check, Collection, Rows, aliases_in, names_any
 from app.ogc.crs import CRSES, STORAGE, Crs, asked_crs, to_crs
-from app.ogc.errors import bad_parameter
+from app.ogc.errors import bad_parameter, no_such_parameter
 from app.ogc.fields import Field, Kind
 
 #: Features a page, unless told, and at most: what is asked beyond that is clamped.
@@ -170,12 +170,7 @@ def read_item(
     taken = ITEM_PARAMETERS if collection.temporal else ITEM_PARAMETERS - {"datetime", "as_of"}
     for name, _value in parameters:
         if name not in taken:
-            listed = ", ".join(sorted(taken))
-            raise bad_parameter(
-                name[:100],
-                f"there is no such parameter; there are {listed}",
-                f"没有此参数，可用的有 {listed}",
-            )
+            raise no_such_parameter(name, taken)
     selection = read_selection(collection, parameters, now=now, also=ITEM_PARAMETERS, known=known)
     given = dict(parameters)
     _require_format(given.get("f"))

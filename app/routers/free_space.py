@@ -19,7 +19,7 @@ from app.inventory.schemas import UnitOut
 from app.kernel.clock import Clock, civil_day
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import CapacityMeasure, CleanroomGrade, FireHazardClass, SourceDatum, UnitType
-from app.ledger.asked import FreeSpaceSearch, FreeSpaceSort, Near
+from app.ledger.asked import MOST_LATITUDE, FreeSpaceSearch, FreeSpaceSort, Near
 from app.ledger.free_space import find_free_space, find_search_places, free_space_totals
 from app.routers.dependencies import (
     GEOJSON,
@@ -400,9 +400,9 @@ def _box(corners: tuple[float, ...] | None, datum: SourceDatum) -> Box | None:
     if corners is None:
         return None
     west, south, east, north = corners
-    # What is the wrong way round stays so, and is refused as such.
-    upright = west <= east and south <= north
-    return box_in_wgs84((west, south, east, north), datum) if upright else Box(*corners)
+    # What is the wrong way round, or no latitude, stays so and is refused as such.
+    usable = west <= east and -MOST_LATITUDE <= south <= north <= MOST_LATITUDE
+    return box_in_wgs84((west, south, east, north), datum) if usable else Box(*corners)
 
 
 def _near(position: tuple[float, ...] | None, wanted: FreeSpaceFilters, where: str) -> Near | None:

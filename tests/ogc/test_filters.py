@@ -83,7 +83,7 @@ def test_what_is_wrong_with_a_filter_is_a_400_in_both_languages(seeded_client: T
     for filter_, said, said_zh in (
         ("clear_hight_m >= 6", "did you mean clear_height_m or", "是否指 clear_height_m 或"),
         ("净高 >= 6", "clear_height_m", "没有属性 '净高'；是否指 clear_height_m"),
-        ("floor_load_kn_m2 >= '10'", "a number is written 12.5", "数值应写作 12.5"),
+        ("floor_load_kn_m2 >= '10'", "a number is written like 12.5", "数值的写法如 12.5"),
         ("pg_sleep(2) IS NOT NULL", "there is no function 'pg_sleep'", "没有函数 'pg_sleep'"),
     ):
         answer = ask(seeded_client, "floors", filter=filter_)

@@ -428,3 +428,17 @@ def test_counts_of_a_selection_and_its_features_agree(seeded_session: Session) -
         )
 
         assert len(keys) == len(set(keys)) == shown.returned > 0
+
+
+def test_a_parameter_that_is_nearly_one_is_recognised(gis: TestClient) -> None:
+    (fault,) = gis.get("/ogc/collections/units/items?limt=5").json()["errors"]
+
+    assert "did you mean limit" in fault["detail"]
+    assert "是否指 limit" in fault["detail_zh"]
+    # Seventy properties are looked up elsewhere.
+    assert "queryables" in fault["detail"]
+    assert "floor_load_kn_m2" not in fault["detail"]
+
+    (fault,) = gis.get("/ogc/collections/units/items?floor_load=5").json()["errors"]
+
+    assert "floor_load_kn_m2" in fault["detail"]

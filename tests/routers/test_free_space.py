@@ -385,6 +385,8 @@ def _bounds(session: Session, unit: Unit) -> tuple[float, float, float, float]:
         ({"near": "121.6"}, "near"),
         ({"bbox": "121.7,31.1,121.5,31.3"}, "bbox"),
         ({"bbox": "121.5,31.1,121.7"}, "bbox"),
+        # Latitude first: no place on Earth, and not one where nothing is free.
+        ({"bbox": "31,121,32,122"}, "bbox"),
         ({"as_of": "2999-01-01T00:00:00Z"}, "as_of"),
         ({"as_of": "2026-01-01T00:00:00"}, "as_of"),
         ({"type": "palace"}, "type"),

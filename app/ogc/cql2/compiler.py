@@ -212,7 +212,15 @@ class _Compiler:
                 f"{GEOMETRY} 是几何图形，请写作 s_intersects({GEOMETRY}, BBOX(…))",
             )
         said = node.name[:60]
-        near = nearest_fields(said, [*self._queryables.values()], GEOMETRY)
+        fields = [*self._queryables.values()]
+        coded = [one.name for one in fields if one.codes is not None and said in [*one.codes]]
+        if coded:
+            raise node.place.refused(
+                f"there is no property {said!r}; as a value of {' or '.join(coded)} it stands in"
+                f" single quotes: '{said}'",
+                f"没有属性 {said!r}；作为 {' 或 '.join(coded)} 的取值须加单引号：'{said}'",
+            )
+        near = nearest_fields(said, fields, GEOMETRY)
         raise node.place.refused(
             f"there is no property {said!r}; "
             + (f"did you mean {' or '.join(near)}?" if near else "the queryables list them all"),
@@ -466,7 +474,7 @@ def _refuse_types(place: Place, nodes: Sequence[Node], values: Sequence[Value]) 
     example = KINDS[wanted.kind].example
     raise place.refused(
         f"{left.said} is {KINDS[left.kind].en}, and {right.said} is {KINDS[right.kind].en}: they"
-        f" cannot be compared; {KINDS[wanted.kind].en} is written {example}",
+        f" cannot be compared; {KINDS[wanted.kind].en} is written like {example}",
         f"{left.said} 是{KINDS[left.kind].zh}，{right.said} 是{KINDS[right.kind].zh}，不能比较；"
-        f"{KINDS[wanted.kind].zh}应写作 {example}",
+        f"{KINDS[wanted.kind].zh}的写法如 {example}",
     )

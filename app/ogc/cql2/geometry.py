@@ -43,6 +43,8 @@ _MULTI: Mapping[str, Callable[[list[Any]], BaseGeometry]] = {
     "Polygon": MultiPolygon,
 }
 _DIMENSIONS = (2, 3)
+#: Positions of the smallest ring, the first of them twice.
+_RING = 4
 
 
 def bound(geometry: BaseGeometry) -> ColumnElement[Any]:
@@ -98,12 +100,18 @@ class _Reader:
                 f"几何图形的类型应为 {'、'.join(LEVELS)} 或 GeometryCollection",
             )
         coordinates = self._coordinates(members.get("coordinates"), level)
+        rings = {"Polygon": [coordinates], "MultiPolygon": coordinates}.get(str(kind), [])
+        if any(len(ring) < _RING or ring[0] != ring[-1] for polygon in rings for ring in polygon):
+            raise self._place.refused(
+                "a ring has at least four positions and ends where it began: repeat the first one",
+                "环至少含四个点，且末点与首点相同：请在末尾重复首点",
+            )
         try:
             return shape({"type": kind, "coordinates": coordinates})
         except (ShapelyError, ValueError):
             raise self._place.refused(
-                "a line has at least two positions; a ring at least four, the last as the first",
-                "线至少含两个点；环至少含四个点，且末点与首点相同",
+                "a line has at least two positions",
+                "线至少含两个点",
             ) from None
 
     def box(self, corners: object, crs: Crs) -> BaseGeometry:

@@ -103,7 +103,8 @@ def written(place: Place, text: str, field: Field) -> ColumnElement[Any]:
     if value is None:
         wanted = KINDS[field.kind]
         raise place.refused(
-            f"{wanted.en} is written {wanted.example}", f"{wanted.zh}应写作 {wanted.example}"
+            f"{wanted.en} is written like {wanted.example}",
+            f"{wanted.zh}的写法如 {wanted.example}",
         )
     return literal(value, field.kind.sql_type)
 
