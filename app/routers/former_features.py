@@ -28,7 +28,7 @@ class FormerQuery(Paging):
 
     layer: LayerId | None = Field(default=None, description="图层; all unless told")
     code: str | None = Field(
-        default=None, max_length=500, pattern="^[^\x00]+$", description="编码 of the feature"
+        default=None, max_length=500, pattern=r"^[^\x00]+$", description="编码 of the feature"
     )
     removed: bool | None = Field(
         default=None, description="true: only what was taken away; false: only what was changed"
