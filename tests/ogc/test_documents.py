@@ -145,7 +145,7 @@ def test_links_name_the_public_address_or_the_host_that_the_caller_named(
     for bad in ("evil.example/x?", "a b", "user@host", '"><script>', "-host"):
         assert first(gis, bad) == "/ogc"
     assert callable(make_client)
-    public = make_client(session, public_url="https://parks.example.invalid")
+    public = make_client(session, public_url="https://parks.example.invalid", require_tls=False)
     assert first(public, "evil.example") == "https://parks.example.invalid/ogc"
 
 

@@ -82,7 +82,11 @@ def served(databases: Databases, seeded_template: str) -> Iterator[Served]:
         for role in (None, APP, PUBLIC)
     )
     settings = Settings(
-        log_level="ERROR", rate_limits={}, public_pool_size=4, public_url="https://space.example"
+        log_level="ERROR",
+        rate_limits={},
+        public_pool_size=4,
+        public_url="https://space.example",
+        require_tls=False,
     )
     app = create_app(usual, settings, SetClock(), public_engine=public)
     with TestClient(app, raise_server_exceptions=False) as client:
