@@ -83,10 +83,10 @@ def qgis_project(base: str, view: Mapping[str, str], extent: Box) -> bytes:
             | {"checked": "Qt::Checked" if id_ in _SHOWN else "Qt::Unchecked", "expanded": "0"},
         )
         _layer(layers, collection, title, source)
-    view = ET.SubElement(ET.SubElement(project, "ProjectViewSettings"), "DefaultViewExtent")
+    seen = ET.SubElement(ET.SubElement(project, "ProjectViewSettings"), "DefaultViewExtent")
     for name, value in zip(("xmin", "ymin", "xmax", "ymax"), extent, strict=True):
-        view.set(name, repr(value))
-    _system(view)
+        seen.set(name, repr(value))
+    _system(seen)
     ET.indent(project)
     return f"<!DOCTYPE qgis>\n{ET.tostring(project, encoding='unicode')}\n".encode()
 
