@@ -27,11 +27,12 @@ OF_THE_FLOOR: dict[str, Any] = {"floor_load_kn_m2": None, "clear_height_m": None
 
 @pytest.fixture
 def unit(own_engine: Engine) -> Unit:
-    """In a building with a facility near it, and another unit behind a wall of its own."""
+    """Behind a wall of another unit; a third one is in another building."""
     with Session(own_engine, expire_on_commit=False) as session:
         floor = make.make_floor(session)
         made = make.make_unit(session, floor=floor, slot=0, slots=2, **OF_THE_FLOOR)
         make.make_unit(session, floor=floor, slot=1, slots=2, **OF_THE_FLOOR)
+        make.make_unit(session)
         session.commit()
         return made
 
@@ -49,6 +50,8 @@ def desk(own_engine: Engine, make_client: Callable[[Engine], TestClient]) -> Des
 def follower(own_engine: Engine, unit: Unit) -> Iterator[Follower]:
     assert unit.fid
     with following(own_engine) as one:
+        # What is changed from here on is followed, and not read with all the rest.
+        one.current()
         yield one
 
 
@@ -159,10 +162,11 @@ def test_a_change_that_is_not_noted_would_be_missed(
     assert answer.status_code == 200, answer.text
 
     # A change beside it that is noted, so that the follower has certainly looked.
-    with Session(own_engine) as session:
-        other = make.make_unit(session)
-        session.commit()
-        beside = item(own_engine, desk, "buildings", other.building_id)
+    with own_engine.connect() as connection:
+        other = connection.scalar(
+            text("SELECT id FROM buildings WHERE id <> :id"), {"id": unit.building_id}
+        )
+    beside = item(own_engine, desk, "buildings", other)
     noted = desk.patch(beside, height_m=55)
     assert follower.wait_for(int(noted.headers["X-Space-Version"]), 10.0)
     assert told(follower.current()) != told(fresh(own_engine))
