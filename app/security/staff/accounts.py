@@ -250,7 +250,7 @@ def accept(
     account.invitation_sha256 = account.invitation_expires_at = None
     forget_pending(account)
     end_all(session, account.id, now)
-    note(session, actor_of(account, None), Action.STAFF_INVITATION_ACCEPTED, account)
+    note_own(session, account, Action.STAFF_INVITATION_ACCEPTED)
     return account
 
 
@@ -503,6 +503,16 @@ def note(
         subject_id=account.id,
         details=details,
     )
+
+
+def note_own(
+    session: Session,
+    account: StaffAccount,
+    action: Action,
+    details: Mapping[str, object] | None = None,
+) -> None:
+    """Write down what somebody did to his own account, or with it."""
+    note(session, actor_of(account, None), action, account, details)
 
 
 def place_details(place: Place) -> dict[str, object]:

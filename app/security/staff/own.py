@@ -12,8 +12,8 @@ from app.database.session import transaction
 from app.models.staff import StaffAccount
 from app.security.actors import NotAllowedError
 from app.security.audit.actions import Action
-from app.security.audit.trail import record
 from app.security.staff import second_factor, sessions
+from app.security.staff.accounts import note_own
 from app.security.staff.errors import SecondFactorNeededError
 from app.security.staff.passwords import require_good_password
 from app.security.staff.second_factor import OneTimeSecret
@@ -62,7 +62,7 @@ def change_password(
         forgive(session, attempt, whole_account=True)
         factor = signed_in.session.second_factor
         token = _start_anew(session, gate, account, browser, second_factor=factor, now=now)
-        _note(session, account, Action.STAFF_PASSWORD_SET)
+        note_own(session, account, Action.STAFF_PASSWORD_SET)
     return token
 
 
@@ -147,7 +147,7 @@ def confirm_enrolment(
             codes = second_factor.make_recovery_codes(session, account.id)
             token = _start_anew(session, gate, account, browser, second_factor=True, now=now)
             forgive(session, attempt, whole_account=False)
-            _note(session, account, Action.SECOND_FACTOR_SET_UP)
+            note_own(session, account, Action.SECOND_FACTOR_SET_UP)
     if step < 0:
         raise refused()
     return codes, token
@@ -175,7 +175,7 @@ def renew_recovery_codes(
         if second_factor.show_second_factor(session, gate.sealer, account, code, now):
             codes = second_factor.make_recovery_codes(session, account.id)
             forgive(session, attempt, whole_account=False)
-            _note(session, account, Action.RECOVERY_CODES_MADE)
+            note_own(session, account, Action.RECOVERY_CODES_MADE)
         else:
             note_refusal(session, account.id, "second factor", signed_in.actor)
     if not codes:
@@ -235,15 +235,4 @@ def _start_anew(
     sessions.end_all(session, account.id, now)
     return sessions.start(
         session, account, browser, second_factor=second_factor, now=now, policy=gate.policy
-    )
-
-
-def _note(session: Session, account: StaffAccount, action: Action) -> None:
-    record(
-        session,
-        sessions.actor_of(account, None),
-        action,
-        park_id=None,
-        subject_type="staff_account",
-        subject_id=account.id,
     )

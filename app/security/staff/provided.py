@@ -21,7 +21,7 @@ from app.security.staff.accounts import (
     last_administrator,
     normalised_email,
     normalised_staff_number,
-    note,
+    note_own,
     other_administrators,
     place_details,
     place_of,
@@ -116,7 +116,7 @@ def _account(session: Session, identity: Identity, place: Place, now: datetime) 
         session.add(account)
         session.flush()
         details = {**place_details(place), "identity_provider": True}
-        note(session, sessions.actor_of(account, None), Action.STAFF_INVITED, account, details)
+        note_own(session, account, Action.STAFF_INVITED, details)
         return account
     if account.disabled_at is not None:
         raise SignInRefusedError("this account is disabled", detail_zh="该账号已停用")
@@ -128,5 +128,5 @@ def _account(session: Session, identity: Identity, place: Place, now: datetime) 
         put_in_place(account, place)
         sessions.end_all(session, account.id, now)
         details = {"before": place_details(before), "after": place_details(place)}
-        note(session, sessions.actor_of(account, None), Action.STAFF_CHANGED, account, details)
+        note_own(session, account, Action.STAFF_CHANGED, details)
     return account

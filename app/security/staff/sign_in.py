@@ -18,6 +18,7 @@ from app.security.audit.actions import Action
 from app.security.audit.trail import record
 from app.security.sealing import Sealer
 from app.security.staff import sessions
+from app.security.staff.accounts import note_own
 from app.security.staff.errors import SecondFactorNeededError, SignInRefusedError
 from app.security.staff.passwords import Passwords
 from app.security.staff.policy import StaffPolicy
@@ -134,16 +135,9 @@ def note_signed_in(session: Session, account: StaffAccount, factor: Factor | Non
     actions = [Action.SIGNED_IN]
     if factor is Factor.RECOVERY_CODE:
         actions.append(Action.RECOVERY_CODE_USED)
+    shown = {"second_factor": None if factor is None else factor.value}
     for action in actions:
-        record(
-            session,
-            sessions.actor_of(account, None),
-            action,
-            park_id=None,
-            subject_type="staff_account",
-            subject_id=account.id,
-            details={"second_factor": None if factor is None else factor.value},
-        )
+        note_own(session, account, action, shown)
 
 
 def note_refusal(
