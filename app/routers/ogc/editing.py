@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.exceptions import HTTPException
 
 from app.geo.shapes import InvalidShapeError
@@ -17,7 +17,7 @@ from app.inventory.drawing.errors import (
     WhichDatumError,
 )
 from app.inventory.drawing.service import require_drawer
-from app.kernel.errors import InvalidInputError, NotFoundError
+from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.ogc.collection import Collection
 from app.ogc.collections import find_collection
 from app.ogc.crs import STORAGE
@@ -66,6 +66,23 @@ Datum = Annotated[
     str | None,
     Query(description="坐标基准 of the body: WGS84, CGCS2000, GCJ02 or BD09; longitude first"),
 ]
+
+
+def require_content_type(request: Request, actor: ActorDep) -> None:
+    """Refuse a body that does not say how it is written, as Part 4 of the standard asks.
+
+    Raises:
+        BadParameterError: there is no ``Content-Type``.
+    """
+    require_drawer(actor)
+    if "content-type" not in request.headers:
+        en, zh = "say how the body is written, as application/geo+json", "须声明正文的媒体类型"
+        raise BadParameterError(
+            f"Content-Type: {en}", [Fault("Content-Type", en, "header", detail_zh=zh)]
+        )
+
+
+_ContentType = Depends(require_content_type)
 _DRAWING = problems(InvalidShapeError, DrawingRefusedError, WhichDatumError, DuplicateCodeError)
 #: Of a call that answers nothing once it is done.
 _REHEARSED: dict[int | str, dict[str, Any]] = {
@@ -76,6 +93,7 @@ _AGREEING = problems(ChangedMeanwhileError, ChangedByOthersError)
 
 @router.post(
     "/{collection_id}/items",
+    dependencies=[_ContentType],
     status_code=201,
     response_model=DrawnOut,
     summary="绘制要素 Draw a feature",
@@ -113,6 +131,7 @@ def create_ogc_item(
 
 @router.put(
     "/{collection_id}/items/{feature_id}",
+    dependencies=[_ContentType],
     response_model=DrawnOut,
     summary="替换要素 Replace a feature",
     responses=_DRAWING | _AGREEING,
@@ -148,6 +167,7 @@ def replace_ogc_item(
 
 @router.patch(
     "/{collection_id}/items/{feature_id}",
+    dependencies=[_ContentType],
     response_model=DrawnOut,
     summary="修改要素 Change a feature",
     responses=_DRAWING | _AGREEING,

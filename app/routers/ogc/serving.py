@@ -157,7 +157,8 @@ def _options(path: str, methods: set[str]) -> Callable[[Request], Awaitable[Resp
         if place is not None:
             written = offered(find_collection(request.path_params["collection_id"]))[place]
             taken = methods - _WRITES | written
-        return Response(status_code=204, headers={"Allow": ", ".join(sorted(taken))})
+        bodies = {name: types for method, (name, types) in _BODIES.items() if method in taken}
+        return Response(headers={"Allow": ", ".join(sorted(taken))} | bodies)
 
     return answer_options
 
@@ -165,3 +166,8 @@ def _options(path: str, methods: set[str]) -> Callable[[Request], Awaitable[Resp
 #: How the addresses of features end: of all of a collection, and of one.
 _OF_FEATURES = ("/{collection_id}/items", "/{collection_id}/items/{feature_id}")
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+#: What bodies are written in, by the method and the header that says so (Part 4 of the standard).
+_BODIES = {
+    "POST": ("Accept-Post", "application/geo+json, application/json"),
+    "PATCH": ("Accept-Patch", "application/merge-patch+json, application/json"),
+}
