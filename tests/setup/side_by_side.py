@@ -1,4 +1,4 @@
-"""Who runs what when several workers share the tests: `pytest -n 2`.
+"""Who runs what when several workers share the tests: `pytest -n 3`.
 
 Each worker has a server and session fixtures of its own, so that tests of different workers meet
 nowhere but on the processors.
