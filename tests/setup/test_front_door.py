@@ -353,9 +353,14 @@ def test_a_skipped_test_fails_the_run_only_with_the_plugin(
     )
     words = ["-c", "/dev/null", "--rootdir", str(tmp_path), "-p", "no:cacheprovider", *plugin]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", workers, *words, str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", "-p", "xdist", "-n", workers, *words, str(tmp_path)],
+        cwd=ROOT,
+        # Other plugins take longer to load than all of this to run.
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     said = done.stdout.splitlines()
     assert done.returncode == code, done.stdout
