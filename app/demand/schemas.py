@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.kernel.terms import Modality, PipelineStage
-from app.kernel.written import WrittenDay
+from app.kernel.written import WrittenBody, WrittenDay
 
 _MODALITIES = [one.value for one in Modality]
 _STAGES = [one.value for one in PipelineStage]
@@ -18,11 +18,10 @@ NO_NUL = r"^[^\x00]*$"
 Day = Annotated[WrittenDay, Field(ge=date(1900, 1, 1), le=date(2200, 12, 31))]
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
-#: Strict: ``false`` is no number of people.
-Headcount = Annotated[int, Field(strict=True, ge=0, le=1_000_000, description="people")]
+Headcount = Annotated[int, Field(ge=0, le=1_000_000, description="people")]
 
 
-class In(BaseModel):
+class In(WrittenBody):
     """Base of what callers send: an unknown member is refused, never ignored."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, allow_inf_nan=False)

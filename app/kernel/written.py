@@ -1,15 +1,15 @@
-"""Days and instants as callers write them.
+"""Days, instants, numbers and flags as callers write them.
 
-Pydantic would also take numbers, for seconds since 1970: ``20270101`` would be a day of that year,
-and nobody would be told.
+Pydantic would also take numbers for seconds since 1970: ``20270101`` would be a day of that year,
+and nobody would be told. Neither is ``true`` one person, nor ``"80"`` a number of JSON.
 """
 
 import re
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BeforeValidator
-from pydantic_core import PydanticKnownError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*", re.DOTALL)
@@ -35,3 +35,48 @@ def _instant(value: Any) -> Any:
 WrittenDay = Annotated[date, BeforeValidator(_day)]
 #: An instant with its offset, written as RFC 3339 has it: ``2027-01-31T09:00:00+08:00``.
 WrittenInstant = Annotated[AwareDatetime, BeforeValidator(_instant)]
+
+
+def _as_written(schema: Any) -> Any:
+    """A schema, or a part of one, whose numbers and flags are taken in no other type."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_as_written(one) for one in schema)
+    if not isinstance(schema, dict):
+        return schema
+    match schema.get("type"):
+        case "int":
+            return core_schema.no_info_before_validator_function(_integer, schema)
+        case "float":
+            return core_schema.no_info_before_validator_function(_number, schema)
+        case "bool":
+            return schema | {"strict": True}
+    # The keys of an object are text.
+    apart = {"keys_schema", "serialization", "metadata"}
+    return {key: part if key in apart else _as_written(part) for key, part in schema.items()}
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+class WrittenBody(BaseModel):
+    """Base of what is sent as JSON: its numbers are numbers, its flags ``true`` or ``false``.
+
+    ``80.0`` is an integer of JSON. Queries, which are text, are no bodies.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        """As any model's, but for its numbers and flags."""
+        schema: CoreSchema = _as_written(handler(source))
+        return schema

@@ -32,6 +32,7 @@ from app.inventory.drawing.things import Drawn, Feature, Outline
 from app.inventory.drawing.values import is_number, pointer
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import SourceDatum
+from app.kernel.written import WrittenBody
 from app.ogc.asked import Parameters
 from app.ogc.collection import Collection, Geometry
 from app.ogc.crs import CRSES, STORAGE, Crs, asked_crs, to_stored
@@ -60,7 +61,7 @@ class Frame:
         return self.stated or SourceDatum.WGS84
 
 
-class FeatureIn(BaseModel):
+class FeatureIn(WrittenBody):
     """A GeoJSON feature, with what a feature that was read has besides."""
 
     model_config = ConfigDict(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.database.paging import PageRequest
 from app.database.session import Session, transaction
 from app.kernel.errors import InvalidInputError
+from app.kernel.written import WrittenBody
 from app.ledger.approvals import service
 from app.ledger.approvals.errors import (
     ApprovalDecidedError,
@@ -64,7 +65,7 @@ class ApprovalsQuery(Filters):
     )
 
 
-class ApproveIn(BaseModel):
+class ApproveIn(WrittenBody):
     """What a second person says besides yes."""
 
     model_config = ConfigDict(extra="forbid")
@@ -72,7 +73,7 @@ class ApproveIn(BaseModel):
     reason: Reason | None = Field(default=None, description="复核意见; no personal data")
 
 
-class RefuseIn(BaseModel):
+class RefuseIn(WrittenBody):
     """Why it is not to be done."""
 
     model_config = ConfigDict(extra="forbid")

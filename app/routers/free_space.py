@@ -19,6 +19,7 @@ from app.inventory.schemas import UnitOut
 from app.kernel.clock import Clock, civil_day
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import CapacityMeasure, CleanroomGrade, FireHazardClass, SourceDatum, UnitType
+from app.kernel.written import WrittenBody
 from app.ledger.asked import MOST_LATITUDE, FreeSpaceSearch, FreeSpaceSort, Near
 from app.ledger.free_space import find_free_space, find_search_places, free_space_totals
 from app.routers.dependencies import (
@@ -186,7 +187,7 @@ class FreeSpaceQuery(FreeSpaceFilters):
     )
 
 
-class PolygonIn(BaseModel):
+class PolygonIn(WrittenBody):
     """An RFC 7946 geometry: longitude first, at most 10,000 positions. It is never repaired."""
 
     model_config = ConfigDict(
@@ -209,7 +210,7 @@ class PolygonIn(BaseModel):
     )
 
 
-class FreeSpaceBody(FreeSpaceFilters):
+class FreeSpaceBody(WrittenBody, FreeSpaceFilters):
     """The same filters as JSON, with a polygon."""
 
     model_config = ConfigDict(

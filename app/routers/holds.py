@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.kernel.errors import InvalidInputError
 from app.kernel.terms import ClaimKind
+from app.kernel.written import WrittenBody
 from app.ledger import holds as ledger
 from app.ledger.commitments import Commitment, HoldState, get_commitment
 from app.ledger.errors import (
@@ -65,7 +66,7 @@ class HoldIn(PromiseIn):
     )
 
 
-class ExtendIn(BaseModel):
+class ExtendIn(WrittenBody):
     """How much longer."""
 
     model_config = ConfigDict(extra="forbid")
@@ -75,7 +76,7 @@ class ExtendIn(BaseModel):
     )
 
 
-class NothingIn(BaseModel):
+class NothingIn(WrittenBody):
     """Nothing needs to be said; `{}` or no body at all."""
 
     model_config = ConfigDict(extra="forbid")
@@ -84,7 +85,7 @@ class NothingIn(BaseModel):
 Nothing = Annotated[NothingIn | None, Body()]
 
 
-class ConfirmIn(BaseModel):
+class ConfirmIn(WrittenBody):
     """The lease's terms, where they are known; `{}` or no body at all where not."""
 
     model_config = ConfigDict(extra="forbid")

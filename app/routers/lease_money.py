@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.inventory.filters import Day, Instant
 from app.inventory.known import require_past
 from app.kernel.errors import InvalidInputError
+from app.kernel.written import WrittenBody
 from app.ledger.errors import NoSuchCommitmentError
 from app.ledger.rent.schedule import Instalment, RentLine
 from app.ledger.rent.terms import AreaBasis, DayCount
@@ -33,7 +34,7 @@ from app.security.actors import NotAllowedError, NotSignedInError
 router = APIRouter(prefix="/api/v1/leases", tags=["ledger"])
 
 
-class LeaseTermsIn(BaseModel):
+class LeaseTermsIn(WrittenBody):
     """The terms of a lease."""
 
     model_config = ConfigDict(extra="forbid")

@@ -13,6 +13,7 @@ from app.inventory.filters import Day
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.period import Period
 from app.kernel.terms import CapacityMeasure, ClaimKind, LeaseEventKind
+from app.kernel.written import WrittenBody
 from app.ledger import leases as ledger
 from app.ledger.approvals.service import Asked
 from app.ledger.approvals.terms import Decision
@@ -93,7 +94,7 @@ PROMISE_PROBLEMS = (
 )
 
 
-class UnitIn(BaseModel):
+class UnitIn(WrittenBody):
     """A unit, or a part of it."""
 
     model_config = ConfigDict(extra="forbid")
@@ -106,7 +107,7 @@ class UnitIn(BaseModel):
     )
 
 
-class OrderIn(BaseModel):
+class OrderIn(WrittenBody):
     """Units for a period: all of them or none."""
 
     model_config = ConfigDict(extra="forbid")
@@ -202,7 +203,7 @@ class LeaseIn(PromiseIn):
     )
 
 
-class TerminateIn(BaseModel):
+class TerminateIn(WrittenBody):
     """When a lease ends before its time, and who ends it."""
 
     model_config = ConfigDict(extra="forbid")
@@ -221,7 +222,7 @@ class TerminateIn(BaseModel):
     )
 
 
-class ExtendLeaseIn(BaseModel):
+class ExtendLeaseIn(WrittenBody):
     """Until when a lease goes on."""
 
     model_config = ConfigDict(extra="forbid")
@@ -235,7 +236,7 @@ class ExtendLeaseIn(BaseModel):
     )
 
 
-class OnDayIn(BaseModel):
+class OnDayIn(WrittenBody):
     """The day it is about."""
 
     model_config = ConfigDict(extra="forbid")

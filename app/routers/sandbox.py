@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.database.session import transaction
 from app.demand.companies import get_company
 from app.kernel.errors import BusyError, InvalidInputError, NotFoundError
+from app.kernel.written import WrittenBody
 from app.routers.dependencies import (
     ActorDep,
     ClockDep,
@@ -43,7 +44,7 @@ class SandboxOut(BaseModel):
     )
 
 
-class SandboxKeyIn(BaseModel):
+class SandboxKeyIn(WrittenBody):
     """A key for the sandbox."""
 
     model_config = ConfigDict(

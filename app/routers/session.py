@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.kernel.errors import InvalidInputError, NotFoundError
+from app.kernel.written import WrittenBody
 from app.routers.dependencies import (
     SESSION_COOKIE,
     CallerDep,
@@ -66,7 +67,7 @@ def taken(*examples: JsonDict) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [*examples]})
 
 
-class SignInIn(BaseModel):
+class SignInIn(WrittenBody):
     """What somebody signs in with."""
 
     model_config = taken(
@@ -84,7 +85,7 @@ class SignInIn(BaseModel):
     )
 
 
-class PasswordIn(BaseModel):
+class PasswordIn(WrittenBody):
     """A change of password."""
 
     model_config = taken(
@@ -95,7 +96,7 @@ class PasswordIn(BaseModel):
     password: NewPassword
 
 
-class SecondFactorIn(BaseModel):
+class SecondFactorIn(WrittenBody):
     """Who asks for a second factor shows the password again, and the factor there is."""
 
     model_config = taken({"password": "four words or more of yours"})
@@ -104,7 +105,7 @@ class SecondFactorIn(BaseModel):
     code: Code | None = Field(default=None, description="of the factor it replaces 原有验证码")
 
 
-class SecondFactorCodeIn(BaseModel):
+class SecondFactorCodeIn(WrittenBody):
     """A code."""
 
     model_config = taken({"code": "123456"})

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from app.database.paging import PageRequest
 from app.database.session import transaction
 from app.kernel.errors import InvalidInputError, NotFoundError
+from app.kernel.written import WrittenBody
 from app.routers.dependencies import (
     JSON,
     ActorDep,
@@ -69,7 +70,7 @@ class SessionsQuery(Filters):
     )
 
 
-class StaffInviteIn(BaseModel):
+class StaffInviteIn(WrittenBody):
     """Who is to have an account."""
 
     model_config = taken(
@@ -93,7 +94,7 @@ class StaffInviteIn(BaseModel):
     )
 
 
-class StaffChangeIn(BaseModel):
+class StaffChangeIn(WrittenBody):
     """What to change; what is left out stays."""
 
     model_config = taken({"role": "manager"}, {"disabled": True}, {"staff_number": "GI-00123"})
@@ -110,7 +111,7 @@ class StaffChangeIn(BaseModel):
     )
 
 
-class StaffAcceptIn(BaseModel):
+class StaffAcceptIn(WrittenBody):
     """The token of an invitation, and the password it is to set."""
 
     model_config = taken(

@@ -28,6 +28,7 @@ from app.kernel.terms import (
     UnitType,
     VibrationClass,
 )
+from app.kernel.written import WrittenBody
 from app.ledger.units.history import HistoryKind
 from app.ledger.units.splitting import Part, Split
 from app.ledger.units.told import Outcome
@@ -50,7 +51,7 @@ Amount = Annotated[Decimal, Field(ge=0, max_digits=8, decimal_places=1)]
 Months = Annotated[int, Field(gt=0, le=1_200)]
 
 
-class EventIn(BaseModel):
+class EventIn(WrittenBody):
     """What every event of units says."""
 
     model_config = ConfigDict(extra="forbid")
@@ -69,7 +70,7 @@ class EventIn(BaseModel):
     )
 
 
-class FactsIn(BaseModel):
+class FactsIn(WrittenBody):
     """Facts of a unit. What is left out stays as it is; null is "not known" or "no limit"."""
 
     model_config = ConfigDict(extra="forbid")
@@ -161,7 +162,7 @@ class TermsIn(EventIn):
     changes: FactsIn = Field(description="what is different on these days")
 
 
-class OutlineIn(BaseModel):
+class OutlineIn(WrittenBody):
     """An RFC 7946 polygon: longitude first, WGS 84. It is never repaired."""
 
     model_config = ConfigDict(extra="forbid")
@@ -187,7 +188,7 @@ class OutlineIn(BaseModel):
         return found
 
 
-class LineIn(BaseModel):
+class LineIn(WrittenBody):
     """An RFC 7946 line: longitude first, WGS 84."""
 
     model_config = ConfigDict(extra="forbid")
@@ -267,7 +268,7 @@ class RemeasureIn(EventIn):
         return found
 
 
-class ChildIn(BaseModel):
+class ChildIn(WrittenBody):
     """A unit that a split makes. What is left out follows from the unit that is split."""
 
     model_config = ConfigDict(extra="forbid")
@@ -290,7 +291,7 @@ class ChildIn(BaseModel):
     facts: FactsIn = Field(default=FactsIn(), description="what differs from the unit split")
 
 
-class AssignIn(BaseModel):
+class AssignIn(WrittenBody):
     """Who of those that have a part goes where."""
 
     model_config = ConfigDict(extra="forbid")

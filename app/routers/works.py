@@ -11,6 +11,7 @@ from app.inventory.filters import Day
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.period import Period
 from app.kernel.terms import ClaimKind
+from app.kernel.written import WrittenBody
 from app.ledger.errors import (
     NoSuchCommitmentError,
     OutsideUsableDaysError,
@@ -40,7 +41,7 @@ _WORKS_EXAMPLE: dict[str, Any] = {
 }
 
 
-class WorksIn(BaseModel):
+class WorksIn(WrittenBody):
     """Units that nobody can have for a period: all of them or none."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_WORKS_EXAMPLE]})
@@ -76,7 +77,7 @@ class WorksIn(BaseModel):
         )
 
 
-class EndWorksIn(BaseModel):
+class EndWorksIn(WrittenBody):
     """When works end."""
 
     model_config = ConfigDict(extra="forbid")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.kernel.written import WrittenInstant
+from app.kernel.written import WrittenBody, WrittenInstant
 from app.webhooks.addresses import URL_LENGTH_MAX
 from app.webhooks.events import SUBSCRIBABLE, EventType
 from app.webhooks.transport import Outcome
@@ -34,7 +34,7 @@ Label = Annotated[str, Field(max_length=100, description="名称: the firm's own
 OVERLAP_HOURS = 24
 
 
-class _In(BaseModel):
+class _In(WrittenBody):
     model_config = ConfigDict(extra="forbid")
 
 

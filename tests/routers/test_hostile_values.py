@@ -2,15 +2,18 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+from app.kernel.written import WrittenBody
 from tests.authz.calls import CALLS
 from tests.authz.test_matrix import EXPECTED, methods
 from tests.authz.world import Call, World
@@ -20,6 +23,13 @@ NUMBERS = ("NaN", "Infinity", "1e999", "-1e999", "9" * 400, "0." + "9" * 400)
 #: Text that PostgreSQL does not keep, that UTF-8 cannot write, or that is far too much.
 TEXTS = (r'"\u0000"', r'"\ud800"', r'"\udfff\ud800x"', '"' + "x" * 100_000 + '"')
 IN_QUERIES = ("%00", "%ff", "%ed%a0%80", "x" * 60_000, "-1", "1e999", "'; SELECT 1; --")
+#: By the type that a schema names: what is of another one, though a lax reader would take it.
+OTHER_TYPES = {
+    "integer": ("true", '"80"'),
+    "number": ("true",),
+    "boolean": ('"true"', "1"),
+}
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _HERE = "somewhere to put a value as it is written"
 
 
@@ -61,6 +71,13 @@ def spoilt(body: Any, *, thorough: bool) -> Iterator[bytes]:
                 yield json.dumps(changed).replace(json.dumps(_HERE), written).encode()
 
 
+def untold(text: str) -> list[str]:
+    """What a refusal says in English only."""
+    problem = json.loads(text)
+    told = [problem, *problem["errors"]]
+    return [one["detail"] for one in told if not _CHINESE.search(one["detail_zh"] or "")]
+
+
 def caller_of(operation: str) -> str:
     """Somebody whose good call it is."""
     cells = EXPECTED[operation]
@@ -87,7 +104,7 @@ def answered(world: World, method: str, call: Call, caller: str, **more: Any) ->
 
 @pytest.mark.parametrize("thorough", THOROUGH)
 def test_no_value_in_a_body_is_a_bug(world: World, *, thorough: bool) -> None:
-    by, bugs, tried, refused = methods(world.app), [], 0, 0
+    by, bugs, english, tried, refused = methods(world.app), [], [], 0, 0
     for operation, made in CALLS.items():
         caller = caller_of(operation)
         call = made(world, caller)
@@ -99,16 +116,93 @@ def test_no_value_in_a_body_is_a_bug(world: World, *, thorough: bool) -> None:
             tried, refused = tried + 1, refused + (400 <= status < 500)
             if status >= 500:
                 bugs.append(f"{operation}: {status} {text[:200]}\n{body[:300]!r}")
+            elif status >= 400:
+                english += [f"{operation}: {said}" for said in untold(text)]
     assert not bugs, "\n".join(bugs)
+    assert not english, "\n".join(english)
     # The control: what is tried is spoilt indeed, but for odd text where any text is taken.
     assert tried > 50
     assert refused > 0.9 * tried
 
 
+def members(document: Mapping[str, Any], operation: Mapping[str, Any]) -> dict[str, str]:
+    """Of an operation's JSON body: which members are numbers or flags, and of what type."""
+    content = operation.get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    found = {}
+    for name, member in schema.get("properties", {}).items():
+        types = {one.get("type") for one in member.get("anyOf", [member])}
+        kind = next((kind for kind in OTHER_TYPES if kind in types), None)
+        if kind is not None and "string" not in types:
+            found[name] = kind
+    return found
+
+
+def test_numbers_and_flags_of_bodies_are_of_no_other_type(world: World) -> None:
+    """All numbers and flags of one body are spoilt at once: each is refused, by its name."""
+    document = world.app.openapi()
+    taken, tried = [], 0
+    for item in document["paths"].values():
+        for method, operation in item.items():
+            kinds = members(document, operation)
+            name = operation["operationId"]
+            if not kinds or name not in CALLS:
+                continue
+            caller = caller_of(name)
+            call = CALLS[name](world, caller)
+            for turn in range(2):
+                wrong = {
+                    member: json.loads(OTHER_TYPES[kind][turn % len(OTHER_TYPES[kind])])
+                    for member, kind in kinds.items()
+                }
+                status, text = answered(
+                    world, method.upper(), call, caller, json=(call.json or {}) | wrong
+                )
+                faults = json.loads(text).get("errors", [])
+                refused = {fault["pointer"].split("/")[1] for fault in faults}
+                taken += [f"{name} {m}={wrong[m]!r}: {status}" for m in wrong.keys() - refused]
+                tried += len(wrong)
+    assert not taken, "\n".join(taken)
+    assert tried > 80
+
+
+def test_a_refusal_in_english_only_is_found() -> None:
+    """The control of what looks for Chinese."""
+    fault = {"detail": "must be a number", "detail_zh": "number"}
+    problem = {"detail": "wrong", "detail_zh": "有误", "errors": [fault]}
+
+    assert untold(json.dumps(problem)) == ["must be a number"]
+    assert untold(json.dumps(problem | {"detail_zh": None, "errors": []})) == ["wrong"]
+
+
+def test_a_lax_body_would_take_other_types() -> None:
+    """The control: what every body derives from is what refuses them."""
+
+    class Lax(BaseModel):
+        number: int
+        flag: bool
+
+    class Strict(WrittenBody):
+        number: int
+        flag: bool
+        rows: dict[str, list[float]]
+
+    assert Lax.model_validate({"number": True, "flag": "true"}).number == 1
+    with pytest.raises(ValidationError) as refused:
+        Strict.model_validate({"number": True, "flag": 1, "rows": {"a": [1, "2", False]}})
+    assert [one["type"] for one in refused.value.errors()] == [
+        *("int_type", "bool_type", "float_type", "float_type")
+    ]
+    assert Strict.model_validate({"number": 80.0, "flag": False, "rows": {"a": [1]}}).number == 80
+    assert Strict.model_json_schema()["properties"]["number"]["type"] == "integer"
+
+
 @pytest.mark.parametrize("thorough", THOROUGH)
 def test_no_value_in_a_query_is_a_bug(world: World, *, thorough: bool) -> None:
     document = world.app.openapi()
-    bugs, tried = [], 0
+    bugs, english, tried = [], [], 0
     for path, item in document["paths"].items():
         operation = item.get("get")
         if operation is None or operation["operationId"] not in CALLS:
@@ -125,7 +219,10 @@ def test_no_value_in_a_query_is_a_bug(world: World, *, thorough: bool) -> None:
                 tried += 1
                 if status >= 500:
                     bugs.append(f"{path} {parameter['name']}={value[:40]}: {status} {text[:200]}")
+                elif status >= 400:
+                    english += [f"{path} {parameter['name']}: {said}" for said in untold(text)]
     assert not bugs, "\n".join(bugs)
+    assert not english, "\n".join(english)
     assert tried > 200
 
 

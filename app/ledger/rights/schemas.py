@@ -9,6 +9,7 @@ from app.inventory.filters import Day
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.period import Period
 from app.kernel.terms import NoticeAnswer, RightKind
+from app.kernel.written import WrittenBody
 from app.ledger.rights.binding import AskState
 from app.ledger.rights.conflicts import FIRST_RANK
 from app.ledger.rights.granting import RANK_MAX, Grant
@@ -21,7 +22,7 @@ UNITS_MAX = 100
 NOTICE_DAYS_MAX = 3_650
 
 
-class DaysIn(BaseModel):
+class DaysIn(WrittenBody):
     """Days of use."""
 
     model_config = ConfigDict(extra="forbid")
@@ -147,7 +148,7 @@ class QuestionIn(DaysIn):
         return Question(self.period(), self.company_id, self.reference)
 
 
-class AnswerIn(BaseModel):
+class AnswerIn(WrittenBody):
     """What the holder said."""
 
     model_config = ConfigDict(extra="forbid")

@@ -8,11 +8,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import ConfigDict, Field, PlainSerializer
 
 from app.inventory.filters import Day
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.period import Period, months_after
+from app.kernel.written import WrittenBody
 from app.ledger.rent.checks import DAYS_AHEAD_MAX, check_terms
 from app.ledger.rent.escalation import stepped
 from app.ledger.rent.terms import (
@@ -37,7 +38,7 @@ Months = Annotated[Decimal, Field(ge=0, max_digits=5, decimal_places=2), _plain_
 Percent = Annotated[Decimal, Field(ge=0, lt=100, decimal_places=4), _plain_text]
 
 
-class _Stated(BaseModel):
+class _Stated(WrittenBody):
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,7 @@ from app.inventory.filters import Word
 from app.inventory.places import id_or_none
 from app.kernel.canonical import canonical
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
+from app.kernel.written import WrittenBody
 from app.matching.answers.schemas import En, Hundredths, PlaceOut, Shown, Zh
 from app.matching.engine.scoring import CRITERIA
 from app.security.actors import Actor, NotAllowedError, Role
@@ -36,7 +37,7 @@ LEFT JOIN match_policies house ON house.park_id IS NULL AND house.known @> asked
 LEFT JOIN match_policies own ON own.park_id = p.id AND own.known @> asked.instant"""
 
 
-class PolicyIn(BaseModel):
+class PolicyIn(WrittenBody):
     """Weights of a park, or of the house."""
 
     model_config = ConfigDict(

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from app.inventory.filters import Instant, Word
+from app.kernel.written import WrittenBody
 from app.matching.engine.candidates import BundleShape, CandidateKind
 
 
@@ -25,7 +26,7 @@ En = Annotated[str, Field(description="English")]
 Hundredths = Annotated[int, Field(ge=0, le=100)]
 
 
-class MatchIn(BaseModel):
+class MatchIn(WrittenBody):
     """What to look for, how to weigh it, and how much to say."""
 
     model_config = ConfigDict(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.kernel.written import WrittenBody
 from app.security.actors import Scope
 
 #: How long a key lasts, days.
@@ -38,7 +39,7 @@ class KeyState(StrEnum):
     REVOKED = "revoked"
 
 
-class _In(BaseModel):
+class _In(WrittenBody):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
