@@ -8,7 +8,7 @@ from typing import Any
 
 from app.kernel.terms import UnitType
 from app.ogc.tiles.asked import MAP
-from app.ogc.tiles.documents import STYLE
+from app.ogc.tiles.documents import OPENING_ZOOM, STYLE, Position
 from app.ogc.tiles.grid import GRID_ID
 from app.ogc.tiles.layers import MAP_ID
 
@@ -25,18 +25,24 @@ COLOURS: dict[UnitType, str] = {
     UnitType.PRODUCTION: "#d1495b",
 }
 _OTHER, _FREE, _INK, _HALO = "#888888", "#0b8f4d", "#25323d", "#ffffff"
-_NAME = ["coalesce", ["get", "name_zh"], ["get", "name_en"], ["get", "code"]]
+# Expressions are those that QGIS 3.22 can read too: it knows neither ``coalesce`` nor ``concat``,
+# and of ``match`` only lists of values.
+_NAME = ["get", "name_zh"]
 #: Floors lie on each other: one is shown, and pages choose another by ``setFilter``.
 _ON_GROUND = ["==", ["get", "level_index"], 0]
 _BY_TYPE: list[Any] = [
     *("match", ["get", "unit_type"]),
-    *(part for kind, colour in COLOURS.items() for part in (kind.value, colour)),
+    *(part for kind, colour in COLOURS.items() for part in ([kind.value], colour)),
     _OTHER,
 ]
 
 
-def map_style(base: str, centre: tuple[float, float]) -> Document:
-    """The style; ``base`` is the address that links begin with."""
+def map_style(base: str, centre: Position, query: str = "") -> Document:
+    """The style; ``base`` is the address that links begin with.
+
+    It opens on ``centre`` (degrees). ``query`` is what was asked, with a question mark before it if
+    anything: its tiles are asked for with it.
+    """
     return {
         "version": 8,
         "name": TITLE,
@@ -49,9 +55,12 @@ def map_style(base: str, centre: tuple[float, float]) -> Document:
             "space-relay:colours": {kind.value: colour for kind, colour in COLOURS.items()},
         },
         "center": list(centre),
-        "zoom": 13,
+        "zoom": OPENING_ZOOM,
         "sources": {
-            _SOURCE: {"type": "vector", "url": f"{base}{MAP.path}/tiles/{GRID_ID}/tilejson"}
+            _SOURCE: {
+                "type": "vector",
+                "url": f"{base}{MAP.path}/tiles/{GRID_ID}/tilejson{query}",
+            }
         },
         "layers": [
             {"id": "background", "type": "background", "paint": {"background-color": "#f6f4ee"}},
@@ -168,7 +177,7 @@ def _far_away() -> list[Document]:
 
 
 def _labels() -> list[Document]:
-    free = ["concat", ["to-string", ["get", "units_count"]], " 处可用"]
+    free = "{units_count} 处可用"
     return [
         _label("zone-names", "zones", 15, _NAME, maxzoom=12),
         _label("park-names", "parks", 13, _NAME, minzoom=11),
@@ -181,7 +190,7 @@ def _labels() -> list[Document]:
     ]
 
 
-def _label(id_: str, source_layer: str, size: int, words: list[Any], **more: Any) -> Document:
+def _label(id_: str, source_layer: str, size: int, words: list[str] | str, **more: Any) -> Document:
     layout = {
         "text-field": words,
         "text-size": size,

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.models.space import Building
 from app.ogc.asked import names_taken
 from app.ogc.collections import COLLECTIONS
 from app.ogc.documents import JSON, link
@@ -11,7 +15,10 @@ from app.ogc.tiles.layers import MAP_ID, MOST_BYTES, MOST_FEATURES, Layer
 
 Document = dict[str, Any]
 Box = tuple[float, float, float, float]
+Position = tuple[float, float]
 
+#: The zoom at which maps open: what is free in each building is seen, and the park around it.
+OPENING_ZOOM = 14
 MVT = "application/vnd.mapbox-vector-tile"
 STYLE = "application/vnd.mapbox.style+json"
 _REL = "http://www.opengis.net/def/rel/ogc/1.0"
@@ -43,8 +50,26 @@ def tilesets(base: str, tileset: Tileset) -> Document:
     }
 
 
-def describe_tileset(base: str, tileset: Tileset, box: Box) -> Document:
-    """All about a tileset."""
+def opening(session: Session, box: Box) -> Position:
+    """Where a map opens (degrees): amid the buildings of the park that has the most.
+
+    The middle of ``box``, if nothing stands: of all there is it may be a field between two parks.
+    """
+    west, south, east, north = box
+    most = (
+        select(func.ST_Centroid(func.ST_Extent(Building.geom)).label("middle"))
+        .where(Building.geom.is_not(None))
+        .group_by(Building.park_id)
+        .order_by(func.count().desc(), Building.park_id)
+        .limit(1)
+        .subquery()
+    )
+    found = session.execute(select(func.ST_X(most.c.middle), func.ST_Y(most.c.middle))).first()
+    return ((west + east) / 2, (south + north) / 2) if found is None else (found[0], found[1])
+
+
+def describe_tileset(base: str, tileset: Tileset, box: Box, centre: Position) -> Document:
+    """All about a tileset, whose features lie in ``box``; maps open on ``centre`` (degrees)."""
     own = f"{base}{tileset.path}/tiles/{GRID_ID}"
     item = link(f"{own}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}", "item", MVT, "瓦片 tiles")
     return {
@@ -74,9 +99,9 @@ def describe_tileset(base: str, tileset: Tileset, box: Box) -> Document:
             "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84",
         },
         "centerPoint": {
-            "coordinates": _centre(box),
+            "coordinates": list(centre),
             "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84",
-            "tileMatrix": "13",
+            "tileMatrix": str(OPENING_ZOOM),
         },
         "layers": [
             {
@@ -95,8 +120,11 @@ def describe_tileset(base: str, tileset: Tileset, box: Box) -> Document:
     }
 
 
-def tilejson(base: str, tileset: Tileset, box: Box, query: str) -> Document:
-    """TileJSON 3.0; ``query`` is what was asked, with a question mark before it if anything."""
+def tilejson(base: str, tileset: Tileset, box: Box, centre: Position, query: str) -> Document:
+    """TileJSON 3.0; ``query`` is what was asked, with a question mark before it if anything.
+
+    ``box`` and ``centre`` as for :func:`describe_tileset`.
+    """
     own = f"{base}{tileset.path}/tiles/{GRID_ID}"
     return {
         "tilejson": "3.0.0",
@@ -107,7 +135,7 @@ def tilejson(base: str, tileset: Tileset, box: Box, query: str) -> Document:
         "minzoom": min(layer.first for layer in tileset.layers),
         "maxzoom": MOST_ZOOM,
         "bounds": list(box),
-        "center": [*_centre(box), 13],
+        "center": [*centre, OPENING_ZOOM],
         "vector_layers": [
             {
                 "id": layer.id,
@@ -153,7 +181,12 @@ def tile_paths() -> Document:
         "/tileMatrixSets": _get("tile_matrix_sets", "瓦片网格 The grids of tiles"),
         f"/tileMatrixSets/{GRID_ID}": _get("tile_matrix_set", "瓦片网格 The grid of tiles"),
         "/styles": _get("styles", "地图样式 The styles of maps"),
-        f"/styles/{MAP_ID}": _get("style", "地图样式 A style for MapLibre", STYLE),
+        f"/styles/{MAP_ID}": _get(
+            "style",
+            "地图样式 A style for MapLibre",
+            STYLE,
+            [{"$ref": f"#/components/parameters/{name}"} for name in sorted(MAP_PARAMETERS)],
+        ),
     }
     for one in (None, *COLLECTIONS.values()):
         own = f"/collections/{one.id}/tiles" if one else "/tiles"
@@ -196,11 +229,6 @@ _KIND = {"dataType": "vector", "crs": GRID_CRS, "tileMatrixSetURI": GRID_URI}
 def _grid_link(base: str) -> Document:
     href = f"{base}/tileMatrixSets/{GRID_ID}"
     return link(href, f"{_REL}/tiling-scheme", JSON, "瓦片网格 the grid")
-
-
-def _centre(box: Box) -> list[float]:
-    west, south, east, north = box
-    return [(west + east) / 2, (south + north) / 2]
 
 
 def _described(layer: Layer) -> str:

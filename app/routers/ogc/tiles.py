@@ -19,6 +19,7 @@ from app.ogc.tiles.documents import (
     describe_tileset,
     grid,
     grids,
+    opening,
     tilejson,
     tilesets,
 )
@@ -179,19 +180,25 @@ async def show_ogc_styles(request: Request) -> Response:
 
 @router.get(
     "/styles/{style_id}",
-    dependencies=[FormatOnly],
     responses={200: {"content": {STYLE: {"schema": {"type": "object"}}}}},
     summary="地图样式 A map style",
 )
 async def show_ogc_style(request: Request, style_id: StyleId) -> Response:
-    """A style for MapLibre: units by kind, what is free in full colour, with Chinese labels."""
+    """A style for MapLibre: units by kind, what is free in full colour, with Chinese labels.
+
+    Takes `datetime`, `as_of` and `level`, as its tiles do.
+
+    Example: `GET /ogc/styles/space-relay?datetime=2027-03-01`
+    """
     if style_id != MAP_ID:
         raise NotFoundError(f"the style is {MAP_ID}", detail_zh=f"可用的样式为 {MAP_ID}")
+    parameters = [pair for pair in parameters_of(request) if pair != ("f", "json")]
+    read_question(MAP, parameters, now=now_of(request), known=crses(request))
 
     def work(session: Session) -> Response:
-        west, south, east, north = extents(session)["parks"]
-        centre = ((west + east) / 2, (south + north) / 2)
-        return answer(map_style(base_of(request), centre), STYLE)
+        centre = opening(session, extents(session)["parks"])
+        query = with_parameters("", parameters)
+        return answer(map_style(base_of(request), centre, query), STYLE)
 
     return await in_session(request, work)
 
@@ -205,7 +212,8 @@ async def _tileset(request: Request, tileset: Tileset, grid_id: str) -> Response
 
     def work(session: Session) -> Response:
         box = extents(session)[tileset.id if tileset.collection else "zones"]
-        return answer(describe_tileset(base_of(request), tileset, box), JSON)
+        centre = opening(session, box)
+        return answer(describe_tileset(base_of(request), tileset, box, centre), JSON)
 
     return await in_session(request, work)
 
@@ -219,7 +227,8 @@ async def _tilejson(request: Request, tileset: Tileset, grid_id: str) -> Respons
     def work(session: Session) -> Response:
         box = extents(session)[tileset.id if tileset.collection else "zones"]
         query = with_parameters("", parameters)
-        return answer(tilejson(base_of(request), tileset, box, query), JSON)
+        centre = opening(session, box)
+        return answer(tilejson(base_of(request), tileset, box, centre, query), JSON)
 
     return await in_session(request, work)
 

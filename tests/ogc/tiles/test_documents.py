@@ -14,7 +14,7 @@ from mapbox_vector_tile import decode
 
 from app.ogc.collections import COLLECTIONS
 from app.ogc.documents import CONFORMANCE
-from app.ogc.tiles.grid import GRID_ID, GRID_URI, MOST_ZOOM
+from app.ogc.tiles.grid import GRID, GRID_ID, GRID_URI, MOST_ZOOM, Tile
 from app.ogc.tiles.layers import MOST_BYTES, MOST_FEATURES
 from tests.ogc.tiles.conftest import Served
 
@@ -107,7 +107,9 @@ def style(served: Served) -> Any:
 
 def named_values(value: Any) -> Iterator[str]:
     """Names of attributes that an expression reads."""
-    if isinstance(value, list):
+    if isinstance(value, str):
+        yield from re.findall(r"\{(\w+)\}", value)
+    elif isinstance(value, list):
         if len(value) == 2 and value[0] == "get":
             yield value[1]
         for one in value:
@@ -133,6 +135,85 @@ def test_a_style_reads_only_what_tiles_have(served: Served) -> None:
         assert one.get("maxzoom", 24) > layer["minzoom"]
     # Every layer of the map is drawn, but those that are for tools.
     assert set(layers) - {one["source-layer"] for one in drawn} == {"floors"}
+
+
+def test_a_style_of_a_day_has_the_tiles_of_that_day(served: Served) -> None:
+    found = served.get("/styles/space-relay", datetime="2027-03-01", f="json").json()
+    (template,) = below(served, found["sources"]["space-relay"]["url"])["tiles"]
+
+    assert template.endswith("{z}/{y}/{x}?datetime=2027-03-01")
+    for asked in ({"datetime": "soon"}, {"unit_type": "pilot"}, {"day": "2027-03-01"}):
+        answer = served.get("/styles/space-relay", **asked)
+        assert answer.status_code == 400, asked
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_map_opens_where_something_is_free(served: Served) -> None:
+    found = style(served)
+    tilejson = served.get(f"/tiles/{GRID_ID}/tilejson").json()
+    west, south, east, north = tilejson["bounds"]
+
+    def free(lon: float, lat: float, zoom: int) -> int:
+        at = GRID.tile(lon, lat, zoom)
+        layers = served.layers("space-relay", Tile(at.z, at.x, at.y))
+        return len(layers.get("free_space_buildings", {}).get("features", []))
+
+    assert free(*found["center"], found["zoom"]) > 0
+    assert tilejson["center"] == [*found["center"], found["zoom"]]
+    # The middle of all would not do.
+    assert free((west + east) / 2, (south + north) / 2, found["zoom"]) == 0
+
+
+_QGIS = """
+import json, os, sys, tempfile
+os.environ |= {"QT_QPA_PLATFORM": "offscreen", "XDG_RUNTIME_DIR": tempfile.mkdtemp()}
+from qgis.core import (
+    QgsApplication, QgsMapBoxGlStyleConversionContext, QgsMapBoxGlStyleConverter
+)
+app = QgsApplication([b"q"], False)
+app.initQgis()
+converter = QgsMapBoxGlStyleConverter()
+converter.convert(sys.stdin.read(), QgsMapBoxGlStyleConversionContext())
+labels = {s.styleName(): s.labelSettings().fieldName for s in converter.labeling().styles()}
+colours = {}
+for s in converter.renderer().styles():
+    layer = s.symbol().symbolLayer(0)
+    active = layer.dataDefinedProperties()
+    key = layer.PropertyFillColor
+    colours[s.styleName()] = active.property(key).expressionString()
+print(json.dumps({"labels": labels, "colours": colours}))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_qgis_reads_labels_and_colours_from_the_style(served: Served) -> None:
+    python = Path("/usr/bin/python3")
+    if not python.exists() or not Path("/usr/lib/python3/dist-packages/qgis").exists():
+        pytest.skip("no QGIS")
+
+    def read(found: Any) -> Any:
+        answer = subprocess.run(
+            [python, "-c", _QGIS],
+            input=json.dumps(found),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        return json.loads(answer.stdout.splitlines()[-1])
+
+    found = style(served)
+    converted = read(found)
+
+    assert all(converted["labels"].values())
+    assert converted["labels"].keys() >= {"park-names", "free-by-building-count", "unit-codes"}
+    for name in ("units", "free-space"):
+        assert "IN ('pilot')" in converted["colours"][name]
+    # What it cannot read leaves a label empty.
+    broken = next(one for one in found["layers"] if one["id"] == "park-names")
+    broken["layout"]["text-field"] = ["coalesce", ["get", "name_zh"], ["get", "code"]]
+    assert not read(found)["labels"]["park-names"]
 
 
 def test_nothing_of_it_is_fetched_from_elsewhere(served: Served) -> None:
