@@ -19,6 +19,8 @@ MAX_POSITIONS = 10_000
 #: Longitudes and latitudes that can be meant: China with a margin.
 LONGITUDES = (73.0, 136.0)
 LATITUDES = (3.0, 54.0)
+#: No coordinate of any reference system is larger; what is overflows where it is reckoned with.
+LARGEST = 1e9
 _RING_MIN = 4
 _POSITION_SIZES = (2, 3)
 
@@ -41,7 +43,7 @@ def polygon_from_geojson(
         kind: ``type`` of the geometry, ``Polygon`` or ``MultiPolygon``.
         coordinates: its ``coordinates``, as read from JSON; heights are dropped.
         pointer: JSON pointer of the geometry, for the faults.
-        degrees: whether positions are longitude and latitude; if not, they are not looked at.
+        degrees: whether positions are longitude and latitude; if not, they are any coordinates.
 
     Raises:
         InvalidShapeError: the first rule that is broken, with where.
@@ -143,6 +145,8 @@ def _position(value: object, place: str, *, degrees: bool) -> tuple[float, float
     longitude, latitude = (_number(number, place) for number in numbers[:2])
     if degrees:
         require_position(longitude, latitude, pointer=place)
+    elif max(abs(longitude), abs(latitude)) > LARGEST:
+        raise _fault(place, f"at most {LARGEST:,.0f} each", f"各坐标的绝对值至多 {LARGEST:,.0f}")
     return longitude, latitude
 
 

@@ -28,7 +28,9 @@ Events = Annotated[
         examples=[["request.matched", "request.no_longer_matched"]],
     ),
 ]
-Label = Annotated[str, Field(max_length=100, description="名称: the firm's own word")]
+Label = Annotated[
+    str, Field(max_length=100, pattern=r"^[^\x00]*$", description="名称: the firm's own word")
+]
 
 #: How long the secret before a rotation still signs, hours.
 OVERLAP_HOURS = 24

@@ -74,6 +74,19 @@ def test_what_is_wrong_is_pointed_at(kind: str, coordinates: Any, pointer: str, 
     assert says.lower() in fault.detail.lower()
 
 
+@pytest.mark.parametrize("huge", [1e308, -1e200, 10**18])
+def test_coordinates_that_nothing_can_reckon_with_are_refused(huge: float) -> None:
+    """Of systems other than degrees, where no position is looked at: they overflowed."""
+    far = [[huge, 0.0], [0.0, huge], [huge / 2, -huge], [huge, 0.0]]
+
+    with pytest.raises(InvalidShapeError) as caught:
+        polygon_from_geojson("Polygon", [far], degrees=False)
+
+    assert caught.value.faults[0].pointer == "/coordinates/0/0"
+    metres = [[40_500_000.0, 3_450_000.0], [40_500_100.0, 3_450_000.0], [40_500_000.0, 3_450_100.0]]
+    assert polygon_from_geojson("Polygon", [[*metres, metres[0]]], degrees=False).area == 5_000
+
+
 def test_a_bow_tie_is_refused_with_where_it_crosses() -> None:
     bow_tie = [[121.5, 31.1], [121.7, 31.3], [121.7, 31.1], [121.5, 31.3], [121.5, 31.1]]
 
