@@ -36,6 +36,12 @@ class Tile:
         return west, south, east, north
 
     @property
+    def degrees(self) -> Box:
+        """West, south, east and north, in degrees of WGS 84."""
+        west, south, east, north = GRID.bounds(morecantile.Tile(self.x, self.y, self.z))
+        return west, south, east, north
+
+    @property
     def reach(self) -> Box:
         """The same with the buffer around it."""
         west, south, east, north = self.bounds

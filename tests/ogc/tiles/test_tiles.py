@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from mapbox_vector_tile import decode
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
 from sqlalchemy import text
 
 from app.kernel.clock import civil_day
@@ -316,3 +318,27 @@ def test_few_corners_are_drawn_far_away_and_all_near(served: Served) -> None:
 
     assert simple.layers == full.layers
     assert simple.length < full.length / 2
+
+
+def furthest(served: Served, name: str, tile: Tile) -> float:
+    """Steps between outlines that are placed by degrees and the same projected corner by corner."""
+    question = read_question(find_tileset(name), [], now=NOW)
+
+    def outlines(whole_from: int) -> dict[int, BaseGeometry]:
+        with served.session() as session, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(encoding, "_WHOLE_FROM", whole_from)
+            patch.setattr(encoding, "_STEPS_APART", 0)
+            found = decode(encode(session, question, tile).plain)[name]["features"]
+        return {one["id"]: shape(one["geometry"]) for one in found}
+
+    straight, projected = outlines(0), outlines(MOST_ZOOM + 1)
+    assert straight.keys() == projected.keys()
+    return max(one.hausdorff_distance(projected[id_]) for id_, one in straight.items())
+
+
+@pytest.mark.parametrize("zoom", [15, MOST_ZOOM])
+def test_what_is_placed_by_degrees_lies_where_it_is_projected_to(served: Served, zoom: int) -> None:
+    # Rounded to whole steps both ways, a corner may go to the next one.
+    assert furthest(served, "units", served.tile_of(INCUBATOR, zoom)) < 1.5
+    # Far away the grid is not straight.
+    assert furthest(served, "zones", served.tile_of(INCUBATOR, 6)) > 5
