@@ -38,6 +38,20 @@ class TlsNeededError(SpaceRelayError):
     title_zh = "本服务仅通过 https 提供"
 
 
+_PLAIN = TlsNeededError(
+    "ask over https; a key or password that was sent over plain http is known by now and has to be"
+    " replaced",
+    detail_zh="请改用 https 访问；已通过 http 明文发送的密钥或密码应视为泄露，须立即更换",
+)
+#: What an operator reads whose proxy is not set up yet, with TLS or without.
+_PROXY_UNKNOWN = TlsNeededError(
+    "a proxy says that this came over https and is not believed: name its address in"
+    " SPACE_RELAY_TRUSTED_PROXIES, or set SPACE_RELAY_REQUIRE_TLS=false",
+    detail_zh="代理声称请求经 https 到达，但该代理未受信任：请在 SPACE_RELAY_TRUSTED_PROXIES"
+    " 中填写其地址，或设置 SPACE_RELAY_REQUIRE_TLS=false",
+)
+
+
 def insists_on_tls(settings: Settings) -> bool:
     """Whether calls over plain HTTP are refused."""
     if settings.require_tls is not None:
@@ -65,11 +79,9 @@ class InsistOnTls:
             return
         is_known = shown_credential(request) is not None
         logger.warning("plain http", path=quote(scope["path"]), with_credential=is_known)
-        refusal = TlsNeededError(
-            "ask over https; a key or password that was sent over plain http is known by now and"
-            " has to be replaced",
-            detail_zh="请改用 https 访问；已通过 http 明文发送的密钥或密码应视为泄露，须立即更换",
-        )
+        # A proxy that is believed would have made the scheme what it says.
+        is_proxy_unknown = request.headers.get("x-forwarded-proto") == "https"
+        refusal = _PROXY_UNKNOWN if is_proxy_unknown else _PLAIN
         await problem_response(request, refusal)(scope, receive, send)
 
 

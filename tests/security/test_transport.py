@@ -91,6 +91,11 @@ def test_a_trusted_proxy_says_how_the_call_came(
     answer = TestClient(behind).get("/api/v1/units", headers={"X-Forwarded-Proto": said})
 
     assert answer.status_code == status
+    if status == 403:
+        # Whoever has just set up a proxy is told which setting names it.
+        is_told = "SPACE_RELAY_TRUSTED_PROXIES" in answer.json()["detail"]
+        assert is_told is (said == "https")
+        assert ("SPACE_RELAY_TRUSTED_PROXIES" in answer.json()["detail_zh"]) is is_told
 
 
 @pytest.mark.parametrize(
