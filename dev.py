@@ -132,13 +132,21 @@ def steps_before_tests() -> int:
 
 
 def load_tests() -> int:
-    """Load all tests; the workers of pytest then find them compiled, with all that they import."""
+    """Load all tests once for the packages that are here.
+
+    The workers of pytest then find them compiled, with all that they import.
+    """
+    made_from = packages_hash()
+    if stamped("loaded-tests", made_from):
+        return 0
     command = [str(PYTHON), "-m", "pytest", "-q", "-n", "0", "--collect-only", "tests"]
     done = subprocess.run(
         command, cwd=ROOT, env=environment() | COMPILED, capture_output=True, text=True, check=False
     )
     if done.returncode:
         print(done.stdout, done.stderr, sep="", end="")
+    else:
+        stamp("loaded-tests", made_from)
     return done.returncode
 
 

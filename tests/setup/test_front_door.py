@@ -329,12 +329,15 @@ def test_a_file_of_tests_that_cannot_be_loaded_is_told_before_any_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "STAMPS", tmp_path / "stamps")
+    monkeypatch.setattr(dev, "packages_hash", lambda: "the same")
     (tmp_path / "tests").mkdir()
     file = tmp_path / "tests" / "test_file.py"
     file.write_text(f"import {imported}\ndef test_it(): assert {imported}\n")
 
     assert dev.load_tests() == code
     assert ("No module named 'nothing_such'" in capsys.readouterr().out) == (code != 0)
+    assert dev.stamped("loaded-tests", "the same") == (code == 0)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
