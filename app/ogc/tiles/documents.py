@@ -107,6 +107,7 @@ def describe_tileset(base: str, tileset: Tileset, box: Box, centre: Position) ->
             {
                 "id": layer.id,
                 "title": layer.title,
+                "description": _described(layer),
                 "dataType": "vector",
                 "minTileMatrix": str(layer.first),
                 "maxTileMatrix": str(layer.last),
@@ -143,10 +144,12 @@ def tilejson(base: str, tileset: Tileset, box: Box, centre: Position, query: str
                 "minzoom": layer.first,
                 "maxzoom": layer.last,
                 "fields": layer.fields,
+                # Of our own: the features are totals, one for each of these.
+                **({"aggregated_by": layer.place} if layer.place else {}),
             }
             for layer in tileset.layers
         ],
-        # A member of our own, as the specification allows.
+        # Of our own too, as the specification allows.
         "limits": {"most_features_per_layer": MOST_FEATURES, "most_bytes": MOST_BYTES},
     }
 
@@ -232,6 +235,8 @@ def _grid_link(base: str) -> Document:
 
 
 def _described(layer: Layer) -> str:
+    if layer.place:
+        return f"{layer.title}: 每处一点，各项为合计; one point each, with totals"
     if layer.sparse_from > layer.first:
         return f"{layer.title}; zoom {layer.sparse_from}+ unless one `level` is asked for"
     return layer.title

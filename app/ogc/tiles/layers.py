@@ -57,7 +57,11 @@ class Layer:
     def fields(self) -> dict[str, str]:
         """All attributes, as TileJSON describes them."""
         if self.place is not None:
-            named = {"code": "编码 Code", "name_zh": "名称", "name_en": "Name"}
+            named = {
+                "code": "String; 编码 Code",
+                "name_zh": "String; 名称 Name zh",
+                "name_en": "String; 英文名称 Name en",
+            }
             return named | {total.name: total.title for total in self.totals}
         fields = self.collection.fields
         return {
@@ -87,7 +91,7 @@ _UNIT = {
     "floor_load_kn_m2": 16,
     "clear_height_m": 16,
 }
-_COUNTED = Total("units_count", "count(*)", "Number; 单元数", whole=True)
+_COUNTED = Total("units_count", "count(*)", "Number; 单元数 Units", whole=True)
 _LET = (
     _COUNTED,
     Total(

@@ -96,6 +96,9 @@ def test_tilejson_asks_what_was_asked_and_says_its_limits(served: Served) -> Non
         ("free_space_buildings", 13, 14),
         ("free_space", 15, MOST_ZOOM),
     ]
+    totals = [(one["id"], one["aggregated_by"]) for one in found["vector_layers"][:2]]
+    assert totals == [("free_space_parks", "parks"), ("free_space_buildings", "buildings")]
+    assert "aggregated_by" not in found["vector_layers"][2]
 
 
 def style(served: Served) -> Any:

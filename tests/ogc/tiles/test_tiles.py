@@ -202,7 +202,7 @@ def test_floors_wait_for_a_level_or_the_deepest_zooms(served: Served) -> None:
         ("/xyz/space-relay/3/0/0.mvt?filter=1=1", 400),
         ("/xyz/space-relay/3/0/0.mvt?level=0&level=1", 400),
         ("/xyz/space-relay/3/0/0.mvt?f=mvt&level=0&datetime=2027-03-01", 204),
-        ("/tiles/WebMercatorQuad?level=1", 400),
+        ("/tiles/WebMercatorQuad?colour=red", 400),
         ("/tiles/WebMercatorQuad/tilejson?colour=red", 400),
         ("/styles/nobody", 404),
     ],
