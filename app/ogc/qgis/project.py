@@ -98,7 +98,7 @@ def layer_id(collection_id: str) -> str:
 
 def _source(base: str, collection: Collection, view: Mapping[str, str]) -> str:
     taken = names_taken(collection) - (frozenset() if collection.temporal else {"datetime"})
-    asked = urlencode({name: value for name, value in view.items() if name in taken}, safe=":")
+    asked = urlencode({name: value for name, value in view.items() if name in taken}, safe=":/")
     address = f"{base}?{asked}" if asked else base
     return (
         f" pagingEnabled='true' pageSize='{_PAGE_SIZE}' restrictToRequestBBOX='1'"

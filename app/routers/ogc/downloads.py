@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from app.database.session import Session
 from app.kernel.clock import civil_day
 from app.kernel.errors import BusyError, NotFoundError
-from app.ogc.asked import VIEW, read_days, require_view
+from app.ogc.asked import VIEW, require_view
 from app.ogc.collections import COLLECTIONS, find_collection
 from app.ogc.documents import GEOJSON, PROJECT_PATH, QGIS, extents
 from app.ogc.downloads.asked import (
@@ -166,13 +166,12 @@ async def show_ogc_qgis_project(request: Request) -> Response:
             raise bad_parameter(name[:100], f"{listed}, once each", f"{listed}，各至多一次")
         require_view(COLLECTIONS["free_space"], name, value, now)
         view[name] = value
-    day = read_days(view["datetime"])[0] if "datetime" in view else None
-    view["datetime"] = str(day or civil_day(now))
+    day = view.setdefault("datetime", str(civil_day(now)))
     view = {name: view[name] for name in VIEW if name in view}
 
     def work(session: Session) -> Response:
         file = qgis_project(base_of(request), view, extents(session)["parks"])
-        disposition = f'attachment; filename="space-relay-{view["datetime"]}.qgs"'
+        disposition = f'attachment; filename="space-relay-{day.replace("/", "_")}.qgs"'
         return answer(file, QGIS, {"Content-Disposition": disposition})
 
     return await in_session(request, work)

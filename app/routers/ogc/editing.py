@@ -68,13 +68,15 @@ Datum = Annotated[
 ]
 
 
-def require_content_type(request: Request, actor: ActorDep) -> None:
+def require_content_type(request: Request, collection_id: CollectionId, actor: ActorDep) -> None:
     """Refuse a body that does not say how it is written, as Part 4 of the standard asks.
+
+    Who may not draw hears that first, and of what is not drawn that it is not.
 
     Raises:
         BadParameterError: there is no ``Content-Type``.
     """
-    require_drawer(actor)
+    _editable(request, actor, collection_id, request.method)
     if "content-type" not in request.headers:
         en, zh = "say how the body is written, as application/geo+json", "须声明正文的媒体类型"
         raise BadParameterError(

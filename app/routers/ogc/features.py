@@ -29,7 +29,7 @@ from app.ogc.documents import (
 from app.ogc.errors import BadParameterError
 from app.ogc.items import Items, Shape, fetch_item, fetch_items, read_item, read_items
 from app.routers.dependencies import bearer_scheme, cookie_scheme
-from app.routers.ogc.landing import FormatOnly
+from app.routers.ogc.landing import AddressOnly
 from app.routers.ogc.serving import (
     answer,
     base_of,
@@ -63,7 +63,7 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", dependencies=[FormatOnly], summary="图层列表 Collections")
+@router.get("", dependencies=[AddressOnly], summary="图层列表 Collections")
 async def show_ogc_collections(request: Request) -> Response:
     """The collections of features."""
 
@@ -73,7 +73,7 @@ async def show_ogc_collections(request: Request) -> Response:
     return await in_session(request, work)
 
 
-@router.get("/{collection_id}", dependencies=[FormatOnly], summary="图层 One collection")
+@router.get("/{collection_id}", dependencies=[AddressOnly], summary="图层 One collection")
 async def show_ogc_collection(request: Request, collection_id: CollectionId) -> Response:
     """One collection: its extent, its coordinate reference systems, its links."""
     one = find_collection(collection_id)
@@ -87,7 +87,7 @@ async def show_ogc_collection(request: Request, collection_id: CollectionId) -> 
 
 @router.get(
     "/{collection_id}/schema",
-    dependencies=[FormatOnly],
+    dependencies=[AddressOnly],
     responses=_SCHEMA,
     summary="属性结构 Schema",
 )
@@ -98,7 +98,7 @@ async def show_ogc_schema(request: Request, collection_id: CollectionId) -> Resp
 
 @router.get(
     "/{collection_id}/feature-schema",
-    dependencies=[FormatOnly],
+    dependencies=[AddressOnly],
     responses=_SCHEMA,
     summary="要素结构 Schema of a feature",
 )
@@ -109,7 +109,7 @@ async def show_ogc_feature_schema(request: Request, collection_id: CollectionId)
 
 @router.get(
     "/{collection_id}/queryables",
-    dependencies=[FormatOnly],
+    dependencies=[AddressOnly],
     responses=_SCHEMA,
     summary="可查询属性 Queryables",
 )
@@ -120,7 +120,7 @@ async def show_ogc_queryables(request: Request, collection_id: CollectionId) -> 
 
 @router.get(
     "/{collection_id}/sortables",
-    dependencies=[FormatOnly],
+    dependencies=[AddressOnly],
     responses=_SCHEMA,
     summary="可排序属性 Sortables",
 )

@@ -66,6 +66,13 @@ def test_what_was_known_and_one_level_are_looked_at_wherever_a_layer_has_them(
     assert seeded_client.get(f"{PROJECT}?level=0&level=1").status_code == 400
 
 
+def test_days_from_one_to_another_stay_whole(seeded_client: TestClient) -> None:
+    answer = seeded_client.get(PROJECT, params={"datetime": "2027-03-01/2027-06-01"})
+
+    assert "/ogc?datetime=2027-03-01/2027-06-01'" in answer.text
+    assert answer.headers["content-disposition"].endswith('"space-relay-2027-03-01_2027-06-01.qgs"')
+
+
 def test_free_space_has_a_colour_and_a_word_for_each_kind_of_unit(project: ET.Element) -> None:
     (renderer,) = (one for one in project.iter("renderer-v2") if one.get("attr") == "unit_type")
 
