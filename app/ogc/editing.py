@@ -29,7 +29,7 @@ from app.inventory.drawing.service import (
     require_drawer,
 )
 from app.inventory.drawing.things import Drawn, Feature, Outline
-from app.inventory.drawing.values import is_number, pointer
+from app.inventory.drawing.values import is_number, pointer, refused
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import SourceDatum
 from app.kernel.written import WrittenBody
@@ -368,7 +368,7 @@ def _read_only(name: str) -> Fault:
 
 def _refuse(faults: list[Fault]) -> None:
     if faults:
-        raise InvalidInputError("some properties cannot be written", faults)
+        raise refused("some properties cannot be written", faults)
 
 
 def editing_paths(one: Collection) -> dict[str, Any]:

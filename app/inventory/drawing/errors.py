@@ -52,14 +52,17 @@ for _rule in (
             detail_zh="同一时刻有人在此绘制，请重新读取图层后再试",
         ),
     )
-for _taken in (
-    *("uq_parcels_code", "uq_buildings_code", "uq_floors_code"),
-    "uq_floors_building_id_level_index",
-):
+for _taken in ("uq_parcels_code", "uq_buildings_code", "uq_floors_code"):
     constraint_error(
         _taken,
         lambda _: DuplicateCodeError(
-            "take another code, or another level of the building",
-            detail_zh="请改用其他编码，或该楼宇的其他楼层",
+            "another one has this code; take another", detail_zh="该编码已被使用，请改用其他编码"
         ),
     )
+constraint_error(
+    "uq_floors_building_id_level_index",
+    lambda _: DuplicateCodeError(
+        "the building has this level_index already; take another",
+        detail_zh="该楼宇已有此 level_index 的楼层，请改用其他楼层序号",
+    ),
+)

@@ -31,8 +31,14 @@ from app.inventory.drawing.former import (
 from app.inventory.drawing.layers import LAYERS, Layer, Standing
 from app.inventory.drawing.rules import Break, Fitted, Known, Rule, fitted, left_out, snapped
 from app.inventory.drawing.things import Drawn, Feature, Outline
-from app.inventory.drawing.values import checks_broken, column_values, is_storable, pointer
-from app.kernel.errors import Fault, InvalidInputError, NotFoundError
+from app.inventory.drawing.values import (
+    checks_broken,
+    column_values,
+    is_storable,
+    pointer,
+    refused,
+)
+from app.kernel.errors import Fault, NotFoundError
 from app.kernel.terms import SourceDatum
 from app.models.provenance import SRID
 from app.security.actors import Actor, NotAllowedError, Role
@@ -74,17 +80,11 @@ def add_feature(
         _take_turn(session, layer)
         row = _locked(session, parent.table.c.code == code, parent.table)
     if row is None:
-        named = f"{parent.table.name}"
-        raise InvalidInputError(
-            f"{parent.named_by}: code of the feature of {named} that it lies in",
-            [
-                Fault(
-                    pointer(parent.named_by),
-                    f"code of the feature of {named} that it lies in",
-                    detail_zh="应为其所在上级空间的编码",
-                )
-            ],
-        )
+        en = f"must be the code of one of {parent.table.name}, in which it lies"
+        zh = "应为其所在上级空间的编码"
+        if isinstance(code, str):
+            en, zh = f"{en}; none has this code", f"{zh}，没有此编码"
+        raise refused("it lies nowhere", [Fault(pointer(parent.named_by), en, detail_zh=zh)])
     ground = _known(row)
     _require_park(actor, row["id"] if parent.table.name == "parks" else row["park_id"])
     said = {name: given.get(name) for name in (*layer.once, *layer.ever)}
@@ -387,4 +387,4 @@ def _written(session: Session, layer: Layer, statement: Any) -> Any:
         faults = list(checks_broken(layer.table, cause.diag.constraint_name or ""))
         if not faults:
             raise
-        raise InvalidInputError("some properties contradict the rules", faults) from error
+        raise refused("some properties contradict the rules", faults) from error

@@ -1,7 +1,7 @@
 """What a tool sends of a feature's properties, as the columns take it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -31,6 +31,8 @@ _OF_DRAWINGS: Mapping[str, Any] = {
 }
 
 
+#: A code is part of addresses, and read out loud.
+_CODE = re.compile(r"[\w.-]{1,64}")
 _NEVER_STORED = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -46,6 +48,12 @@ def pointer(name: str) -> str:
     """Where a property is in a GeoJSON feature."""
     said = name[:_LONGEST].encode(errors="replace").decode().replace("\0", "")
     return "/properties/" + said.replace("~", "~0").replace("/", "~1")
+
+
+def refused(en: str, faults: Sequence[Fault]) -> InvalidInputError:
+    """The error that names each property at fault, in both languages."""
+    named = (f"{fault.pointer.rpartition('/')[2]} {fault.detail}" for fault in faults)
+    return InvalidInputError(f"{en}: {'; '.join(named)}", faults)
 
 
 def is_text(value: object) -> bool:
@@ -88,7 +96,7 @@ def column_values(table: Table, given: Mapping[str, Any], *, new: bool) -> dict[
         except _WrongError as wrong:
             faults.append(Fault(pointer(name), wrong.en, detail_zh=wrong.zh))
     if faults:
-        raise InvalidInputError("some properties cannot be stored", faults)
+        raise refused("some properties cannot be stored", faults)
     return found
 
 
@@ -127,6 +135,10 @@ def _read(column: Column[Any], value: Any) -> Any:
     if not is_storable(text) or len(text) > _LONGEST or not text.strip():
         raise _WrongError(
             f"a text of 1 to {_LONGEST} characters", f"应为 1 至 {_LONGEST} 个字符的文本"
+        )
+    if column.name == "code" and _CODE.fullmatch(text) is None:
+        raise _WrongError(
+            "letters, digits, - _ and . only, at most 64", "仅限字母、数字与 - _ .，至多 64 个字符"
         )
     return text
 

@@ -150,7 +150,10 @@ def test_each_refusal_says_what_is_wrong(desk: Desk, session: Session) -> None:
     two = free().union(box(121.6085, 31.2092, 121.6088, 31.2098))
     assert "one polygon" in desk.draw(two).json()["detail"]
 
-    assert set(faults(desk.draw(free(), park_code="nowhere"))) == {"/properties/park_code"}
+    nowhere = desk.draw(free(), park_code="nowhere")
+    assert "none has this code" in faults(nowhere)["/properties/park_code"]
+    assert "没有此编码" in nowhere.json()["detail_zh"]
+    assert "name_zh is needed" in desk.draw(free(), name_zh=None).json()["detail"]
     assert set(faults(desk.draw(free(), colour="red", buildings_count=3))) == {
         "/properties/colour",
         "/properties/buildings_count",
@@ -177,8 +180,11 @@ def test_each_refusal_says_what_is_wrong(desk: Desk, session: Session) -> None:
                     desk.items(), content=body, headers=desk.headers | GEOJSON
                 )
                 assert answer.status_code in {400, 422}, (odd, name, answer.text)
+    for code in ("<b>P 1</b>", "P/1", "P" * 65):
+        assert set(faults(desk.draw(free(), code=code))) == {"/properties/code"}
     taken = desk.draw(free(), code=plot.code)
     assert (taken.status_code, taken.json()["type"]) == (409, "/problems/duplicate-code")
+    assert "楼层" not in taken.json()["detail_zh"]
     for asked in ({"colour": "red"}, {"datum": "mars"}):
         assert desk.draw(free(), params=asked).status_code == 400
     assert desk.draw(free(), headers={"Content-Crs": "<urn:mars>"}).status_code == 400
