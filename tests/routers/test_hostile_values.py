@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
+from app.inventory.drawing.layers import LAYERS
 from app.kernel.written import WrittenBody
 from tests.authz.calls import CALLS
 from tests.authz.test_matrix import EXPECTED, methods
@@ -22,6 +23,11 @@ from tests.authz.world import Call, World
 NUMBERS = ("NaN", "Infinity", "1e999", "-1e999", "9" * 400, "0." + "9" * 400)
 #: Text that PostgreSQL does not keep, that UTF-8 cannot write, or that is far too much.
 TEXTS = (r'"\u0000"', r'"\ud800"', r'"\udfff\ud800x"', '"' + "x" * 100_000 + '"')
+#: What a column of some kind cannot keep, or another kind of column would.
+PROPERTIES = (
+    *("1e300", "1e-300", "-1", "99999999999999999999", "2147483648", "32768", "1.23456789"),
+    *("true", "[]", "{}", r'"\u0000"', '"2027-02-30"', '"99999-01-01"', '"' + "x" * 5_000 + '"'),
+)
 IN_QUERIES = ("%00", "%ff", "%ed%a0%80", "x" * 60_000, "-1", "1e999", "'; SELECT 1; --")
 #: By the type that a schema names: what is of another one, though a lax reader would take it.
 OTHER_TYPES = {
@@ -224,6 +230,31 @@ def test_no_value_in_a_query_is_a_bug(world: World, *, thorough: bool) -> None:
     assert not bugs, "\n".join(bugs)
     assert not english, "\n".join(english)
     assert tried > 200
+
+
+@pytest.mark.parametrize("thorough", THOROUGH)
+def test_no_property_of_a_feature_is_a_bug(world: World, *, thorough: bool) -> None:
+    """What is drawn has properties of every kind of column, which no model of a body knows."""
+    bugs, tried, refused = [], 0, 0
+    for layer in ("parcels", "buildings", "floors", "parks"):
+        own = LAYERS[layer].table.c
+        fid = world.session.scalar(select(own.fid).where(own.id == world.ids[layer[:-1]]))
+        call = Call(f"/ogc/collections/{layer}/items/{fid}")
+        pairs = [
+            (name, value)
+            for number, name in enumerate(LAYERS[layer].ever)
+            for value in some(PROPERTIES, number, thorough=thorough)
+        ]
+        for name, value in pairs:
+            body = f'{{"type": "Feature", "properties": {{"{name}": {value}}}}}'.encode()
+            sent = {"Content-Type": "application/geo+json"}
+            status, text = answered(world, "PATCH", call, "admin", content=body, headers=sent)
+            tried, refused = tried + 1, refused + (400 <= status < 500)
+            if status >= 500:
+                bugs.append(f"{layer} {name}={value[:40]}: {status} {text[:200]}")
+    assert not bugs, "\n".join(bugs)
+    assert tried > 50
+    assert refused > tried / 2
 
 
 def test_no_value_of_a_header_is_a_bug(world: World) -> None:
