@@ -20,6 +20,7 @@ from app.security.actors import Role, Scope
 from app.security.credentials import issue_firm_key, issue_staff_token
 
 _numbers = count(1)
+_plots = count()
 #: For a write that overwrites whatever is there.
 ANY = {"If-Match": "*"}
 MADE_UP: dict[str, Any] = {
@@ -97,9 +98,9 @@ def make_park(session: Session, **values: Any) -> Park:
 def make_parcel(session: Session, **values: Any) -> Parcel:
     n = number()
     park_id = values.pop("park_id", None) or make_park(session).id
-    # Plots stand side by side along a strip, a thousandth of a degree apart.
-    step = (n % 9) / 1000
-    rise = (n // 9 % 9) / 1000
+    # Plots stand side by side in strips, a thousandth of a degree apart: room for 81 in a row,
+    # counted by themselves, as numbers are used up by everything that stands on them too.
+    rise, step = (part / 1000 for part in divmod(next(_plots) % 81, 9))
     defaults = {
         "park_id": park_id,
         "code": f"parcel-{n}",
