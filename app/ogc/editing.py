@@ -335,7 +335,18 @@ def _outline(
         ) from None
     west, south, east, north = shape.bounds
     for longitude, latitude in ((west, south), (east, north)):
-        require_position(longitude, latitude, pointer="/geometry/coordinates")
+        try:
+            require_position(longitude, latitude, pointer="/geometry/coordinates")
+        except InvalidShapeError:
+            if plain:
+                raise
+            en, zh = ("northing", "北向") if crs.flipped else ("easting", "东向")
+            if crs.degrees:
+                en, zh = ("latitude", "纬度") if crs.flipped else ("longitude", "经度")
+            raise _wrong_shape(
+                f"lies far off: coordinates of {crs.uri} come {en} first",
+                f"位置相去甚远：{crs.uri} 的坐标应{zh}在前",
+            ) from None
     if not shape.is_valid:
         raise _wrong_shape("draw it so that no edge crosses another", "边不得相交")
     return Outline(shape, within_m, frame.datum, stated=frame.stated is not None)

@@ -188,6 +188,9 @@ def test_each_refusal_says_what_is_wrong(desk: Desk, session: Session) -> None:
     for asked in ({"colour": "red"}, {"datum": "mars"}):
         assert desk.draw(free(), params=asked).status_code == 400
     assert desk.draw(free(), headers={"Content-Crs": "<urn:mars>"}).status_code == 400
+    system = "http://www.opengis.net/def/crs/EPSG/0/4326"
+    flipped = desk.draw(free(), headers={"Content-Crs": f"<{system}>"})
+    assert f"{system} 的坐标应纬度在前" in flipped.json()["detail_zh"], flipped.text
     assert desk.client.get(desk.items()).json()["numberMatched"] == 1
 
 
