@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import literal_column, select, text
+from sqlalchemy import DateTime, literal, literal_column, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -40,6 +40,7 @@ from app.matching.rules.table import CONSTRAINTS
 from app.matching.segment import Segment, Snapshot, Version
 from app.matching.snapshots.changes import changes_since, turned_between
 from app.matching.snapshots.load import load_segment, load_snapshot, parse_version
+from app.models.claim import Claim
 from app.models.company import SpaceRequest
 from app.models.match import MatchEvent, MatchWatch, WatchedRequest
 from app.models.space import Building, Unit
@@ -290,10 +291,12 @@ class _Look:
         gone = [key for key in was.by_key if key not in now.by_key]
         told = self._told(one) if any(len(key) > 1 for key in gone) else frozenset()
         refs = self._refs(fid for key in (*come, *gone) for fid in key)
+        units = {key: frozenset(refs[fid].id for fid in key) for key in gone}
+        own = self._own(one, frozenset().union(*units.values()))
         gone = [
             key
             for key in gone
-            if key in was.notable or frozenset(refs[fid].id for fid in key) in told
+            if (key in was.notable or units[key] in told) and own.isdisjoint(units[key])
         ]
         for keys, case in (
             (come, _Case(one, "fits", now, was)),
@@ -303,6 +306,16 @@ class _Look:
                 yield self._difference(case, key, [refs[fid] for fid in key])
             if keys[TOLD:]:
                 yield self._more(case, len(keys) - TOLD)
+
+    def _own(self, one: Saved, units: frozenset[UUID]) -> frozenset[UUID]:
+        """Those of the units that the firm itself has: what it took is no loss to it."""
+        if not units:
+            return units
+        at = literal(self._after.taken_at, DateTime(timezone=True))
+        taken = select(Claim.unit_id).where(
+            Claim.company_id == one.company_id, Claim.unit_id.in_(units), Claim.live.contains(at)
+        )
+        return frozenset(self._session.scalars(taken))
 
     def _told(self, one: Saved) -> frozenset[frozenset[UUID]]:
         """Units of bundles that were last told to fit."""

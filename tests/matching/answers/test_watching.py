@@ -133,6 +133,20 @@ def test_what_is_let_fits_no_more_and_what_falls_free_fits_again(world: World) -
     assert "测试企业" not in tenant
 
 
+def test_what_the_firm_takes_itself_is_no_loss_to_it(world: World) -> None:
+    request = world.ask(min_area_m2=1500, max_area_m2=2500)
+
+    world.let(world.units[1], company_id=world.company.id)
+    world.watch()
+    assert world.events(request) == []
+
+    # The control: what another takes is one.
+    world.let(world.units[2])
+    world.watch()
+    (gone,) = world.events(request)
+    assert [one["id"] for one in gone["units"]] == [str(world.units[2].id)]
+
+
 def test_a_hold_that_lapses_is_a_change_though_nobody_writes(world: World) -> None:
     request = world.ask(min_area_m2=1500, max_area_m2=2500)
     lapses = datetime.now(UTC)
