@@ -160,7 +160,9 @@ def create_app(
     app = FastAPIOffline(
         docs_url="/docs" if settings.api_pages else None,
         redoc_url="/redoc" if settings.api_pages else None,
-        title="Space Relay 空间接力",
+        # Generators name packages by it, and package indexes take ASCII only.
+        title="Space Relay",
+        summary="空间接力：产业园区空间资源与企业需求匹配",
         version="0.1.0",
         description=DESCRIPTION,
         lifespan=lifespan,

@@ -6,6 +6,7 @@ do.
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ def client(
     tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]
 ) -> Iterator[ModuleType]:
     """The package that the generator makes; a warning of it fails."""
+    # Left to itself it names the package after this, and pip takes no other names.
+    assert re.fullmatch(r"[A-Za-z0-9 ]+", document["info"]["title"])
     folder = tmp_path_factory.mktemp("client")
     (folder / "openapi.json").write_text(json.dumps(document), encoding="utf-8")
     (folder / "config.yml").write_text("post_hooks: []\n", encoding="utf-8")
