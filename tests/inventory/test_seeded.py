@@ -151,7 +151,8 @@ def test_the_examples_in_the_documentation_work_when_pasted(seeded_client: TestC
         operation
         for path in api["paths"].values()
         for operation in path.values()
-        if operation["tags"] == ["inventory"]
+        # Those that ask for no credential.
+        if operation["tags"] == ["inventory"] and {} in operation["security"]
     ]
     examples = [
         example
