@@ -203,7 +203,8 @@ def raw(url: str, pages: Sequence[tuple[Selection, Shape]]) -> Ask:
     )
     connection.execute("SET plan_cache_mode = 'force_custom_plan'; SET jit = off")
     connection.execute(f"SET ROLE {PUBLIC}".encode())
-    connection.adapters.register_loader("text", Untouched)
+    showing = connection.cursor()
+    showing.adapters.register_loader("text", Untouched)
     finding = [find_statement(*page, counting=True) for page in pages]
 
     def ask(number: int) -> bytes:
@@ -218,7 +219,7 @@ def raw(url: str, pages: Sequence[tuple[Selection, Shape]]) -> Ask:
             if not found[0]:
                 return b""
             show = show_statement(selection, shape, found[0])
-            shown = connection.execute(show.text.encode(), dict(show.values)).fetchone()
+            shown = showing.execute(show.text.encode(), dict(show.values)).fetchone()
         return b"" if shown is None else bytes(shown[0])
 
     return ask
