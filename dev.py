@@ -115,7 +115,7 @@ def test(arguments: argparse.Namespace) -> int:
     code = set_up(tests=True, long=arguments.long, meanwhile=steps_before_tests)
     # Two cores are kept busy by three workers, one of which waits. Long races want all cores for
     # themselves, and tell JUnit's file what they measured.
-    which = ("0", "long or not long") if arguments.long else ("3", "not long")
+    which = ("0", "long or not long") if arguments.long else ("2", "not long")
     command = [str(PYTHON), "-m", "pytest", "-n", which[0], "-m", which[1], *arguments.rest]
     if os.environ.get("CI", "").lower() in {"1", "true"}:
         command[3:3] = ["-p", "tests.setup.nothing_skipped"]

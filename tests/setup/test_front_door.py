@@ -316,7 +316,7 @@ def test_pytest_has_the_last_word_and_ci_lets_nothing_be_skipped(
     assert dev.main(["test", "--long", "-k", "ledger"]) == 2
 
     assert capsys.readouterr().out.endswith("== 7 passed ==\n")
-    assert ran[0][3:] == ("-p", "tests.setup.nothing_skipped", "-n", "3", "-m", "not long")
+    assert ran[0][3:] == ("-p", "tests.setup.nothing_skipped", "-n", "2", "-m", "not long")
     assert ran[1][3:] == ("-n", "0", "-m", "long or not long", "-k", "ledger")
 
 
