@@ -113,8 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
 def test(arguments: argparse.Namespace) -> int:
     """Set up, then everything CI runs; pytest comes last and has the last word."""
     code = set_up(tests=True, long=arguments.long, meanwhile=steps_before_tests)
-    # Two cores are kept busy by three workers, one of which waits. Long races want all cores for
-    # themselves, and tell JUnit's file what they measured.
+    # A third worker would use the time that two wait, and starve the storms that kill servers. Long
+    # races want all cores for themselves, and tell JUnit's file what they measured.
     which = ("0", "long or not long") if arguments.long else ("2", "not long")
     command = [str(PYTHON), "-m", "pytest", "-n", which[0], "-m", which[1], *arguments.rest]
     if os.environ.get("CI", "").lower() in {"1", "true"}:
