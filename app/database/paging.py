@@ -172,11 +172,11 @@ def page_statement(
         found = paged.subquery("found")
         paged = details(found).add_columns(*(found.c[sort] for sort in sorts))
     rows = paged.subquery("q")
-    names = [column.name for column in rows.c if column.name not in sorts]
+    shown = [column for column in rows.c if column.name not in sorts]
     keys = [rows.c[sort] for sort in sorts]
     # The outer order repeats the inner one: SQL promises nothing about a subquery's order.
     return (
-        select(_row_text(names, geojson=geojson), *keys)
+        select(_row_text(shown, geojson=geojson), *keys)
         .select_from(rows)
         .order_by(
             *(
@@ -189,15 +189,24 @@ def page_statement(
 
 def fetch_one(session: Session, query: Select[Any], *, geojson: bool = False) -> str | None:
     """The one row of ``query`` as JSON text, or None."""
-    names = [column.name for column in query.selected_columns]
     rows = query.limit(1).subquery("q")
-    text: str | None = session.scalar(select(_row_text(names, geojson=geojson)).select_from(rows))
+    row = _row_text(list(rows.c), geojson=geojson)
+    text: str | None = session.scalar(select(row).select_from(rows))
     return text
 
 
-def _row_text(names: Sequence[str], *, geojson: bool) -> ColumnElement[str]:
+def instant_text(sql: str) -> str:
+    """SQL for an instant's text, as all answers write it: RFC 3339 in UTC, with a ``Z``.
+
+    Of its own accord PostgreSQL would write ``+00:00`` into JSON.
+    """
+    form = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
+    return f"replace(to_char({sql} AT TIME ZONE 'UTC', {form}), '.000000Z', 'Z')"
+
+
+def _row_text(shown: Sequence[ColumnElement[Any]], *, geojson: bool) -> ColumnElement[str]:
     # The names are labels written in our own code, never a caller's text.
-    fields = ", ".join(f'q."{name}"' for name in names if name != "geometry")
+    fields = ", ".join(_field(one) for one in shown if one.name != "geometry")
     row = f"(SELECT row_to_json(r) FROM (SELECT {fields}) r)"  # noqa: S608
     if geojson:
         geometry = f"ST_AsGeoJSON(q.geometry, {COORDINATE_DECIMALS})::json"
@@ -206,6 +215,11 @@ def _row_text(names: Sequence[str], *, geojson: bool) -> ColumnElement[str]:
             f" 'properties', {row})"
         )
     return literal_column(f"{row}::text")
+
+
+def _field(column: ColumnElement[Any]) -> str:
+    sql = f'q."{column.name}"'
+    return f'{instant_text(sql)} AS "{column.name}"' if isinstance(column.type, DateTime) else sql
 
 
 def after_row(order: Sequence[Sort], values: Sequence[Any]) -> ColumnElement[bool]:

@@ -30,3 +30,12 @@ def civil_day(instant: datetime) -> date:
     datetime.date(2027, 1, 1)
     """
     return instant.astimezone(SHANGHAI).date()
+
+
+def rfc3339(instant: datetime) -> str:
+    """An instant as every answer writes it: in UTC, with a ``Z``.
+
+    >>> rfc3339(datetime(2027, 1, 1, 0, 30, tzinfo=SHANGHAI))
+    '2026-12-31T16:30:00Z'
+    """
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -8,7 +8,7 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, GetCoreSchemaHandler
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -35,6 +35,9 @@ def _instant(value: Any) -> Any:
 WrittenDay = Annotated[date, BeforeValidator(_day)]
 #: An instant with its offset, written as RFC 3339 has it: ``2027-01-31T09:00:00+08:00``.
 WrittenInstant = Annotated[AwareDatetime, BeforeValidator(_instant)]
+
+#: Why something is done, in a person's words; not spaces alone.
+WrittenReason = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 
 
 def _as_written(schema: Any) -> Any:

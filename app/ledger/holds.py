@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
+from app.kernel.clock import rfc3339
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import ClaimKind
 from app.ledger.commitments import Commitment, is_live, no_such_commitment, read_commitment
@@ -160,11 +161,11 @@ def extend_hold(
     latest = held.held_at + timedelta(hours=most)
     if lasts_until > latest:
         raise HoldTooLongError(
-            f"the hold was placed at {held.held_at.isoformat()} and may be kept for {most} hours,"
-            f" until {latest.isoformat()}; staff of a higher role may extend it further",
-            latest=latest.isoformat(),
+            f"the hold was placed at {rfc3339(held.held_at)} and may be kept for {most} hours,"
+            f" until {rfc3339(latest)}; staff of a higher role may extend it further",
+            latest=rfc3339(latest),
             total_hours_max=most,
-            detail_zh=f"该锁定最长可保留 {most} 小时，至 {latest.isoformat()}；"
+            detail_zh=f"该锁定最长可保留 {most} 小时，至 {rfc3339(latest)}；"
             "更长时间须由更高权限的员工办理",
         )
     if not actor.is_staff and _others_wait(session, held, now):
@@ -221,7 +222,7 @@ def _require_live_hold(held: Commitment, now: datetime) -> None:
     if not is_live(line, now):
         raise HoldExpiredError(
             f"the hold expired at {line.live.upper}; place a new one if the space is still free",
-            expired_at=line.live.upper.isoformat() if line.live.upper else None,
+            expired_at=rfc3339(line.live.upper) if line.live.upper else None,
             detail_zh="锁定已过期；如仍空置，请重新锁定",
         )
 

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, func
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.base import Base
@@ -51,6 +52,14 @@ class Approval(Base):
             "state <> 'approved' OR (decided_by <> asked_by"
             " AND (decided_account_id <> asked_account_id) IS NOT FALSE)",
             name="two_persons",
+        ),
+        # What nobody decided in time waits no longer, and nothing writes that down.
+        ExcludeConstraint(
+            ("subject_id", "="),
+            (text("tstzrange(asked_at, expires_at)"), "&&"),
+            using="gist",
+            where=text("state = 'pending'"),
+            name="ex_approvals_one_pending",
         ),
         Index("ix_approvals_park_id_asked_at_id", "park_id", "asked_at", "id"),
         Index("ix_approvals_subject_id", "subject_id"),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.database.paging import PageRequest
 from app.database.session import Session, transaction
 from app.kernel.errors import InvalidInputError
-from app.kernel.written import WrittenBody
+from app.kernel.written import WrittenBody, WrittenReason
 from app.ledger.approvals import service
 from app.ledger.approvals.errors import (
     ApprovalDecidedError,
@@ -50,7 +50,6 @@ from app.security.audit.trail import record
 router = APIRouter(prefix="/api/v1/approvals", tags=["ledger"])
 
 Work = Callable[[Session, Actor, UUID, Mapping[str, Any]], BaseModel]
-Reason = Annotated[str, Field(min_length=1, max_length=1_000, pattern=r"^[^\x00]+$")]
 
 
 class ApprovalsQuery(Filters):
@@ -70,7 +69,7 @@ class ApproveIn(WrittenBody):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Reason | None = Field(default=None, description="复核意见; no personal data")
+    reason: WrittenReason | None = Field(default=None, description="复核意见; no personal data")
 
 
 class RefuseIn(WrittenBody):
@@ -78,7 +77,7 @@ class RefuseIn(WrittenBody):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Reason = Field(
+    reason: WrittenReason = Field(
         description="不通过的原因; no personal data", examples=["面积与实测报告不符"]
     )
 

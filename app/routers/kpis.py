@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.inventory.filters import Day, Instant, Word
+from app.kernel.clock import rfc3339
 from app.kernel.errors import InvalidInputError
 from app.kernel.terms import UnitType
 from app.kpis.asked import MOST_PERIODS, Every, GroupBy, KpiSearch
@@ -271,7 +272,7 @@ def show_kpi_definitions(
 def _shown(search: KpiSearch, found: KeyFigures) -> dict[str, Any]:
     first, last = found.periods[0], found.periods[-1]
     return {
-        "as_of": found.as_of.isoformat(),
+        "as_of": rfc3339(found.as_of),
         "group_by": search.group_by.value,
         "period": {
             "from": first.start.isoformat(),

@@ -13,8 +13,9 @@ from app.inventory.filters import Day
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.period import Period
 from app.kernel.terms import CapacityMeasure, ClaimKind, LeaseEventKind
-from app.kernel.written import WrittenBody
+from app.kernel.written import WrittenBody, WrittenReason
 from app.ledger import leases as ledger
+from app.ledger.approvals.errors import ApprovalPendingError
 from app.ledger.approvals.service import Asked
 from app.ledger.approvals.terms import Decision
 from app.ledger.commitments import Commitment, LeaseState
@@ -217,8 +218,10 @@ class TerminateIn(WrittenBody):
         description="a party that ends it alone needs a break of the terms on this day, and must"
         " be in time with its notice",
     )
-    reason: Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]+$")] | None = Field(
-        default=None, description="why 原因, for whoever approves; no personal data"
+    reason: WrittenReason = Field(
+        description="why 原因: shown to whoever approves, and kept in the audit trail; no personal"
+        " data",
+        examples=["双方协商一致"],
     )
 
 
@@ -435,7 +438,10 @@ def read_lease(lease_id: IdPath, session: SessionDep, actor: ActorDep) -> LeaseO
     response_model=LeaseOut,
     summary="End a lease early 提前终止租约",
     responses=ASKED_RESPONSE
-    | problems(PersonNeededError, NoSuchBreakError, InvalidInputError, *CHANGE_PROBLEMS),
+    | problems(
+        *(PersonNeededError, ApprovalPendingError, NoSuchBreakError, InvalidInputError),
+        *CHANGE_PROBLEMS,
+    ),
 )
 def terminate_lease(
     lease_id: IdPath,

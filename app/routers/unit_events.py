@@ -8,6 +8,7 @@ from app.database.paging import PageRequest
 from app.inventory.features import UnitVersionProperties
 from app.inventory.schemas import ItemPage, UnitVersionOut
 from app.kernel.errors import InvalidInputError, NotFoundError
+from app.ledger.approvals.errors import ApprovalPendingError
 from app.ledger.approvals.service import Asked
 from app.ledger.approvals.terms import Decision
 from app.ledger.units.changing import Change, change_terms, remeasure
@@ -121,7 +122,7 @@ def change_unit_terms(
     status_code=201,
     response_model=UnitEventOut,
     summary="Re-measure a unit 面积重测（预测→实测）",
-    responses=ASKED_RESPONSE | problems(PersonNeededError, *_CHANGE_PROBLEMS),
+    responses=ASKED_RESPONSE | problems(PersonNeededError, ApprovalPendingError, *_CHANGE_PROBLEMS),
 )
 def remeasure_unit(
     id_or_code: IdOrCode,

@@ -61,6 +61,9 @@ PATTERNS: Mapping[str, _Form] = {
     r"^[^\x00]+$": _Form(
         "must not be empty or contain a NUL character", "不得为空，也不得含空字符（NUL）"
     ),
+    r"^[^\x00]*[^\s\x00][^\x00]*$": _Form(
+        "must say something, and not contain a NUL character", "不得为空白，也不得含空字符（NUL）"
+    ),
     r"^[^\s/\x00]+$": _Form("must not contain spaces or a slash", "不得含空格或“/”"),
     "^(json|geojson)$": _Form("must be json or geojson", "应为 json 或 geojson"),
     f"^{_NUMBER}(,{_NUMBER}){{3}}$": _Form(

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
+from app.kernel.clock import rfc3339
 from app.models.webhook import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from app.security.audit.trail import record
 from app.webhooks.events import BY_NAME, EventType
@@ -95,7 +96,7 @@ def take(session: Session, now: datetime, most: int, *, failing: bool) -> list[T
 
 def body_of(event: str, at: datetime, data: Any) -> bytes:
     """What is sent, the same bytes every time."""
-    said = {"type": event, "timestamp": at.isoformat(), "data": data}
+    said = {"type": event, "timestamp": rfc3339(at), "data": data}
     return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -243,7 +243,9 @@ CALLS: dict[str, Made] = {
     "create_lease": _with("/leases", _order("free", terms=TERMS)),
     "list_leases": _v1("/leases"),
     "read_lease": _v1("/leases/{lease}"),
-    "terminate_lease": _v1("/leases/{lease_back}/terminate", {"on": "2026-01-10"}),
+    "terminate_lease": _v1(
+        "/leases/{lease_back}/terminate", {"on": "2026-01-10", "reason": "协商一致"}
+    ),
     "extend_lease": _v1("/leases/{lease}/extend", {"until": "2037-01-01"}),
     "hand_lease_over": _v1("/leases/{lease}/hand-over", {"on": "2026-01-05"}),
     "hand_lease_back": _v1("/leases/{lease_ended}/hand-back", {"on": "2026-02-01"}),

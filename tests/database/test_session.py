@@ -123,7 +123,7 @@ def test_what_was_leased_goes_on_when_the_unit_is_measured_anew(
     client = make_client(session)
     answer = client.post(  # type: ignore[attr-defined]
         f"/api/v1/leases/{lease.commitment_id}/terminate",
-        json={"on": "2028-01-01"},
+        json={"on": "2028-01-01", "reason": "协商一致"},
         headers=headers,
     )
 

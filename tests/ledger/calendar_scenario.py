@@ -125,7 +125,9 @@ class Story:
     def cut_short(self, unit: Unit, first: str, until: str, on: str) -> Any:
         order = self._order(unit, first, until, None)
         made = self._client.post("/api/v1/leases", json=order).json()
-        ended = self._client.post(f"/api/v1/leases/{made['id']}/terminate", json={"on": on}).json()
+        ended = self._client.post(
+            f"/api/v1/leases/{made['id']}/terminate", json={"on": on, "reason": "协商一致"}
+        ).json()
         return [ended["from"], ended["until"], ended["signed_until"], ended["state"]]
 
     def hold_seconds(self, unit: Unit, first: str) -> float:

@@ -96,7 +96,9 @@ def test_a_lease_that_ends_early_clears_what_it_had(
     expected: list[tuple[Any, ...]],
 ) -> None:
     answer = client.post(
-        f"/api/v1/leases/{lease['id']}/terminate", json={"on": str(on)}, headers=lease["staff"]
+        f"/api/v1/leases/{lease['id']}/terminate",
+        json={"on": str(on), "reason": "协商一致"},
+        headers=lease["staff"],
     )
 
     assert answer.status_code == 200, answer.text

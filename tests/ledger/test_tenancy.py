@@ -215,7 +215,7 @@ def told(office: Office, deal: Deal) -> Told:
     kept = office.session.execute(
         text("SELECT terms FROM lease_terms WHERE commitment_id = :id"), {"id": lease["id"]}
     ).scalar_one()
-    office.post(f"{path}/terminate", 200, on=str(case.start))
+    office.post(f"{path}/terminate", 200, reason="协商一致", on=str(case.start))
     return Told(
         terms=TermsStated.model_validate(shown).rent_terms(Period(case.start, case.end)),
         kept=kept,
@@ -370,7 +370,7 @@ def test_a_lease_goes_on_over_a_change_of_size_in_a_row_for_each_side(office: Of
     total = 3 * (2000 * days_before + 1800 * 365)
     assert office.get(f"{path}/schedule")["total_cny"] == f"{total}.00"
 
-    office.post(f"{path}/terminate", 200, on="2022-12-15")
+    office.post(f"{path}/terminate", 200, reason="协商一致", on="2022-12-15")
 
     assert rows(office.session, lease) == [
         ("lease", "2019-01-01", "2022-12-15", 2000),
@@ -504,7 +504,7 @@ def test_a_lease_outlives_the_split_and_the_merger_of_its_units(office: Office) 
     (row,) = office.get(LEASES)["items"]
     assert (row["until"], len(row["lines"])) == ("2024-01-01", 4)
 
-    office.post(f"{path}/terminate", 200, on="2020-06-01")
+    office.post(f"{path}/terminate", 200, reason="协商一致", on="2020-06-01")
     back = office.post(f"{path}/hand-back", 200, on="2020-06-10")
     clean = office.post(f"{path}/cleared", 200, on="2020-06-20")
 

@@ -196,9 +196,9 @@ class Park:
         yield "hold confirmed"
         self.post(f"leases/{self.cut}/terms", {"terms": {"first_rate": "4", "basis": "leasable"}})
         yield "lease's terms corrected"
-        self.post(f"leases/{self.cut}/terminate", {"on": "2028-01-01"})
+        self.post(f"leases/{self.cut}/terminate", {"on": "2028-01-01", "reason": "协商一致"})
         yield "lease terminated"
-        self.post(f"leases/{self.undone}/terminate", {"on": "2031-01-01"})
+        self.post(f"leases/{self.undone}/terminate", {"on": "2031-01-01", "reason": "协商一致"})
         yield "lease undone"
         self.post(f"leases/{self.longer}/extend", {"until": "2031-01-01"})
         yield "lease extended"

@@ -454,7 +454,13 @@ def test_confirm_and_release_race_and_one_of_them_wins(own_engine: Engine) -> No
             if lease["state"] == "signed":
                 (ended,) = race(
                     port,
-                    [Call(f"/api/v1/leases/{lease['id']}/terminate", {"on": "2027-01-01"}, staff)],
+                    [
+                        Call(
+                            f"/api/v1/leases/{lease['id']}/terminate",
+                            {"on": "2027-01-01", "reason": "协商一致"},
+                            staff,
+                        )
+                    ],
                 )
                 assert ended.json()["state"] == "cancelled"
 
@@ -529,7 +535,9 @@ def test_a_request_is_placed_by_a_lease_and_open_again_when_that_is_undone(
     refused = client.post(HOLDS, json=bodies[1], headers=firm)
     assert refused.json()["errors"][0]["pointer"] == "/space_request_id"
     undone = client.post(
-        f"/api/v1/leases/{lease['id']}/terminate", json={"on": YEAR["from"]}, headers=staff
+        f"/api/v1/leases/{lease['id']}/terminate",
+        json={"on": YEAR["from"], "reason": "协商一致"},
+        headers=staff,
     )
     assert undone.json()["state"] == "cancelled"
 

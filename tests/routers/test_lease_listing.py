@@ -253,7 +253,7 @@ def test_the_list_tells_what_was_known_then(
     signed = instant()
     post(f"{path}/extend", until="2024-01-01")
     extended = instant()
-    post(f"{path}/terminate", on="2023-01-01")
+    post(f"{path}/terminate", reason="协商一致", on="2023-01-01")
     cut = instant()
     post(f"{path}/hand-back", on="2023-01-01")
     back = instant()
@@ -291,7 +291,9 @@ def test_states_of_leases(client: TestClient, session: Session, asks: Asks) -> N
     manager = make.staff_headers(session, Role.MANAGER)
     session.commit()
     for id_, on in ((ids[1], "2028-01-01"), (ids[2], "2027-01-01")):
-        answer = client.post(f"{LEASES}/{id_}/terminate", json={"on": on}, headers=manager)
+        answer = client.post(
+            f"{LEASES}/{id_}/terminate", json={"on": on, "reason": "协商一致"}, headers=manager
+        )
         assert answer.status_code == 200
 
     def of(*states: str) -> set[str]:

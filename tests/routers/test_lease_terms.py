@@ -201,7 +201,11 @@ def test_two_units_add_up_and_an_extension_goes_on_with_the_rise(
         f"{2000 * 3 * 365}.00",
         f"{Decimal('3.3') * 2000 * 366:.2f}",
     ]
-    client.post(f"{LEASES}/{lease['id']}/terminate", json={"on": "2028-01-16"}, headers=manager)
+    client.post(
+        f"{LEASES}/{lease['id']}/terminate",
+        json={"on": "2028-01-16", "reason": "协商一致"},
+        headers=manager,
+    )
     cut = schedule(client, session, lease)
     assert [one["amount_cny"] for one in cut["instalments"]] == [
         f"{2000 * 3 * 365}.00",
@@ -241,7 +245,9 @@ def test_a_late_correction_keeps_the_old_answer(client: TestClient, session: Ses
     first = instant()
     record("4")
     corrected = instant()
-    client.post(f"{path}/terminate", json={"on": "2027-01-16"}, headers=manager)
+    client.post(
+        f"{path}/terminate", json={"on": "2027-01-16", "reason": "协商一致"}, headers=manager
+    )
 
     assert total(without) == "/problems/no-lease-terms"
     assert total(first) == f"{3 * 2000 * 365}.00"

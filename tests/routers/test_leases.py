@@ -64,7 +64,9 @@ def test_only_managers_of_the_park_sign_and_end(client: TestClient, session: Ses
     for headers, to_sign, to_end in cases:
         signed = client.post(LEASES, json=body, headers=headers)
         ended = client.post(
-            f"{LEASES}/{lease.commitment_id}/terminate", json={"on": "2028-01-01"}, headers=headers
+            f"{LEASES}/{lease.commitment_id}/terminate",
+            json={"on": "2028-01-01", "reason": "协商一致"},
+            headers=headers,
         )
         assert (signed.status_code, ended.status_code) == (to_sign, to_end)
     assert session.scalar(select(func.count()).select_from(Claim)) == 1
@@ -82,7 +84,9 @@ def test_an_ended_lease_frees_the_days_after_and_keeps_what_was_known(
     path = f"{LEASES}/{lease['id']}"
     while_signed = session.scalar(select(func.clock_timestamp()))
 
-    answer = client.post(f"{path}/terminate", json={"on": "2028-07-01"}, headers=manager)
+    answer = client.post(
+        f"{path}/terminate", json={"on": "2028-07-01", "reason": "协商一致"}, headers=manager
+    )
 
     assert answer.status_code == 200, answer.text
     ended = answer.json()
@@ -102,13 +106,17 @@ def test_a_lease_ended_on_its_first_day_never_was(client: TestClient, session: S
     manager = make.staff_headers(session, Role.MANAGER)
     path = f"{LEASES}/{lease.commitment_id}"
 
-    answer = client.post(f"{path}/terminate", json={"on": "2027-01-01"}, headers=manager)
+    answer = client.post(
+        f"{path}/terminate", json={"on": "2027-01-01", "reason": "协商一致"}, headers=manager
+    )
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["state"] == "cancelled"
     assert answer.json()["terminated_at"] is not None
     assert free_from(client) == [("2027-01-01", None)]
-    again = client.post(f"{path}/terminate", json={"on": "2027-01-01"}, headers=manager)
+    again = client.post(
+        f"{path}/terminate", json={"on": "2027-01-01", "reason": "协商一致"}, headers=manager
+    )
     assert (again.status_code, again.json()["type"]) == (409, "/problems/lease-already-ended")
 
 
@@ -119,7 +127,9 @@ def test_a_slip_of_the_year_does_not_undo_a_lease(client: TestClient, session: S
     path = f"{LEASES}/{lease.commitment_id}"
     session.commit()
 
-    answer = client.post(f"{path}/terminate", json={"on": "2019-01-01"}, headers=manager)
+    answer = client.post(
+        f"{path}/terminate", json={"on": "2019-01-01", "reason": "协商一致"}, headers=manager
+    )
 
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/on")
     assert client.get(path, headers=manager).json()["state"] == "signed"
@@ -134,7 +144,9 @@ def test_a_lease_is_not_ended_later_than_it_ends(
     manager = make.staff_headers(session, Role.MANAGER)
 
     answer = client.post(
-        f"{LEASES}/{lease.commitment_id}/terminate", json={"on": on}, headers=manager
+        f"{LEASES}/{lease.commitment_id}/terminate",
+        json={"on": on, "reason": "协商一致"},
+        headers=manager,
     )
 
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/lease-already-ended")
@@ -147,7 +159,7 @@ def test_a_hold_or_works_is_no_lease(client: TestClient, session: Session) -> No
     manager = make.staff_headers(session, Role.MANAGER)
 
     for path, body in (
-        (f"{LEASES}/{works.commitment_id}/terminate", {"on": "2027-01-15"}),
+        (f"{LEASES}/{works.commitment_id}/terminate", {"on": "2027-01-15", "reason": "协商一致"}),
         (f"/api/v1/holds/{works.commitment_id}/confirm", {}),
         (f"/api/v1/holds/{works.commitment_id}/release", {}),
     ):

@@ -250,7 +250,7 @@ def test_a_life_in_order_and_what_each_may_read_of_it(client: TestClient, sessio
         f"units/{unit.code}/split",
         {**SPLIT, "effective_on": "2028-01-01", "children": children("H-1", "H-2")},
     )
-    post(f"leases/{held['id']}/terminate", {"on": "2029-01-01"})
+    post(f"leases/{held['id']}/terminate", {"on": "2029-01-01", "reason": "协商一致"})
 
     told = ["created", "held", "hold_released", "held", "remeasured", "leased", "split"]
     assert kinds(client, unit.code, admin) == told
@@ -377,7 +377,7 @@ def test_a_life_is_told_in_words_and_with_units_of_measure(
     changes = {"min_part": "150", "rent_cny_per_m2_day": "9.9900"}
     post(f"units/{unit.code}/terms", {"effective_on": "2032-01-01", "changes": changes})
     post(f"units/{unit.code}/remeasure", {**MEASURED, "effective_on": "2033-01-01"})
-    post(f"leases/{lease['id']}/terminate", {"on": "2031-01-01"})
+    post(f"leases/{lease['id']}/terminate", {"on": "2031-01-01", "reason": "协商一致"})
 
     items = client.get(f"{UNITS}/{unit.code}/history", headers=admin).json()["items"]
     assert [(item["text_en"], item["text_zh"]) for item in items[1:]] == [

@@ -18,7 +18,7 @@ from app.inventory.columns import outline
 from app.inventory.drawing.errors import ChangedByOthersError
 from app.inventory.drawing.layers import LAYERS
 from app.inventory.drawing.things import Feature
-from app.kernel.clock import SHANGHAI
+from app.kernel.clock import SHANGHAI, rfc3339
 from app.kernel.errors import NotFoundError
 from app.models.former_feature import FormerFeature
 from app.models.provenance import SRID
@@ -101,7 +101,7 @@ def require_nobody_else(
             " 的同一内容，请先重新读取。若仍要以本次为准，请在十分钟内再保存一次，"
             "或在 If-Match 请求头中携带读取时的 ETag",
             changed_by=one.changed_by,
-            changed_at=one.known_until.isoformat(),
+            changed_at=rfc3339(one.known_until),
         )
 
 

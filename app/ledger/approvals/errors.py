@@ -1,5 +1,6 @@
 """Why a decision that takes two people is not made."""
 
+from app.database.session import constraint_error
 from app.kernel.errors import Kind, NotFoundError, SpaceRelayError
 
 
@@ -15,6 +16,13 @@ class ApprovalExpiredError(SpaceRelayError):
 
     slug, title, kind = "approval-expired", "It is too late to decide this", Kind.CONFLICT
     title_zh = "复核已过期"
+
+
+class ApprovalPendingError(SpaceRelayError):
+    """It was asked for, or something else of the same lease or unit, and waits to be decided."""
+
+    slug, title, kind = "approval-pending", "This waits for a second person", Kind.CONFLICT
+    title_zh = "该事项正待复核"
 
 
 class ApprovalVoidError(SpaceRelayError):
@@ -36,3 +44,11 @@ class NoSuchApprovalError(NotFoundError):
 
     title = "No such approval"
     title_zh = "没有该复核事项"
+
+
+_PENDING = "somebody has just asked for this; look at what waits (/api/v1/approvals)"
+_PENDING_ZH = "刚刚已有人提请，请查看待复核事项（/api/v1/approvals）"
+constraint_error(
+    "ex_approvals_one_pending",
+    lambda _: ApprovalPendingError(_PENDING, detail_zh=_PENDING_ZH),
+)

@@ -16,9 +16,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from app.kernel.clock import rfc3339
 from app.ledger.approvals.errors import (
     ApprovalDecidedError,
     ApprovalExpiredError,
+    ApprovalPendingError,
     ApprovalVoidError,
     NoSuchApprovalError,
     OwnApprovalError,
@@ -77,11 +79,13 @@ def ask(
     Raises:
         NotAllowedError: the caller is no manager of the park.
         PersonNeededError: the caller is a program.
+        ApprovalPendingError: something waits to be decided of the same lease or unit.
         SpaceRelayError: whatever the work itself is refused with.
     """
     actor.require_staff(Role.MANAGER)
     asking = actor.require_person()
     subject = _locked(session, actor, asked.decision, asked.subject, asked.body)
+    _require_none_pending(session, subject, now)
     with rehearsed(session, dry_run=True):
         effect = rehearse()
     approval_id = uuid4()
@@ -104,6 +108,26 @@ def ask(
         )
     )
     return approval_id
+
+
+def _require_none_pending(session: Session, subject: Subject, now: datetime) -> None:
+    """Refuse to ask twice: whichever is approved first makes the other one void."""
+    waits = session.execute(
+        select(Approval.id, Approval.expires_at).where(
+            Approval.subject_id == subject.id,
+            Approval.state == ApprovalState.PENDING.value,
+            Approval.expires_at > now,
+        )
+    ).first()
+    if waits is not None:
+        raise ApprovalPendingError(
+            f"/api/v1/approvals/{waits.id} waits to be decided of this {subject.type}; have it"
+            " approved or refused first, or take it back",
+            detail_zh=f"该对象已有待复核事项 /api/v1/approvals/{waits.id}，"
+            "请先由第二人复核，或由提请人撤回",
+            approval_id=str(waits.id),
+            expires_at=rfc3339(waits.expires_at),
+        )
 
 
 def to_decide(session: Session, actor: Actor, approval_id: UUID, now: datetime) -> Approval:
@@ -131,13 +155,13 @@ def to_decide(session: Session, actor: Actor, approval_id: UUID, now: datetime) 
             f"it was decided before, and is {found.state}",
             detail_zh="该事项此前已有结论",
             state=found.state,
-            decided_at=None if found.decided_at is None else found.decided_at.isoformat(),
+            decided_at=None if found.decided_at is None else rfc3339(found.decided_at),
         )
     if found.expires_at <= now:
         raise ApprovalExpiredError(
             "nobody decided in time; ask for it again",
             detail_zh="逾期未复核，请重新提请",
-            expired_at=found.expires_at.isoformat(),
+            expired_at=rfc3339(found.expires_at),
         )
     return found
 

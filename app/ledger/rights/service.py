@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import DATERANGE, TSTZRANGE, Range
 from sqlalchemy.orm import Session
 
-from app.kernel.clock import civil_day
+from app.kernel.clock import civil_day, rfc3339
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.period import Period
 from app.kernel.terms import NoticeAnswer
@@ -71,7 +71,7 @@ def _standing(session: Session, actor: Actor, right_id: UUID) -> _Read:
     actor.require_park(row.park_id)
     if row.closed_by is not None:
         raise RightEndedError(
-            f"the right was ended at {row.known.upper.isoformat()}",
+            f"the right was ended at {rfc3339(row.known.upper)}",
             detail_zh="该权利此前已终止",
         )
     window = Period(row.binds.lower, row.binds.upper)

@@ -8,6 +8,7 @@ from sqlalchemy import func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
+from app.kernel.clock import rfc3339
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.period import Period
 from app.kernel.terms import CapacityMeasure
@@ -52,7 +53,7 @@ def get_terms(session: Session, commitment_id: UUID, as_of: datetime | None = No
     """
     found = find_terms(session, commitment_id, as_of)
     if found is None:
-        when = "" if as_of is None else f" as known at {as_of.isoformat()}"
+        when = "" if as_of is None else f" as known at {rfc3339(as_of)}"
         raise NoLeaseTermsError(
             f"no terms are recorded for this lease{when};"
             f" a manager records them at /api/v1/leases/{commitment_id}/terms",

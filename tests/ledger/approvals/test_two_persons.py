@@ -12,6 +12,7 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.ledger.approvals import service
 from app.models.access import Credential
 from app.models.approval import Approval
 from app.models.audit import AuditEntry
@@ -426,15 +427,18 @@ def test_a_subject_that_changed_makes_it_void(office: Office, change: str) -> No
     assert (again.status_code, again.json()["type"]) == (409, "/problems/approval-decided")
 
 
+class Later:
+    """A clock that can be put forward."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
 def test_nobody_decides_what_has_expired(
     session: Session, make_client: Callable[..., TestClient]
 ) -> None:
-    class Later:
-        ahead = timedelta()
-
-        def now(self) -> datetime:
-            return datetime.now(UTC) + self.ahead
-
     client = make_client(session, two_person_rule=True, approval_hours=2)
     office, clock = Office(session, client), Later()
     client.app.state.clock = clock  # type: ignore[attr-defined]
@@ -447,6 +451,76 @@ def test_nobody_decides_what_has_expired(
     shown = client.get(APPROVALS, params={"state": "expired"}, headers=office.li).json()["items"]
     assert [(one["id"], one["state_zh"]) for one in shown] == [(asked.json()["id"], "已过期")]
     assert office.let_until() == date(2030, 1, 1)
+
+
+@pytest.mark.parametrize("reason", [None, "", " \n", "原\0因", "长" * 1_001])
+def test_an_early_end_takes_a_reason(office: Office, reason: str | None) -> None:
+    refused = office.end(office.wang, reason=reason)
+
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/reason")
+    # Control: with one it is kept for whoever approves.
+    assert office.end(office.wang, reason="原因").json()["reason"] == "原因"
+
+
+@pytest.mark.parametrize("what", ["end", "remeasure"])
+def test_one_thing_waits_at_a_time(office: Office, what: str) -> None:
+    """Whichever of two is approved voids the other, so the second is refused with the first."""
+    ask = getattr(office, what)
+    first = ask(office.wang)
+    again = ask(office.li)
+
+    assert (again.status_code, again.json()["type"]) == (409, "/problems/approval-pending")
+    assert again.json()["approval_id"] == first.json()["id"]
+    assert again.json()["expires_at"] == first.json()["expires_at"]
+    assert first.json()["id"] in again.json()["detail_zh"]
+    # What is decided waits no longer, and another thing never waited.
+    other = office.remeasure if what == "end" else office.end
+    assert other(office.li).status_code == 202
+    assert office.decide(first, "refuse", office.wang).status_code == 200
+    assert ask(office.li).status_code == 202
+
+
+def test_what_has_expired_keeps_nobody_waiting(
+    session: Session, make_client: Callable[..., TestClient]
+) -> None:
+    client = make_client(session, two_person_rule=True, approval_hours=2)
+    office, clock = Office(session, client), Later()
+    client.app.state.clock = clock  # type: ignore[attr-defined]
+    first = office.end(office.wang)
+    clock.ahead = timedelta(hours=1, minutes=59)
+    # Control: until then it waits.
+    assert office.end(office.wang).status_code == 409
+    clock.ahead = timedelta(hours=2)
+
+    assert office.end(office.wang).status_code == 202
+    address = first.headers["location"]
+    assert client.get(address, headers=office.li).json()["state"] == "expired"
+
+
+@pytest.mark.parametrize(
+    ("without", "kept"), [((), 1), (("look",), 1), (("look", "rule"), 6)], ids=str
+)
+def test_of_managers_who_ask_at_once_one_waits(
+    own_engine: Engine,
+    make_client: Callable[..., TestClient],
+    monkeypatch: pytest.MonkeyPatch,
+    without: tuple[str, ...],
+    kept: int,
+) -> None:
+    """The look under the lock says so kindly, the database's rule at any rate; control: neither."""
+    with Session(own_engine, expire_on_commit=False) as session:
+        office = Office(session, make_client(own_engine, two_person_rule=True))
+        if "look" in without:
+            monkeypatch.setattr(service, "_require_none_pending", lambda *_: None)
+        if "rule" in without:
+            session.execute(text("ALTER TABLE approvals DROP CONSTRAINT ex_approvals_one_pending"))
+            session.commit()
+        with ThreadPoolExecutor(6) as crowd:
+            answers = list(crowd.map(lambda _: office.end(office.wang), range(6)))
+
+        refused = [one.json()["type"] for one in answers if one.status_code != 202]
+        assert refused == ["/problems/approval-pending"] * (6 - kept), refused
+        assert session.scalar(select(func.count()).select_from(Approval)) == kept
 
 
 def test_a_repeated_approval_does_nothing_twice(office: Office) -> None:
