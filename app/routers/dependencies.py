@@ -16,6 +16,7 @@ from app.database.session import Session, transaction_number
 from app.kernel.clock import Clock
 from app.kernel.errors import Fault, InvalidInputError
 from app.routers.audited import Call, note
+from app.routers.entitled import require_entitled
 from app.routers.versions import Precondition
 from app.security import credentials
 from app.security.actors import Actor, NotSignedInError, Scope
@@ -250,7 +251,13 @@ def get_actor(caller: CallerDep) -> Actor:
     return caller.actor
 
 
-ActorDep = Annotated[Actor, Depends(get_actor)]
+def get_entitled_actor(request: Request, actor: Annotated[Actor, Depends(get_actor)]) -> Actor:
+    """Who is calling, if they may do such a thing at all; the body is looked at after this."""
+    require_entitled(actor, request.scope["route"].name)
+    return actor
+
+
+ActorDep = Annotated[Actor, Depends(get_entitled_actor)]
 
 
 IdPath = Annotated[UUID, Path(description="id, as the service gave it")]

@@ -16,6 +16,7 @@ from fastapi import FastAPI, Response
 
 from app.kernel.errors import SpaceRelayError
 from app.routers.dependencies import JSON, NOT_REHEARSED
+from app.routers.entitled import SCOPES
 from app.routers.problems import BodyTooLargeError, MalformedJsonError, problems
 from app.routers.rates import QuotaExceededError, rate_of
 from app.routers.versions import ChangedMeanwhileError, EtagNeededError, Shown
@@ -39,40 +40,6 @@ TAGS: Mapping[str, tuple[str, str]] = {
     "security": ("安全", "the audit trail"),
 }
 
-#: What a firm's key needs to have been given, by operation. Staff need a role instead.
-SCOPES: Mapping[Scope, tuple[str, ...]] = {
-    Scope.REQUESTS_READ: (
-        *("list_companies", "get_company", "list_assets", "get_asset"),
-        *("list_contacts", "get_contact", "list_requests", "get_request"),
-        *("match", "list_match_events", "list_matching_requests"),
-        *("show_match_receipt", "replay_match_receipt"),
-        # `holds:write` is enough for these: who holds sees what it held.
-        *("list_claims", "list_holds", "list_leases", "list_queue", "list_rights"),
-        *("read_hold", "read_lease", "read_lease_schedule", "read_lease_terms"),
-        *("read_queue_entry", "read_right"),
-    ),
-    Scope.REQUESTS_WRITE: (
-        *("create_asset", "add_stage", "create_request", "replace_needs"),
-        *("withdraw_request", "reopen_request"),
-    ),
-    Scope.HOLDS_WRITE: (
-        *("create_hold", "extend_hold", "release_hold", "join_queue", "leave_queue"),
-    ),
-    Scope.KEYS_WRITE: (
-        *("issue_key", "list_keys", "get_key", "rotate_key", "revoke_key"),
-        *("issue_sandbox_key", "reset_sandbox"),
-    ),
-    Scope.WEBHOOKS_WRITE: (
-        *("create_webhook_endpoint", "list_webhook_endpoints", "get_webhook_endpoint"),
-        *("change_webhook_endpoint", "delete_webhook_endpoint", "rotate_webhook_secret"),
-        *("try_webhook_endpoint", "list_webhook_deliveries", "replay_webhook_events"),
-        *("list_webhook_events",),
-    ),
-    Scope.CONTACTS_WRITE: (
-        *("create_contact", "correct_contact", "reveal_contact", "erase_contact"),
-        *("export_personal_data",),
-    ),
-}
 #: What answers callers without a credential too, besides what asks for none at all.
 ANYONE = frozenset(
     {"list_free_space", "search_free_space", "show_history", "show_versions"}

@@ -8,7 +8,8 @@ from uuid import uuid4
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from app.routers.document import ANYONE, SCOPES, TAGS
+from app.routers.document import ANYONE, TAGS
+from app.routers.entitled import SCOPES
 from app.security.actors import Scope
 from tests.factories import ANY, firm_headers, make_company
 
