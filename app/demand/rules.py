@@ -14,6 +14,7 @@ from app.demand.needs import NEEDS, named
 from app.kernel.terms import (
     CleanroomGrade,
     FireHazardClass,
+    LandUseCode,
     Modality,
     PipelineStage,
     ProcessClass,
@@ -187,6 +188,8 @@ def load_rules(data_dir: Path) -> Rules:
 def _check(rules: Rules) -> None:
     if set(rules.land.processes) != {process.value for process in ProcessClass}:
         raise ValueError("land_use.toml must say where each process class may go, and no other")
+    if set(rules.land.land_uses) != {code.value for code in LandUseCode}:
+        raise ValueError("land_use.toml must have each land-use code, and no other")
     for row in rules.rows:
         unknown = sorted((set(row.hard) | set(row.soft)) - set(NEEDS))
         if unknown or row.process not in rules.land.processes:

@@ -53,7 +53,7 @@ _BETTER = 2.0
 #: Metres: outside of all that is known, and inside it but for what drawing is off by.
 _FAR_OUT_M, _WITHIN_M = 250.0, 50.0
 #: The datums that are mistaken for WGS 84 and move things.
-_MOVING = (SourceDatum.GCJ02, SourceDatum.BD09)
+MOVING = (SourceDatum.GCJ02, SourceDatum.BD09)
 
 
 def to_wgs84(points: Points, datum: SourceDatum) -> Points:
@@ -128,9 +128,9 @@ def suspect_datum(shape: BaseGeometry, expected: BaseGeometry) -> SourceDatum | 
     """
     if shape.is_empty or expected.is_empty:
         return None
-    taken = {datum: shape_to_wgs84(shape, datum) for datum in _MOVING}
+    taken = {datum: shape_to_wgs84(shape, datum) for datum in MOVING}
     same = {datum: _sameness(moved, expected) for datum, moved in taken.items()}
-    likeliest = max(_MOVING, key=lambda datum: same[datum])
+    likeliest = max(MOVING, key=lambda datum: same[datum])
     if same[likeliest] >= max(_SAME, _BETTER * _sameness(shape, expected)):
         return likeliest
     plane = Plane(expected)
@@ -138,7 +138,7 @@ def suspect_datum(shape: BaseGeometry, expected: BaseGeometry) -> SourceDatum | 
     if _metres_out(plane.metres(shape), known) < _FAR_OUT_M:
         return None
     out = {datum: _metres_out(plane.metres(moved), known) for datum, moved in taken.items()}
-    nearest = min(_MOVING, key=lambda datum: out[datum])
+    nearest = min(MOVING, key=lambda datum: out[datum])
     return nearest if out[nearest] <= _WITHIN_M else None
 
 

@@ -100,6 +100,37 @@ class PhysicalState(Term):
     FITTED = "fitted", "已装修", "Fitted out"
 
 
+class LandUseCode(Term):
+    """Planned use of a plot, by the codes of the Shanghai control plans; a mix joins several."""
+
+    M1 = "M1", "一类工业用地", "Industrial land, class 1"
+    M2 = "M2", "二类工业用地", "Industrial land, class 2"
+    M3 = "M3", "三类工业用地", "Industrial land, class 3"
+    M4 = "M4", "工业研发用地", "Industrial research land"
+    W = "W", "仓储用地", "Storage land"
+    C65 = "C65", "科研设计用地", "Research and design land"
+    C8 = "C8", "商务办公用地", "Business and office land"
+
+
+def is_joined(text: str, codes: type[Term]) -> bool:
+    """Whether a text is one code, or several different ones with ``/`` or ``+`` between them.
+
+    >>> is_joined("M1/M4", LandUseCode), is_joined("M1/M1", LandUseCode)
+    (True, False)
+    """
+    parts = text.replace("+", "/").split("/")
+    return len(set(parts)) == len(parts) and {*codes}.issuperset(parts)
+
+
+class Grade(Term):
+    """Class of a plot in the land performance evaluation."""
+
+    A = "A", "A 类", "Class A"
+    B = "B", "B 类", "Class B"
+    C = "C", "C 类", "Class C"
+    D = "D", "D 类", "Class D"
+
+
 class CapacityMeasure(Term):
     """What a unit's capacity counts."""
 

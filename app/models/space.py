@@ -35,6 +35,7 @@ from app.kernel.terms import (
     CleanroomGrade,
     FacilityType,
     FireHazardClass,
+    Grade,
     IsotopeClass,
     LayoutRole,
     PhysicalState,
@@ -191,7 +192,7 @@ class Parcel(Placed, Base):
     __table_args__ = (
         *placed_checks(),
         one_of("tenure", Tenure),
-        CheckConstraint("grade IN ('A', 'B', 'C', 'D')", name="grade_known"),
+        one_of("grade", Grade),
         CheckConstraint("published_area_m2 > 0", name="published_area_positive"),
         CheckConstraint("floor_area_ratio_max > 0", name="floor_area_ratio_positive"),
         CheckConstraint("height_limit_m > 0", name="height_limit_positive"),

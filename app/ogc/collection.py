@@ -16,6 +16,7 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.selectable import NamedFromClause
 
 from app.inventory.columns import Columns
+from app.inventory.drawing.domains import JOINED
 from app.ogc.fields import Field, Kind
 from app.ogc.words import CODES, titles_of, unit_of
 
@@ -187,6 +188,7 @@ def _field(name: str, sql: str, annotation: Any) -> Field:
         title_en,
         unit=unit_of(name) if kind in {Kind.NUMBER, Kind.WHOLE} else "",
         codes=CODES.get(name),
+        joined=name in JOINED,
         sortable=kind is not Kind.ID,
         nullable=NoneType in choices,
     )

@@ -189,6 +189,14 @@ def read_box(text: str, crs: Crs = STORAGE, parameter: str = "bbox") -> BaseGeom
         )
     if crs.degrees:
         return _moved(_box_of_degrees(x, y, parameter), crs.datum)
+    if not crs.definition and max(map(abs, numbers)) <= _MOST_LON:
+        # No park is within two hundred metres of where a system of the authority begins.
+        raise bad_parameter(
+            parameter,
+            f"these look like degrees, and {crs.uri} is in metres: longitude and latitude in WGS 84"
+            f" come without `{parameter}-crs`",
+            f"看似经纬度，而 {crs.uri} 以米为单位；WGS 84 经纬度无须 {parameter}-crs",
+        )
     drawn = box(first, second, third, fourth)
     longest = max(third - first, fourth - second) or 1.0
     try:

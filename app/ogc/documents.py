@@ -9,12 +9,16 @@ from typing import Any
 from sqlalchemy import func, literal_column, select
 from sqlalchemy.orm import Session
 
+from app.inventory.drawing.domains import BOUNDS, PATTERNS
+from app.inventory.drawing.layers import LAYERS
+from app.inventory.drawing.values import needed
 from app.models.space import Parcel, Park, Zone
 from app.ogc.collection import Collection, Geometry
 from app.ogc.collections import COLLECTIONS
 from app.ogc.crs import STORAGE, Crs
 from app.ogc.downloads.asked import FORMATS
-from app.ogc.fields import Field, Kind
+from app.ogc.fields import Field
+from app.ogc.readings import CITY
 
 Document = dict[str, Any]
 
@@ -112,8 +116,6 @@ COLLECTION_LINKS: tuple[tuple[str, str, str, str], ...] = (
 )
 
 Box = tuple[float, float, float, float]
-#: The city, while nothing is drawn.
-_SHANGHAI: Box = (120.85, 30.67, 122.25, 31.88)
 _SCHEMA_GEOMETRY: Mapping[Geometry, str] = {
     Geometry.POLYGON: "geometry-polygon",
     Geometry.MULTI_POLYGON: "geometry-multipolygon",
@@ -153,8 +155,9 @@ def extents(session: Session) -> Mapping[str, Box]:
     ).one()
     # Whatever stands, stands on a parcel.
     drawn = dict.fromkeys(COLLECTIONS, parcels) | {"zones": zones, "parks": parks}
+    # While nothing is drawn, it is the city.
     return {
-        name: _SHANGHAI if corners is None or None in corners else tuple(corners)
+        name: CITY if corners is None or None in corners else tuple(corners)
         for name, corners in drawn.items()
     }
 
@@ -191,8 +194,36 @@ def collection(
 
 
 def schema(base: str, one: Collection) -> Document:
-    """The schema of a feature's properties and outline."""
-    return _schema(base, one, "schema", one.fields, geometry=True)
+    """The schema of a feature's properties and outline: what is shown, and what is the drawer's.
+
+    What nobody fills in is ``readOnly``; ``required`` is what a new feature cannot do without.
+    """
+    document = _schema(base, one, "schema", one.fields, geometry=True)
+    layer = LAYERS.get(one.id) if one.editable else None
+    said: dict[str, Document] = {} if layer is None else {"geometry": {}}
+    if layer is not None:
+        parent = () if layer.parent is None or not layer.makes else (layer.parent.named_by,)
+        said |= {name: _limits(name) for name in (*layer.once, *layer.ever, *parent)}
+        outline = ("geometry",) if layer.makes else ()
+        document["required"] = [*needed(layer.table, (*layer.once, *layer.ever)), *outline]
+    properties = {
+        name: described | said.get(name, {"readOnly": True})
+        for name, described in document["properties"].items()
+    }
+    number = {"title": "要素编号 Number of the feature", "type": "integer", "readOnly": True}
+    document["properties"] = {"fid": number | {"x-ogc-role": "id"}, **properties}
+    return document
+
+
+def _limits(name: str) -> Document:
+    """What a drawer may write of a property, as JSON Schema says it."""
+    if name in PATTERNS:
+        return {**PATTERNS[name].schema}
+    bounds = BOUNDS.get(name)
+    if bounds is None:
+        return {}
+    found: Document = {"exclusiveMinimum" if bounds.above else "minimum": bounds.least}
+    return found if bounds.most is None else found | {"maximum": bounds.most}
 
 
 def feature_schema(base: str, one: Collection) -> Document:
@@ -257,10 +288,14 @@ def property_schema(field: Field) -> Document:
         found["x-ogc-unit"] = field.unit
         found["description"] = f"{field.title_zh}, {field.unit}"
     if field.codes is not None:
-        found["enum"] = [code.value for code in field.codes]
         found["description"] = "; ".join(
             f"{code.value}: {code.zh} {code.en}" for code in field.codes
         )
-    if field.kind is Kind.ID:
-        found["x-ogc-role"] = "reference"
+        values = [code.value for code in field.codes]
+        if field.joined:
+            one = f"(?:{'|'.join(values)})"
+            found["pattern"] = f"^{one}(?:[/+]{one})*$"
+            found["description"] += "; 可用 / 或 + 连接 several may be joined by / or +"
+        else:
+            found["enum"] = values
     return found

@@ -7,7 +7,8 @@ of parents, words of codes) is taken as long as it says what is shown, and refus
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from app.geo.datums import DATUMS
 from app.geo.shapes import InvalidShapeError, polygon_from_geojson, require_position
+from app.inventory.drawing.domains import Words
 from app.inventory.drawing.layers import LAYERS, Layer
 from app.inventory.drawing.service import (
     add_feature,
@@ -36,8 +38,9 @@ from app.kernel.written import WrittenBody
 from app.ogc.asked import Parameters
 from app.ogc.collection import Collection, Geometry
 from app.ogc.crs import CRSES, STORAGE, Crs, asked_crs, to_stored
-from app.ogc.errors import bad_parameter
+from app.ogc.errors import NotDrawnError, UnsupportedMediaTypeError, bad_parameter
 from app.ogc.items import fetch_item, read_item
+from app.ogc.readings import axes, hint
 from app.security.actors import Actor
 
 #: Query parameters of calls that write.
@@ -54,6 +57,7 @@ class Frame:
 
     crs: Crs
     stated: SourceDatum | None = None
+    known: Mapping[str, Crs] = field(default_factory=lambda: CRSES)
 
     @property
     def datum(self) -> SourceDatum:
@@ -119,6 +123,64 @@ def offered(collection: Collection) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(), frozenset({"PUT", "PATCH"})
 
 
+#: How bodies are written, by the method; the first is the one that the standard names.
+BODY_TYPES: Mapping[str, tuple[str, ...]] = {
+    "POST": ("application/geo+json", "application/json"),
+    "PUT": ("application/geo+json", "application/json"),
+    "PATCH": ("application/merge-patch+json", "application/json"),
+}
+
+
+def require_body_type(method: str, content_type: str | None) -> None:
+    """Refuse a body that does not say how it is written, or is written in no way that is read.
+
+    Raises:
+        BadParameterError: it does not say.
+        UnsupportedMediaTypeError: in no way that is read; it says which there are.
+    """
+    read = BODY_TYPES[method]
+    if content_type is None:
+        raise bad_parameter(
+            "Content-Type", f"say how the body is written, as {read[0]}", "须声明正文的媒体类型"
+        )
+    said = content_type.partition(";")[0].strip().lower()
+    if said not in read:
+        listed = " or ".join(read)
+        raise UnsupportedMediaTypeError(
+            f"Content-Type: {said[:80] or 'empty'} is not read; send {listed}. Of files in other"
+            " formats `ogr2ogr -f GeoJSON` makes GeoJSON",
+            detail_zh=f"不支持 Content-Type {said[:80]}，请发送 {' 或 '.join(read)}；"
+            "其他格式可先用 ogr2ogr -f GeoJSON 转换",
+            accepted=[*read],
+        )
+
+
+_NOT_DRAWN: Mapping[str, Words] = {
+    "units": Words(
+        "units are not drawn, as leases and rights lie on them: outline and area change from a day"
+        " on by POST /api/v1/units/{id}/remeasure, to which a second person agrees; the rest by"
+        " /terms, /split and /merge",
+        "房源不可绘制，其上有租约与权利：边界与面积自某日起由 POST /api/v1/units/{id}/remeasure"
+        " 变更，须另一人复核；其余由 terms、split、merge 办理",
+    ),
+    "plots": Words(
+        "plots follow from the parcels that a programme's buildings stand on: draw `parcels`",
+        "项目地块由项目楼宇所在地块得出，请绘制 parcels 图层",
+    ),
+}
+_NOT_MADE = Words(
+    "nothing is made or taken away here; PUT and PATCH change its edges and names",
+    "此图层不可新建或删除；可用 PUT、PATCH 修改边界与名称",
+)
+
+
+def not_drawn(collection: Collection) -> NotDrawnError:
+    """Why a method that writes is not taken of a collection, and the way out."""
+    id_ = "units" if collection.id == "free_space" else collection.id
+    words = _NOT_DRAWN.get(id_, _NOT_MADE)
+    return NotDrawnError(words.en, detail_zh=words.zh)
+
+
 def read_frame(
     parameters: Parameters,
     content_crs: str | None,
@@ -146,7 +208,7 @@ def read_frame(
     if content_crs is not None:
         given[CONTENT_CRS] = content_crs.strip().strip("<>")
     crs = asked_crs(given, CONTENT_CRS, known)
-    return Frame(crs, DATUMS[given["datum"]] if "datum" in given else None)
+    return Frame(crs, DATUMS[given["datum"]] if "datum" in given else None, known)
 
 
 def create(
@@ -310,14 +372,7 @@ def _outline(
     if geometry is None:
         return None
     crs = frame.crs
-    plain = crs.degrees and not crs.flipped
-    kind = geometry.get("type")
-    drawn = polygon_from_geojson(
-        kind if isinstance(kind, str) else "",
-        geometry.get("coordinates"),
-        pointer="/geometry",
-        degrees=plain,
-    )
+    drawn = _drawn(geometry, frame)
     parts = shapely.get_parts(drawn)
     if collection.geometry is Geometry.POLYGON:
         if len(parts) != 1:
@@ -327,29 +382,65 @@ def _outline(
             )
         drawn = parts[0]
     within_m = _WITHIN_OF_ROUNDED_M if crs.degrees and _is_rounded(drawn) else _WITHIN_M
+    meant = hint(drawn, crs, CONTENT_CRS, frame.known)
     try:
         shape = shapely.force_2d(to_stored(drawn, crs))
     except ValueError:
         raise _wrong_shape(
-            "outside the area of the coordinate reference system", "超出坐标参考系的适用范围"
+            *_with_hint(
+                "outside the area of the coordinate reference system",
+                "超出坐标参考系的适用范围",
+                meant,
+            )
         ) from None
     west, south, east, north = shape.bounds
     for longitude, latitude in ((west, south), (east, north)):
         try:
             require_position(longitude, latitude, pointer="/geometry/coordinates")
         except InvalidShapeError:
-            if plain:
-                raise
-            en, zh = ("northing", "北向") if crs.flipped else ("easting", "东向")
-            if crs.degrees:
-                en, zh = ("latitude", "纬度") if crs.flipped else ("longitude", "经度")
+            first_en, first_zh = axes(crs)
             raise _wrong_shape(
-                f"lies far off: coordinates of {crs.uri} come {en} first",
-                f"位置相去甚远：{crs.uri} 的坐标应{zh}在前",
+                *_with_hint(
+                    f"lies far off: coordinates of {crs.uri} come {first_en} first",
+                    f"位置相去甚远：{crs.uri} 的坐标应{first_zh}在前",
+                    meant,
+                )
             ) from None
     if not shape.is_valid:
         raise _wrong_shape("draw it so that no edge crosses another", "边不得相交")
-    return Outline(shape, within_m, frame.datum, stated=frame.stated is not None)
+    return Outline(shape, within_m, frame.datum, stated=frame.stated is not None, hint=meant)
+
+
+def _drawn(geometry: Mapping[str, Any], frame: Frame) -> BaseGeometry:
+    """The shape as its coordinates came.
+
+    Raises:
+        InvalidShapeError: it is not one.
+    """
+    crs = frame.crs
+    kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+
+    def read(*, degrees: bool) -> BaseGeometry:
+        named = kind if isinstance(kind, str) else ""
+        return polygon_from_geojson(named, coordinates, pointer="/geometry", degrees=degrees)
+
+    if not crs.degrees or crs.flipped:
+        return read(degrees=False)
+    try:
+        return read(degrees=True)
+    except InvalidShapeError as refused:
+        meant = None
+        with suppress(InvalidShapeError):
+            meant = hint(read(degrees=False), crs, CONTENT_CRS, frame.known)
+        if meant is None:
+            raise
+        fault = refused.faults[0]
+        en, zh = _with_hint(fault.detail, fault.detail_zh or "", meant)
+        raise _wrong_shape(en, zh, fault.pointer) from None
+
+
+def _with_hint(en: str, zh: str, meant: Words | None) -> tuple[str, str]:
+    return (en, zh) if meant is None else (f"{en}. {meant.en}", f"{zh}。{meant.zh}")
 
 
 def _is_rounded(shape: BaseGeometry) -> bool:
@@ -357,8 +448,8 @@ def _is_rounded(shape: BaseGeometry) -> bool:
     return bool(np.array_equal(np.round(corners, _EXACT_DECIMALS - 1), corners))
 
 
-def _wrong_shape(en: str, zh: str) -> InvalidShapeError:
-    return InvalidShapeError(f"/geometry: {en}", [Fault("/geometry", en, detail_zh=zh)])
+def _wrong_shape(en: str, zh: str, place: str = "/geometry") -> InvalidShapeError:
+    return InvalidShapeError(f"{place}: {en}", [Fault(place, en, detail_zh=zh)])
 
 
 def _no_outline() -> InvalidShapeError:

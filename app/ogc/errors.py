@@ -3,7 +3,10 @@
 from collections.abc import Collection
 from difflib import get_close_matches
 
-from app.kernel.errors import Fault, InvalidInputError, Kind
+from app.kernel.errors import Fault, InvalidInputError, Kind, SpaceRelayError
+
+#: Headers that are read as parameters are.
+_HEADERS = frozenset({"Content-Crs", "Content-Type"})
 
 
 class BadParameterError(InvalidInputError):
@@ -13,9 +16,24 @@ class BadParameterError(InvalidInputError):
     title_zh = "请求参数无效"
 
 
+class UnsupportedMediaTypeError(SpaceRelayError):
+    """The body is written in a way that is not read here."""
+
+    slug, title = "unsupported-media-type", "The body is written in a way that is not read"
+    title_zh, kind = "不支持的正文格式", Kind.UNSUPPORTED
+
+
+class NotDrawnError(SpaceRelayError):
+    """The collection cannot be drawn in, or not in this way."""
+
+    slug, title, kind = "method-not-allowed", "Method Not Allowed", Kind.NOT_OFFERED
+    title_zh = "该地址不支持此方法"
+
+
 def bad_parameter(name: str, detail: str, detail_zh: str) -> BadParameterError:
-    """The error that names one query parameter, the rule it breaks and the way out."""
-    return BadParameterError(f"{name}: {detail}", [Fault(name, detail, "query", detail_zh)])
+    """The error that names one parameter or header, the rule it breaks and the way out."""
+    where = "header" if name in _HEADERS else "query"
+    return BadParameterError(f"{name}: {detail}", [Fault(name, detail, where, detail_zh)])
 
 
 def no_such_parameter(

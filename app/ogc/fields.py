@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from app.database.paging import instant_text
 from app.kernel.terms import Term
 
 
@@ -48,7 +49,7 @@ class Field:
 
     ``sql`` is our own text over the aliases of the collection's rows; a caller's words are bound,
     never written into it. ``unit`` is of the number ("m2", "kN/m2", …; empty: it has none).
-    ``codes`` are the values that a coded text may have.
+    ``codes`` are the values that a coded text may have; or several of them ``joined``.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Field:
     title_en: str
     unit: str = ""
     codes: type[Term] | None = None
+    joined: bool = False
     queryable: bool = True
     sortable: bool = False
     nullable: bool = True
@@ -66,3 +68,8 @@ class Field:
     def expression(self) -> ColumnElement[Any]:
         """The value in SQL."""
         return type_coerce(literal_column(self.sql), self.kind.sql_type)
+
+    @property
+    def shown(self) -> str:
+        """The value as text of SQL that features are written by: instants as RFC 3339 has them."""
+        return instant_text(self.sql) if self.kind is Kind.INSTANT else self.sql

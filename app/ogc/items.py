@@ -493,7 +493,7 @@ def _feature_start(rows: Rows, crs: Crs | None) -> ColumnElement[str]:
 
 def _members(fields: Sequence[Field]) -> ColumnElement[str]:
     """The fields as a JSON object."""
-    listed = ", ".join(f'{field.sql} AS "{field.name}"' for field in fields)
+    listed = ", ".join(f'{field.shown} AS "{field.name}"' for field in fields)
     if not listed:
         return literal_column("'{}'", Text)
     return literal_column(f"(SELECT row_to_json(r)::text FROM (SELECT {listed}) r)", Text)  # noqa: S608

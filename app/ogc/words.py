@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping
 
+from app.inventory.drawing.domains import CODES as DRAWN_CODES
 from app.kernel.terms import (
     AnimalFacility,
     CapacityMeasure,
-    CarrierType,
     CleanroomGrade,
-    Confidence,
     FireHazardClass,
-    GeometryQuality,
     IsotopeClass,
     LayoutRole,
-    PhysicalState,
     SourceDatum,
-    Tenure,
     Term,
     UnitType,
     VibrationClass,
@@ -22,18 +18,14 @@ from app.kernel.terms import (
 
 #: Coded properties.
 CODES: Mapping[str, type[Term]] = {
+    **DRAWN_CODES,
     "animal_facility": AnimalFacility,
     "capacity_measure": CapacityMeasure,
-    "carrier_type": CarrierType,
     "cleanroom_grade": CleanroomGrade,
-    "confidence": Confidence,
     "fire_hazard_class": FireHazardClass,
-    "geometry_quality": GeometryQuality,
     "isotope_class": IsotopeClass,
     "layout_role": LayoutRole,
-    "physical_state": PhysicalState,
     "source_datum": SourceDatum,
-    "tenure": Tenure,
     "unit_type": UnitType,
     "vibration_class": VibrationClass,
 }

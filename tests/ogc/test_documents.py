@@ -76,6 +76,7 @@ def test_schemas_name_types_units_and_codes(gis: TestClient) -> None:
         "type": "number",
         "x-ogc-unit": "kN/m2",
         "description": "楼面活荷载, kN/m2",
+        "readOnly": True,
     }
     assert properties["free_from"]["format"] == "date"
     assert "pilot" in properties["unit_type"]["enum"]
@@ -89,9 +90,9 @@ def test_schemas_name_types_units_and_codes(gis: TestClient) -> None:
     assert feature["id"] == {"type": "integer"}
     assert schema["$id"] == "http://testserver/ogc/collections/free_space/schema"
     queryables = gis.get("/ogc/collections/free_space/queryables").json()["properties"]
-    assert queryables.keys() == properties.keys()
+    assert queryables.keys() == properties.keys() - {"fid"}
     sortables = gis.get("/ogc/collections/free_space/sortables").json()["properties"]
-    assert set(properties) - set(sortables) == {"id", "geometry"}
+    assert set(properties) - set(sortables) == {"fid", "id", "geometry"}
 
 
 def test_the_api_document_is_openapi_3_0_and_lists_every_property(gis: TestClient) -> None:

@@ -19,6 +19,11 @@ from app.geo.plane import Plane
 
 #: A strip narrower than this, m, is nobody's wish.
 THIN_M = 0.3
+#: What is nowhere wider than this, m, is no ground and no building: nobody walks or builds on less,
+#: and outlines with six decimals are off by a tenth of it on either side.
+LEAST_WIDTH_M = 1.0
+#: How exactly a width is told, m.
+_WIDTH_TOLD_M = 0.01
 #: What rounding may let something reach outside, degrees: about a centimetre, as migration 0002.
 _ROUNDING = 1e-7
 
@@ -30,6 +35,7 @@ class Rule(StrEnum):
     OVERLAPS = "overlaps"
     LEAVES_OUT = "leaves_out"
     IN_PIECES = "in_pieces"
+    NARROW = "narrow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A rule that a drawing breaks, with what, and by how many m² of ground."""
+    """A rule that a drawing breaks, with what, and by how many m² of ground.
+
+    ``width_m`` is that of what is too narrow, where it is widest.
+    """
 
     rule: Rule
     code: str
     area_m2: float
+    width_m: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,36 @@ def fitted(shape: BaseGeometry, ground: Known | None, beside: Sequence[Known]) -
     return Fitted(found, _rounded(trimmed), tuple(breaks))
 
 
+def narrow(shape: BaseGeometry) -> tuple[Break, ...]:
+    """Whether the shape is nowhere as wide as anything is that can be used."""
+    drawn = Plane(shape).metres(shape)
+    if not _is_thin(drawn, LEAST_WIDTH_M):
+        return ()
+    widest = max(
+        2 * shapely.maximum_inscribed_circle(part, _WIDTH_TOLD_M / 4).length
+        for part in shapely.get_parts(drawn)
+    )
+    return (Break(Rule.NARROW, "", _rounded(drawn.area), round(widest, 2)),)
+
+
+def lies_in(shape: BaseGeometry, ground: BaseGeometry) -> bool:
+    """Whether the shape lies in the ground, but for strips too thin to be meant."""
+    return ground.covers(shape) or _is_thin(Plane(shape).metres(shape.difference(ground)))
+
+
+def innermost(shape: BaseGeometry, grounds: Sequence[Known]) -> tuple[Known, ...]:
+    """Those of the grounds that the shape lies in and that hold no smaller one that it lies in."""
+    holding = [one for one in grounds if lies_in(shape, one.shape)]
+
+    def holds_another(one: Known) -> bool:
+        return any(
+            lies_in(other.shape, one.shape) and not lies_in(one.shape, other.shape)
+            for other in holding
+        )
+
+    return tuple(one for one in holding if not holds_another(one))
+
+
 def left_out(shape: BaseGeometry, inside: Sequence[Known]) -> tuple[Break, ...]:
     """What stands inside and would not any more."""
     wide = shape.buffer(_ROUNDING, join_style="mitre")
@@ -125,8 +165,8 @@ def _points(plane: Plane, places: NDArray[np.float64]) -> list[BaseGeometry]:
     return list(shapely.get_parts(plane.metres(MultiPoint(places))))
 
 
-def _is_thin(shape_m: BaseGeometry) -> bool:
-    return shape_m.buffer(-THIN_M / 2, join_style="mitre").is_empty
+def _is_thin(shape_m: BaseGeometry, width_m: float = THIN_M) -> bool:
+    return shape_m.buffer(-width_m / 2, join_style="mitre").is_empty
 
 
 def _without_slivers(shape: BaseGeometry, plane: Plane) -> BaseGeometry:

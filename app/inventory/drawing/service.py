@@ -18,7 +18,14 @@ from sqlalchemy import Row, RowMapping, delete, func, insert, select, text, upda
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from app.geo.datums import DATUMS, suspect_datum
+from app.geo.datums import (
+    DATUMS,
+    MOVING,
+    shape_from_wgs84,
+    shape_to_wgs84,
+    suspect_datum,
+)
+from app.inventory.drawing.domains import Words
 from app.inventory.drawing.errors import DrawingRefusedError, StillStandingError, WhichDatumError
 from app.inventory.drawing.former import (
     DATUM,
@@ -28,17 +35,30 @@ from app.inventory.drawing.former import (
     remember,
     require_nobody_else,
 )
-from app.inventory.drawing.layers import LAYERS, Layer, Standing
-from app.inventory.drawing.rules import Break, Fitted, Known, Rule, fitted, left_out, snapped
+from app.inventory.drawing.layers import LAYERS, Layer, Parent, Standing
+from app.inventory.drawing.rules import (
+    LEAST_WIDTH_M,
+    Break,
+    Fitted,
+    Known,
+    Rule,
+    fitted,
+    innermost,
+    left_out,
+    lies_in,
+    narrow,
+    snapped,
+)
+from app.inventory.drawing.storeys import require_area, require_floors, require_storey
 from app.inventory.drawing.things import Drawn, Feature, Outline
 from app.inventory.drawing.values import (
     checks_broken,
     column_values,
+    fault_of,
     is_storable,
-    pointer,
     refused,
 )
-from app.kernel.errors import Fault, NotFoundError
+from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.kernel.terms import SourceDatum
 from app.models.provenance import SRID
 from app.security.actors import Actor, NotAllowedError, Role
@@ -62,7 +82,8 @@ def add_feature(
 ) -> Drawn:
     """Draw something new; ``given`` has its properties and the code of what it lies in.
 
-    What was taken away is drawn ``again`` with the id that it had.
+    Without that code it lies in the innermost that holds its outline. What was taken away is drawn
+    ``again`` with the id that it had.
 
     Raises:
         InvalidInputError: some property cannot be stored.
@@ -74,17 +95,8 @@ def add_feature(
     parent = layer.parent
     if parent is None or not layer.makes:
         raise ValueError(f"{layer.id} are not made")
-    code = given.get(parent.named_by)
-    row = None
-    if isinstance(code, str) and is_storable(code):
-        _take_turn(session, layer)
-        row = _locked(session, parent.table.c.code == code, parent.table)
-    if row is None:
-        en = f"must be the code of one of {parent.table.name}, in which it lies"
-        zh = "应为其所在上级空间的编码"
-        if isinstance(code, str):
-            en, zh = f"{en}; none has this code", f"{zh}，没有此编码"
-        raise refused("it lies nowhere", [Fault(pointer(parent.named_by), en, detail_zh=zh)])
+    _take_turn(session, layer)
+    row = _ground(session, parent, given.get(parent.named_by), outline)
     ground = _known(row)
     _require_park(actor, row["id"] if parent.table.name == "parks" else row["park_id"])
     said = {name: given.get(name) for name in (*layer.once, *layer.ever)}
@@ -92,6 +104,8 @@ def add_feature(
     values |= {name: row[name] for name in parent.shared}
     values[parent.key] = row["id"]
     values |= {} if again is None else {"id": again}
+    if layer.id == "floors":
+        require_storey(session, row, values)
     fit = _fit(session, layer, outline, values, ground=ground)
     values |= {"geom": _column(fit.shape), "source_datum": outline.datum.value}
     made = _written(session, layer, insert(layer.table).values(values).returning(*layer.table.c))
@@ -153,6 +167,10 @@ def change_feature(
     values = {name: value for name, value in said.items() if value != row[name]}
     parts = set(values)
     trimmed_m2 = 0.0
+    if layer.id == "floors":
+        require_area(session, row, values)
+    if layer.id == "buildings":
+        require_floors(session, row, values)
     if outline is not None:
         fit = _fit(session, layer, outline, dict(row), ground=feature.ground, own=feature.shape)
         if feature.shape is None or not fit.shape.equals(feature.shape):
@@ -239,6 +257,62 @@ def _locked(
     return session.execute(found).mappings().one_or_none()
 
 
+def _ground(session: Session, parent: Parent, code: object, outline: Outline) -> RowMapping:
+    """What something new lies in, locked: that of the ``code``, or without one what holds it.
+
+    Raises:
+        InvalidInputError: there is none, or not one alone.
+        WhichDatumError: none holds it as it is, and one does if it was drawn in another datum.
+    """
+    if code is None:
+        code = _holding(session, parent, outline)
+    row = None
+    if isinstance(code, str) and is_storable(code):
+        row = _locked(session, parent.table.c.code == code, parent.table)
+    if row is None:
+        raise _nowhere(
+            parent,
+            f"must be the code of one of {parent.table.name}, in which it lies; none has this code",
+            "应为其所在上级空间的编码，没有此编码",
+        )
+    return row
+
+
+def _holding(session: Session, parent: Parent, outline: Outline) -> str:
+    """The code of the innermost that holds the outline."""
+    found = _innermost(session, parent, outline.shape)
+    if not found and not outline.stated:
+        for datum in MOVING:
+            if _innermost(session, parent, shape_to_wgs84(outline.shape, datum)):
+                raise _which_datum(datum)
+    if len(found) == 1:
+        return found[0].code
+    listed = ", ".join(one.code for one in found[:_MOST_NAMED])
+    if found:
+        raise _nowhere(
+            parent,
+            f"the outline lies in several of {parent.table.name}, {listed}: name one",
+            f"图形同时位于 {listed} 内，请指明其一",
+        )
+    more_en, more_zh = _hinted(outline.hint)
+    raise _nowhere(
+        parent,
+        f"the outline lies in none of {parent.table.name}: draw it in one, or name it to hear how"
+        f" much lies outside{more_en}",
+        f"图形不在任何上级空间之内，请画在其中，或填写其编码以查看超出多少{more_zh}",
+    )
+
+
+def _innermost(session: Session, parent: Parent, shape: BaseGeometry) -> tuple[Known, ...]:
+    own = parent.table.c
+    near = select(own.code, own.geom).where(own.geom.op("&&")(_column(shape)))
+    return innermost(shape, _shapes(session.execute(near.order_by(own.code))))
+
+
+def _nowhere(parent: Parent, en: str, zh: str) -> InvalidInputError:
+    return refused("it lies nowhere", [fault_of(parent.named_by, Words(en, zh))])
+
+
 def _known(row: RowMapping) -> Known | None:
     return None if row["geom"] is None else Known(row["code"], to_shape(row["geom"]))
 
@@ -278,9 +352,12 @@ def _fit(
     if own is not None and shape.equals(own):
         return Fitted(own, 0.0, ())
     fit = fitted(shape, ground, beside)
+    wide = () if fit.breaks or not layer.makes else narrow(fit.shape)
     inside = () if own is None else left_out(fit.shape, _inside(session, layer, row["id"]))
-    if fit.breaks or inside:
-        raise _refused([*fit.breaks, *inside])
+    breaks = [*fit.breaks, *wide, *inside]
+    if breaks:
+        outside = any(one.rule is Rule.OUTSIDE for one in breaks)
+        raise _refused(breaks, _fitting(outline, ground) if outside and ground else None)
     if isinstance(own, MultiPolygon) or layer.id in {"zones", "parks"}:
         return Fitted(MultiPolygon(list(shapely.get_parts(fit.shape))), fit.trimmed_m2, ())
     return fit
@@ -330,46 +407,86 @@ def _ask_for_datum(
     found = (suspect_datum(shape, one) for one in expected)
     suspected = next((one for one in found if one is not None), None)
     if suspected is not None:
-        raise WhichDatumError(
-            f"as it is, the outline lies outside; taken from {suspected.value} it would fit. Say"
-            f" `datum={suspected.value}` if it was drawn on such a map, and `datum=WGS84` if not",
-            [Fault("datum", f"{suspected.value} or WGS84", "query", "请明确坐标基准")],
-            detail_zh=f"按现有坐标图形位于范围之外，若按 {suspected.value} 理解则吻合。"
-            f"请以 datum={suspected.value} 或 datum=WGS84 明确坐标基准",
-            suspected=suspected.value,
-        )
+        raise _which_datum(suspected)
 
 
-_WORDS: Mapping[Rule, tuple[str, str]] = {
-    Rule.OUTSIDE: (
+def _which_datum(suspected: SourceDatum) -> WhichDatumError:
+    return WhichDatumError(
+        f"as it is, the outline lies outside; taken from {suspected.value} it would fit. Say"
+        f" `datum={suspected.value}` if it was drawn on such a map, and `datum=WGS84` if not",
+        [Fault("datum", f"{suspected.value} or WGS84", "query", "请明确坐标基准")],
+        detail_zh=f"按现有坐标图形位于范围之外，若按 {suspected.value} 理解则吻合。"
+        f"请以 datum={suspected.value} 或 datum=WGS84 明确坐标基准",
+        suspected=suspected.value,
+    )
+
+
+def _fitting(outline: Outline, ground: Known) -> Words | None:
+    """What to say of an outline outside its ground: how its coordinates would fit."""
+    if not outline.stated:
+        return outline.hint
+    # Where the person stated a datum, that may be what is wrong.
+    drawn = shape_from_wgs84(outline.shape, outline.datum)
+    for datum in (SourceDatum.WGS84, *MOVING):
+        if datum is not outline.datum and lies_in(shape_to_wgs84(drawn, datum), ground.shape):
+            return Words(
+                f"taken from {datum.value} it fits: say `datum={datum.value}`",
+                f"若按 {datum.value} 理解则吻合，请改为 datum={datum.value}",
+            )
+    return outline.hint
+
+
+def _hinted(hint: Words | None) -> tuple[str, str]:
+    """A hint as it is put behind what was refused."""
+    return ("", "") if hint is None else (f". {hint.en}", f"。{hint.zh}")
+
+
+_WORDS: Mapping[Rule, Words] = {
+    Rule.OUTSIDE: Words(
         "{area} m² of it lie outside {code}; draw it inside",
         "有 {area} m² 超出 {code}，请画在其范围内",
     ),
-    Rule.OVERLAPS: (
+    Rule.OVERLAPS: Words(
         "it overlaps {code} by {area} m²; draw it beside",
         "与 {code} 重叠 {area} m²，请避开",
     ),
-    Rule.LEAVES_OUT: (
+    Rule.LEAVES_OUT: Words(
         "{area} m² of {code} would be left outside; it stands in here",
         "{code} 将有 {area} m² 落在范围之外",
     ),
-    Rule.IN_PIECES: (
+    Rule.IN_PIECES: Words(
         "what is left within the limits is in pieces, or crosses itself; draw it more exactly",
         "符合规则的部分不连通或自相交，请更精确地绘制",
+    ),
+    Rule.NARROW: Words(
+        f"where it is widest it is {{width}} m wide; at least {LEAST_WIDTH_M:g} m is needed",
+        f"最宽处仅 {{width}} m，至少须 {LEAST_WIDTH_M:g} m",
     ),
 }
 
 
-def _refused(breaks: Sequence[Break]) -> DrawingRefusedError:
-    faults = []
-    for one in breaks[:_MOST_NAMED]:
-        en, zh = (said.format(code=one.code, area=one.area_m2) for said in _WORDS[one.rule])
-        faults.append(Fault("/geometry", en, detail_zh=zh))
+def _words(one: Break) -> Words:
+    figures = {"code": one.code, "area": one.area_m2, "width": one.width_m}
+    return Words(*(said.format_map(figures) for said in _WORDS[one.rule]))
+
+
+def _refused(breaks: Sequence[Break], hint: Words | None = None) -> DrawingRefusedError:
+    said = [
+        [
+            words.format(code=one.code, area=one.area_m2, width=one.width_m)
+            for words in _WORDS[one.rule]
+        ]
+        for one in breaks[:_MOST_NAMED]
+    ]
+    more_en, more_zh = _hinted(hint)
     return DrawingRefusedError(
-        "; ".join(fault.detail for fault in faults),
-        faults,
+        "; ".join(en for en, _ in said) + more_en,
+        [Fault("/geometry", en, detail_zh=zh) for en, zh in said],
+        detail_zh="；".join(zh for _, zh in said) + more_zh,
         breaks=[
-            {"rule": one.rule.value, "code": one.code, "area_m2": one.area_m2} for one in breaks
+            {"rule": one.rule.value, "code": one.code, "area_m2": one.area_m2}
+            | ({} if one.width_m is None else {"width_m": one.width_m})
+            for one in breaks
         ],
     )
 
@@ -384,7 +501,7 @@ def _written(session: Session, layer: Layer, statement: Any) -> Any:
             cause, driver_errors.CheckViolation
         ):
             raise
-        faults = list(checks_broken(layer.table, cause.diag.constraint_name or ""))
+        faults = checks_broken(layer.table, cause.diag.constraint_name or "")
         if not faults:
             raise
         raise refused("some properties contradict the rules", faults) from error

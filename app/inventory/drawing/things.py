@@ -6,6 +6,7 @@ from uuid import UUID
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import RowMapping
 
+from app.inventory.drawing.domains import Words
 from app.inventory.drawing.layers import Layer
 from app.inventory.drawing.rules import Known
 from app.kernel.terms import SourceDatum
@@ -16,13 +17,15 @@ class Outline:
     """An outline that a person has drawn, in degrees (WGS 84).
 
     ``within_m`` is how far its corners may be from those that were meant, by rounding. ``stated``:
-    the person said in which datum it was drawn.
+    the person said in which datum it was drawn. ``hint`` is what to say if it lies far out: how its
+    coordinates may have been meant.
     """
 
     shape: BaseGeometry
     within_m: float
     datum: SourceDatum = SourceDatum.WGS84
     stated: bool = False
+    hint: Words | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a tool sends of a feature's properties, as the columns take it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -18,9 +18,22 @@ from sqlalchemy import (
     Text,
 )
 
+from app.inventory.drawing.domains import (
+    BOUNDS,
+    CODES,
+    JOINED,
+    PATTERNS,
+    TOGETHER,
+    UNFORESEEN,
+    Words,
+    allowed,
+    codes_in_words,
+)
 from app.kernel.errors import Fault, InvalidInputError
 
-_LONGEST, _GREATEST = 500, 10**18
+#: Characters of a text, at most.
+LONGEST = 500
+_GREATEST = 10**18
 _WHOLE = {SmallInteger: 2**15, Integer: 2**31}
 #: What a person who draws does not say of a new feature.
 _OF_DRAWINGS: Mapping[str, Any] = {
@@ -29,39 +42,32 @@ _OF_DRAWINGS: Mapping[str, Any] = {
     "geometry_quality": "digitised",
     "synthetic": False,
 }
-
-
-#: A code is part of addresses, and read out loud.
-_CODE = re.compile(r"[\w.-]{1,64}")
 _NEVER_STORED = re.compile("[\x00\ud800-\udfff]")
 
 
 class _WrongError(Exception):
-    """A value is not what the column takes: in English, in Chinese."""
+    """A value is not what the column takes."""
 
     def __init__(self, en: str, zh: str) -> None:
         super().__init__(en)
-        self.en, self.zh = en, zh
+        self.words = Words(en, zh)
 
 
 def pointer(name: str) -> str:
     """Where a property is in a GeoJSON feature."""
-    said = name[:_LONGEST].encode(errors="replace").decode().replace("\0", "")
+    said = name[:LONGEST].encode(errors="replace").decode().replace("\0", "")
     return "/properties/" + said.replace("~", "~0").replace("/", "~1")
+
+
+def fault_of(name: str, words: Words) -> Fault:
+    """What is wrong with a property."""
+    return Fault(pointer(name), words.en, detail_zh=words.zh)
 
 
 def refused(en: str, faults: Sequence[Fault]) -> InvalidInputError:
     """The error that names each property at fault, in both languages."""
     named = (f"{fault.pointer.rpartition('/')[2]} {fault.detail}" for fault in faults)
     return InvalidInputError(f"{en}: {'; '.join(named)}", faults)
-
-
-def is_text(value: object) -> bool:
-    """Whether it is a text that the database can hold."""
-    try:
-        return isinstance(value, str) and "\0" not in value and bool(value.encode())
-    except UnicodeEncodeError:  # half of a character
-        return False
 
 
 def is_number(value: object) -> bool:
@@ -94,25 +100,42 @@ def column_values(table: Table, given: Mapping[str, Any], *, new: bool) -> dict[
         try:
             found[name] = _read(column, value)
         except _WrongError as wrong:
-            faults.append(Fault(pointer(name), wrong.en, detail_zh=wrong.zh))
+            faults.append(fault_of(name, wrong.words))
     if faults:
         raise refused("some properties cannot be stored", faults)
     return found
 
 
-def checks_broken(table: Table, constraint: str) -> Iterator[Fault]:
-    """What a CHECK of the table that was broken is about."""
+def needed(table: Table, names: Iterable[str]) -> tuple[str, ...]:
+    """Which of these properties a new row cannot do without."""
+    return tuple(
+        name
+        for name in names
+        if not table.c[name].nullable
+        and table.c[name].server_default is None
+        and name not in _OF_DRAWINGS
+    )
+
+
+def checks_broken(table: Table, constraint: str) -> Sequence[Fault]:
+    """What a CHECK of the table that was broken is about, each in words; nothing: it has none."""
     for check in table.constraints:
         if not isinstance(check, CheckConstraint) or not isinstance(check.name, str):
             continue
         if constraint not in {check.name, f"ck_{table.name}_{check.name}"}:
             continue
-        rule = str(check.sqltext)
-        words = set(rule.replace("(", " ").replace(")", " ").split())
-        for column in table.c:
-            if column.name in words:
-                place = "/geometry" if column.name == "geom" else pointer(column.name)
-                yield Fault(place, f"must hold: {rule}", detail_zh=f"须满足：{rule}")
+        short = check.name.removeprefix(f"ck_{table.name}_")
+        if short in TOGETHER:
+            names, words = TOGETHER[short]
+            return [fault_of(name, words) for name in names]
+        named = set(re.findall(r"\w+", str(check.sqltext))) & {*table.c.keys()}
+        return [
+            Fault("/geometry", UNFORESEEN.en, detail_zh=UNFORESEEN.zh)
+            if name == "geom"
+            else fault_of(name, BOUNDS[name].words if name in BOUNDS else UNFORESEEN)
+            for name in sorted(named)
+        ]
+    return ()
 
 
 def _read(column: Column[Any], value: Any) -> Any:
@@ -123,24 +146,35 @@ def _read(column: Column[Any], value: Any) -> Any:
     kind = column.type
     if isinstance(kind, Boolean):
         return _of_type(value, bool, "true or false", "应为 true 或 false")
-    if isinstance(kind, Integer):
-        return _whole(value, _WHOLE[SmallInteger if isinstance(kind, SmallInteger) else Integer])
     if isinstance(kind, Numeric):
-        return _number(value, kind)
+        return _bounded(column.name, _number(value, kind))
+    if isinstance(kind, Integer):
+        limit = _WHOLE[SmallInteger if isinstance(kind, SmallInteger) else Integer]
+        return _bounded(column.name, _whole(value, limit))
     text = _of_type(value, str, "a text", "应为文本")
     if isinstance(kind, Date):
         return _day(text)
     if not isinstance(kind, Text):
         raise TypeError(f"no reader for {column.name}")
-    if not is_storable(text) or len(text) > _LONGEST or not text.strip():
+    return _text(column.name, text)
+
+
+def _text(name: str, text: str) -> str:
+    if not is_storable(text) or len(text) > LONGEST or not text.strip():
         raise _WrongError(
-            f"a text of 1 to {_LONGEST} characters", f"应为 1 至 {_LONGEST} 个字符的文本"
+            f"a text of 1 to {LONGEST} characters", f"应为 1 至 {LONGEST} 个字符的文本"
         )
-    if column.name == "code" and _CODE.fullmatch(text) is None:
-        raise _WrongError(
-            "letters, digits, - _ and . only, at most 64", "仅限字母、数字与 - _ .，至多 64 个字符"
-        )
+    if name in CODES and not allowed(name, text):
+        raise _WrongError(*codes_in_words(CODES[name], joined=name in JOINED))
+    if name in PATTERNS and PATTERNS[name].regex.fullmatch(text) is None:
+        raise _WrongError(*PATTERNS[name].words)
     return text
+
+
+def _bounded(name: str, number: Decimal | int) -> Decimal | int:
+    if name in BOUNDS and not BOUNDS[name].holds(number):
+        raise _WrongError(*BOUNDS[name].words)
+    return number
 
 
 def _of_type(value: Any, kind: type, en: str, zh: str) -> Any:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, Numeric, Text, literal
 from sqlalchemy.sql.elements import Grouping
 
+from app.kernel.terms import is_joined
 from app.ogc.cql2.tree import (
     Literal,
     Place,
@@ -111,9 +112,9 @@ def written(place: Place, text: str, field: Field) -> ColumnElement[Any]:
 
 def _text(place: Place, text: str, field: Field) -> ColumnElement[str]:
     require_storable(place, text)
-    if field.codes is None:
+    if field.codes is None or (field.joined and is_joined(text, field.codes)):
         return literal(text, Text)
-    if text not in [*field.codes]:
+    if text not in {*field.codes}:
         raise place.refused(*allowed_codes(field.name, text, field.codes))
     # Inlined, or the planner could not tell that an index on some codes serves it.
     return literal(text, Text, literal_execute=True)

@@ -84,7 +84,8 @@ def head_of(download: Download) -> writer.Head:
                 "name": one.name,
                 "kind": one.kind.name,
                 "title": one.title_zh,
-                "codes": {code.value: code.zh for code in one.codes or ()},
+                # A file's list of codes knows no joined ones.
+                "codes": {code.value: code.zh for code in (not one.joined and one.codes) or ()},
             }
             for one in collection.fields.values()
         ],

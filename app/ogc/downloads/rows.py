@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, text
 from sqlalchemy.orm import Session
 
+from app.kernel.clock import rfc3339
 from app.kernel.errors import BusyError
 from app.ogc.crs import STORAGE, Crs, to_crs
 from app.ogc.downloads.asked import Download
@@ -130,7 +131,9 @@ def _pieces(lines: Iterable[str]) -> Pieces:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (date, datetime)):
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.match(value):
         return f"'{value}"

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from starlette.exceptions import HTTPException
 
 from app.geo.shapes import InvalidShapeError
 from app.inventory.drawing.errors import (
@@ -17,7 +16,7 @@ from app.inventory.drawing.errors import (
     WhichDatumError,
 )
 from app.inventory.drawing.service import require_drawer
-from app.kernel.errors import Fault, InvalidInputError, NotFoundError
+from app.kernel.errors import InvalidInputError, NotFoundError
 from app.ogc.collection import Collection
 from app.ogc.collections import find_collection
 from app.ogc.crs import STORAGE
@@ -27,12 +26,14 @@ from app.ogc.editing import (
     FeatureIn,
     Frame,
     create,
+    not_drawn,
     offered,
     read_frame,
     remove,
     replace,
+    require_body_type,
 )
-from app.ogc.errors import BadParameterError
+from app.ogc.errors import BadParameterError, NotDrawnError, UnsupportedMediaTypeError
 from app.routers.dependencies import ActorDep, Query, SessionDep, WriterDep
 from app.routers.methods import ALLOWED
 from app.routers.ogc.features import CollectionId, FeatureId
@@ -46,7 +47,8 @@ router = APIRouter(
     prefix="/ogc/collections",
     tags=["OGC API"],
     responses=problems(
-        NotFoundError, BadParameterError, InvalidInputError, NotSignedInError, NotAllowedError
+        *(NotFoundError, NotDrawnError, BadParameterError, InvalidInputError),
+        *(NotSignedInError, NotAllowedError),
     ),
 )
 
@@ -69,23 +71,23 @@ Datum = Annotated[
 
 
 def require_content_type(request: Request, collection_id: CollectionId, actor: ActorDep) -> None:
-    """Refuse a body that does not say how it is written, as Part 4 of the standard asks.
+    """Refuse a body that does not say how it is written, or is written in another way than is read.
 
     Who may not draw hears that first, and of what is not drawn that it is not.
 
     Raises:
-        BadParameterError: there is no ``Content-Type``.
+        BadParameterError: there is no ``Content-Type``, as Part 4 of the standard asks.
+        UnsupportedMediaTypeError: it is none that is read.
     """
     _editable(request, actor, collection_id, request.method)
-    if "content-type" not in request.headers:
-        en, zh = "say how the body is written, as application/geo+json", "须声明正文的媒体类型"
-        raise BadParameterError(
-            f"Content-Type: {en}", [Fault("Content-Type", en, "header", detail_zh=zh)]
-        )
+    require_body_type(request.method, request.headers.get("content-type"))
 
 
 _ContentType = Depends(require_content_type)
-_DRAWING = problems(InvalidShapeError, DrawingRefusedError, WhichDatumError, DuplicateCodeError)
+_DRAWING = problems(
+    *(InvalidShapeError, DrawingRefusedError, WhichDatumError, DuplicateCodeError),
+    UnsupportedMediaTypeError,
+)
 #: Of a call that answers nothing once it is done.
 _REHEARSED: dict[int | str, dict[str, Any]] = {
     200: {"model": DrawnOut, "description": "what would be gone, of a call with `dry_run`"}
@@ -239,7 +241,7 @@ def _editable(request: Request, actor: Actor, collection_id: str, method: str) -
         return one
     taken = on_item if "feature_id" in request.path_params else on_items
     setattr(request.state, ALLOWED, sorted({"GET", "HEAD", "OPTIONS"} | taken))
-    raise HTTPException(405)
+    raise not_drawn(one)
 
 
 def _frame(request: Request, content_crs: str | None, body: FeatureIn | None) -> Frame:

@@ -17,7 +17,7 @@ from app.database.session import Session
 from app.ogc.asked import Parameters
 from app.ogc.collections import find_collection
 from app.ogc.crs import CRSES, Crs, local_crs
-from app.ogc.editing import offered
+from app.ogc.editing import BODY_TYPES, offered
 from app.routers.dependencies import (
     SESSION_COOKIE,
     bearer_scheme,
@@ -168,6 +168,6 @@ _OF_FEATURES = ("/{collection_id}/items", "/{collection_id}/items/{feature_id}")
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: What bodies are written in, by the method and the header that says so (Part 4 of the standard).
 _BODIES = {
-    "POST": ("Accept-Post", "application/geo+json, application/json"),
-    "PATCH": ("Accept-Patch", "application/merge-patch+json, application/json"),
+    "POST": ("Accept-Post", ", ".join(BODY_TYPES["POST"])),
+    "PATCH": ("Accept-Patch", ", ".join(BODY_TYPES["PATCH"])),
 }

@@ -17,6 +17,7 @@ from tests import factories as make
 from tests.matching.snapshots.same import told
 from tests.matching.snapshots.test_follow import following, fresh
 from tests.ogc.editing.desk import Desk
+from tests.transactions import number_of
 
 REQUESTS = "/api/v1/space-requests"
 #: More than any floor of the factory carries, kN/m².
@@ -81,7 +82,7 @@ def test_a_drawn_change_is_in_the_next_snapshot(
     ):
         answer = desk.send("PATCH", place, change)
         assert answer.status_code == 200, answer.text
-        number = int(answer.headers["X-Space-Version"])
+        number = number_of(desk.client, answer)
 
         assert follower.wait_for(number, 10.0)
         after = told(follower.current())
@@ -98,7 +99,7 @@ def test_what_is_undone_is_followed_as_well(
 
     answer = desk.restore(desk.former()[0])
 
-    assert follower.wait_for(int(answer.headers["X-Space-Version"]), 10.0)
+    assert follower.wait_for(number_of(desk.client, answer), 10.0)
     assert told(follower.current()) == before == told(fresh(own_engine))
 
 
@@ -112,7 +113,7 @@ def test_an_outline_is_noted_and_the_walls_of_its_units_stay(
         place = item(own_engine, desk, layer, id_)
         answer = desk.send("PATCH", place, {"geometry": wider(desk, place)})
         assert answer.status_code == 200, answer.text
-        number = int(answer.headers["X-Space-Version"])
+        number = number_of(desk.client, answer)
 
         with own_engine.connect() as connection:
             noted = connection.scalars(
@@ -168,5 +169,5 @@ def test_a_change_that_is_not_noted_would_be_missed(
         )
     beside = item(own_engine, desk, "buildings", other)
     noted = desk.patch(beside, height_m=55)
-    assert follower.wait_for(int(noted.headers["X-Space-Version"]), 10.0)
+    assert follower.wait_for(number_of(desk.client, noted), 10.0)
     assert told(follower.current()) != told(fresh(own_engine))

@@ -34,6 +34,8 @@ class Ground:
 
     def __init__(self, engine: Engine, client: TestClient) -> None:
         self.engine, self.client = engine, client
+        #: Degrees between one drawing and the next.
+        self.apart = 1e-5
         with Session(engine) as session:
             parks = [make.make_park(session) for _ in range(2)]
             self.parks = [one.code for one in parks]
@@ -58,11 +60,11 @@ class Ground:
             "buildings": named
             | {"parcel_code": self.parcel, "physical_state": "shell", "floors_above": 1}
             | {"gross_floor_area_m2": 1000},
-            "floors": {"code": named["code"], "building_code": self.building, "level_index": 7}
-            | {"level_name": "8F", "gross_floor_area_m2": 1000},
+            "floors": {"code": named["code"], "building_code": self.building, "level_index": 3}
+            | {"level_name": "4F", "gross_floor_area_m2": 1000},
         }
-        # Further from one another than what is cut off.
-        moved = translate(self.outlines[layer], number * 1e-5, number * 1e-5)
+        # Further from one another than what is cut off, at the least.
+        moved = translate(self.outlines[layer], number * self.apart, number * self.apart)
         return {"type": "Feature", "geometry": mapping(moved), "properties": drawn[layer]}
 
     def draw(self, layer: str) -> list[Response]:
@@ -114,7 +116,8 @@ def test_of_those_who_draw_in_one_place_one_wins(ground: Ground, layer: str) -> 
 
 def test_of_those_who_draw_apart_all_win(ground: Ground) -> None:
     """Waiting for one another is no refusal."""
-    ground.outlines["parcels"] = box(121.6092, 31.2092, 121.609205, 31.209205)
+    ground.apart = 3e-5
+    ground.outlines["parcels"] = box(121.6092, 31.2092, 121.60922, 31.20922)
 
     assert [one.status_code for one in ground.draw("parcels")] == [201] * RACERS
 
