@@ -69,9 +69,34 @@ def polygon_from_geojson(
         raise _fault(
             place,
             f"{reason}; draw it so that no edge crosses or touches another",
-            f"图形无效（{reason}）；边不得相交或相接",
+            f"图形无效（{reason_zh(reason)}）；边不得相交或相接",
         )
     return shape
+
+
+#: What GEOS says of an invalid shape, before the place in brackets.
+_REASONS = {
+    "Self-intersection": "边相交",
+    "Ring Self-intersection": "环与自身相接",
+    "Hole lies outside shell": "孔洞在外环之外",
+    "Holes are nested": "孔洞互相嵌套",
+    "Interior is disconnected": "内部不连通",
+    "Nested shells": "多边形互相嵌套",
+    "Duplicate Rings": "环重复",
+    "Too few points in geometry component": "点数过少",
+    "Invalid Coordinate": "坐标无效",
+}
+
+
+def reason_zh(reason: str) -> str:
+    """Why a shape is invalid in Chinese, from what GEOS says.
+
+    >>> reason_zh("Self-intersection[121.6 31.2]")
+    '边相交，位于 121.6, 31.2'
+    """
+    kind, _, place = reason.partition("[")
+    said = _REASONS.get(kind, "形状有误")
+    return f"{said}，位于 {place.rstrip(']').replace(' ', ', ')}" if place else said
 
 
 def require_position(

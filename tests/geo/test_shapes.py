@@ -90,8 +90,12 @@ def test_coordinates_that_nothing_can_reckon_with_are_refused(huge: float) -> No
 def test_a_bow_tie_is_refused_with_where_it_crosses() -> None:
     bow_tie = [[121.5, 31.1], [121.7, 31.3], [121.7, 31.1], [121.5, 31.3], [121.5, 31.1]]
 
-    with pytest.raises(InvalidShapeError, match=r"Self-intersection\[121\.6 31\.2\]"):
+    with pytest.raises(InvalidShapeError, match=r"Self-intersection\[121\.6 31\.2\]") as refused:
         polygon_from_geojson("Polygon", [bow_tie])
+
+    # In Chinese the library's own words are Chinese too.
+    assert "边相交，位于 121.6, 31.2" in refused.value.detail_zh
+    assert "intersection" not in refused.value.detail_zh
 
 
 def test_a_star_whose_repair_would_take_half_a_minute_is_refused_at_once() -> None:

@@ -23,6 +23,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import ColumnElement, LargeBinary, func, literal
 
+from app.geo.shapes import reason_zh
 from app.ogc.cql2.tree import Drawn, Place
 from app.ogc.crs import STORED_SRID, Crs, read_box, to_stored
 from app.ogc.errors import BadParameterError
@@ -66,7 +67,7 @@ def read_geometry(drawn: Drawn, crs: Crs) -> BaseGeometry:
         reason = is_valid_reason(geometry)
         raise drawn.place.refused(
             f"{reason}; draw it so that no edge crosses another",
-            f"图形无效（{reason}）；边不得相交",
+            f"图形无效（{reason_zh(reason)}）；边不得相交",
         )
     return reader.in_degrees(geometry, crs)
 

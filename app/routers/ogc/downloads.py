@@ -32,6 +32,7 @@ from app.ogc.downloads.packing import pieces_of, write_file
 from app.ogc.downloads.rows import comma_separated, geojson, geojson_sequence
 from app.ogc.errors import BadParameterError, bad_parameter
 from app.ogc.qgis.project import qgis_project
+from app.ogc.references import require_references
 from app.routers.dependencies import (
     SESSION_COOKIE,
     bearer_scheme,
@@ -121,6 +122,7 @@ async def download_ogc_collection(request: Request, collection_id: CollectionId)
                 cookie = request.cookies.get(SESSION_COOKIE)
                 get_actor(get_caller(request, session, request.app.state.clock, bearer, cookie))
             most = PUBLIC_MOST if is_public(request) else KNOWN_MOST
+            require_references(session, one, asked)
             require_few(session, download, most)
             return download, _begun(request, session, download, most, kept)
 

@@ -28,6 +28,7 @@ from app.ogc.documents import (
 )
 from app.ogc.errors import BadParameterError
 from app.ogc.items import Items, Shape, fetch_item, fetch_items, read_item, read_items
+from app.ogc.references import require_references
 from app.routers.dependencies import bearer_scheme, cookie_scheme
 from app.routers.ogc.landing import AddressOnly
 from app.routers.ogc.serving import (
@@ -140,7 +141,10 @@ async def show_ogc_items(request: Request, collection_id: CollectionId) -> Respo
     def work(session: Session) -> Response:
         asked = parameters_of(request)
         selection, shape = read_items(one, asked, now=now_of(request), known=crses(request))
-        return _page(request, selection, shape, fetch_items(session, selection, shape))
+        items = fetch_items(session, selection, shape)
+        if not items.returned and not items.matched:
+            require_references(session, one, asked)
+        return _page(request, selection, shape, items)
 
     return await in_session(request, work)
 
