@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from psycopg import Connection as DriverConnection
 from psycopg import Cursor
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
-from sqlalchemy import Connection, Engine, create_engine, event
+from psycopg.pq import ExecStatus, TransactionStatus
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -23,6 +25,23 @@ class Untouched(Loader):
     def load(self, data: Buffer) -> bytes:
         """The bytes, in the encoding of the connection: UTF-8."""
         return bytes(data)
+
+
+class KeepsPrepared(DriverConnection[Any]):
+    """Keeps the statements that it has prepared when a transaction is rolled back.
+
+    That is how each session ends that has only read. The driver would have the server forget them,
+    lest what they name was made in that transaction; no engine of this application makes tables in
+    one that may be rolled back, and PostgreSQL keeps what was prepared.
+    """
+
+    def rollback(self) -> None:
+        """End the transaction and undo what was written in it."""
+        is_sound = self.info.transaction_status is TransactionStatus.INTRANS
+        if is_sound and self.pgconn.exec_(b"ROLLBACK").status is ExecStatus.COMMAND_OK:
+            return
+        # Nothing is open, or something has failed: what is to be done then the driver knows best.
+        super().rollback()
 
 
 def normalised_url(url: str) -> str:
@@ -52,6 +71,8 @@ def make_engine(
         normalised_url(url),
         pool_size=pool_size,
         max_overflow=0,
+        # The last one used is used next: its statements are prepared, its caches are warm.
+        pool_use_lifo=True,
         pool_timeout=10,
         pool_pre_ping=True,
         # The ledger's recipe is proven at this level, whatever the server's default is.
@@ -61,6 +82,15 @@ def make_engine(
         execution_options={_ROLE: role},
         connect_args={"connect_timeout": 5, "application_name": application_name},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(
+        _dialect: Dialect,
+        _entry: ConnectionPoolEntry,
+        words: tuple[str, ...],
+        named: dict[str, Any],
+    ) -> KeepsPrepared:
+        return KeepsPrepared.connect(*words, **named)
 
     @event.listens_for(engine, "connect")
     def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
