@@ -17,7 +17,7 @@ from app.ogc.collection import Collection, Geometry
 from app.ogc.collections import COLLECTIONS
 from app.ogc.crs import STORAGE, Crs
 from app.ogc.downloads.asked import FORMATS
-from app.ogc.fields import Field
+from app.ogc.fields import Field, pattern_of
 from app.ogc.readings import CITY
 
 Document = dict[str, Any]
@@ -202,10 +202,9 @@ def schema(base: str, one: Collection) -> Document:
     layer = LAYERS.get(one.id) if one.editable else None
     said: dict[str, Document] = {} if layer is None else {"geometry": {}}
     if layer is not None:
-        parent = () if layer.parent is None or not layer.makes else (layer.parent.named_by,)
-        said |= {name: _limits(name) for name in (*layer.once, *layer.ever, *parent)}
+        said |= {name: _limits(name) for name in layer.own}
         outline = ("geometry",) if layer.makes else ()
-        document["required"] = [*needed(layer.table, (*layer.once, *layer.ever)), *outline]
+        document["required"] = [*needed(layer), *outline]
     properties = {
         name: described | said.get(name, {"readOnly": True})
         for name, described in document["properties"].items()
@@ -293,8 +292,7 @@ def property_schema(field: Field) -> Document:
         )
         values = [code.value for code in field.codes]
         if field.joined:
-            one = f"(?:{'|'.join(values)})"
-            found["pattern"] = f"^{one}(?:[/+]{one})*$"
+            found["pattern"] = pattern_of(field)
             found["description"] += "; 可用 / 或 + 连接 several may be joined by / or +"
         else:
             found["enum"] = values

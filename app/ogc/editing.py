@@ -220,8 +220,7 @@ def create(
     outline = _outline(collection, body.geometry, frame)
     if outline is None:
         raise _no_outline()
-    parent = "" if layer.parent is None else layer.parent.named_by
-    own = frozenset({*layer.once, *layer.ever, parent})
+    own = frozenset(layer.own)
     given: dict[str, Any] = {}
     faults: list[Fault] = []
     for name, value in (body.properties or {}).items():

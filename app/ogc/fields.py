@@ -73,3 +73,9 @@ class Field:
     def shown(self) -> str:
         """The value as text of SQL that features are written by: instants as RFC 3339 has them."""
         return instant_text(self.sql) if self.kind is Kind.INSTANT else self.sql
+
+
+def pattern_of(field: Field) -> str:
+    """The regular expression of a property whose codes may be joined."""
+    one = f"(?:{'|'.join(code.value for code in field.codes or ())})"
+    return f"^{one}(?:[/+]{one})*$"

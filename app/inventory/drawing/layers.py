@@ -84,6 +84,12 @@ class Layer:
     beside: str | None = None
     makes: bool = True
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The properties that a drawer says: of a new one also the code of what it lies in."""
+        parent = () if self.parent is None or not self.makes else (self.parent.named_by,)
+        return (*self.once, *self.ever, *parent)
+
 
 _PROVENANCE = ("source", "confidence", "synthetic", "geometry_quality", "position_accuracy_m")
 _NAMES = ("name_zh", "name_en")

@@ -1,7 +1,7 @@
 """What a tool sends of a feature's properties, as the columns take it."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -29,6 +29,7 @@ from app.inventory.drawing.domains import (
     allowed,
     codes_in_words,
 )
+from app.inventory.drawing.layers import Layer
 from app.kernel.errors import Fault, InvalidInputError
 
 #: Characters of a text, at most.
@@ -106,13 +107,14 @@ def column_values(table: Table, given: Mapping[str, Any], *, new: bool) -> dict[
     return found
 
 
-def needed(table: Table, names: Iterable[str]) -> tuple[str, ...]:
-    """Which of these properties a new row cannot do without."""
+def needed(layer: Layer) -> tuple[str, ...]:
+    """The properties that something new cannot do without."""
+    columns = layer.table.c
     return tuple(
         name
-        for name in names
-        if not table.c[name].nullable
-        and table.c[name].server_default is None
+        for name in (*layer.once, *layer.ever)
+        if not columns[name].nullable
+        and columns[name].server_default is None
         and name not in _OF_DRAWINGS
     )
 

@@ -31,6 +31,8 @@ _BUILDINGS = frozenset({"buildings", "parcels", "parks", "zones"})
 _PARENTS = _BUILDINGS | {"floors"}
 #: What is read of a unit to tell when it is free.
 _NEEDED = ("id", "capacity", "usable", "valid", "divisible", "min_part")
+#: As units are listed, but instants are compared as such, and written as text last.
+_PROPERTIES = LISTING.properties | {"known_from": "units.known_from"}
 
 
 class FreeSpaceProperties(UnitProperties):
@@ -101,7 +103,7 @@ UNITS = Collection(
     "Units",
     "房源单元：面积、荷载、净高与技术条件；用 datetime 与 as_of 看其他时点. What is let: areas,"
     " loads, heights and technical values; `datetime` and `as_of` show other days.",
-    declare_fields(LISTING.properties, UnitProperties),
+    declare_fields(_PROPERTIES, UnitProperties),
     Geometry.POLYGON,
     _units,
     outside=_PARENTS,
@@ -114,7 +116,7 @@ FREE_SPACE = Collection(
     "在 datetime 所问之日可用的房源及其起止与数量. The units that have free space on the days of"
     " `datetime`, from when to when and how much; as the ledger knows it at `as_of`.",
     declare_fields(
-        LISTING.properties
+        _PROPERTIES
         | words("units.carrier_type", CarrierType)
         | words("units.physical_state", PhysicalState)
         | words("units.capacity_measure", CapacityMeasure)

@@ -2,17 +2,22 @@
 
 QGIS fills in what a project leaves out, so only what differs from its own is written. Layers are
 read from the service as they are looked at (OGC API Features), free space on the day that the
-project was asked for.
+project was asked for, and one level of all buildings: by the layer's filter, where another can be
+chosen. Of layers that may be drawn, forms say what has to be filled in and what follows by itself.
 """
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
+from app.inventory.drawing.domains import codes_in_words
+from app.inventory.drawing.layers import LAYERS
+from app.inventory.drawing.values import needed
 from app.kernel.terms import Term
 from app.ogc.asked import names_taken
 from app.ogc.collection import Collection
 from app.ogc.collections import COLLECTIONS
+from app.ogc.fields import pattern_of
 from app.ogc.styles.map_style import COLOURS
 
 TITLE = "空间接力 Space Relay"
@@ -54,6 +59,8 @@ _WORDS: Mapping[str, str] = {
     "as_of": "（截至 {} 所知）",
     "level": "（楼层 {}）",
 }
+#: The level that is looked at unless told: floors lie on each other.
+_GROUND_FLOOR = "0"
 
 Box = tuple[float, float, float, float]
 
@@ -66,16 +73,18 @@ def qgis_project(base: str, view: Mapping[str, str], extent: Box) -> bytes:
         view: the day (``datetime``) on which space is to be free, ``as_of`` and ``level``.
         extent: what is seen first; west, south, east, north.
     """
+    view = {**view, "level": view.get("level", _GROUND_FLOOR)}
     project = ET.Element("qgis", projectname=TITLE, version=_VERSION)
-    words = " ".join(_WORDS[name].format(value) for name, value in view.items())
-    _text(project, "title", f"{TITLE} {words}")
+    words = {name: _WORDS[name].format(view[name]) for name in _WORDS if name in view}
+    _text(project, "title", f"{TITLE} {' '.join(words.values())}")
     _system(ET.SubElement(project, "projectCrs"))
     tree = ET.SubElement(project, "layer-tree-group")
     layers = ET.SubElement(project, "projectlayers")
     for id_ in _LOOKS:
         collection = COLLECTIONS[id_]
         source = _source(base, collection, view)
-        title = f"{collection.title_zh} {words}" if collection.onwards else collection.title_zh
+        said = [words[name] for name in words if name in _seen(collection)]
+        title = " ".join([collection.title_zh, *said])
         ET.SubElement(
             tree,
             "layer-tree-layer",
@@ -96,15 +105,31 @@ def layer_id(collection_id: str) -> str:
     return f"space_relay_{collection_id}"
 
 
+def _seen(collection: Collection) -> frozenset[str]:
+    """What of a view a collection shows otherwise."""
+    taken = names_taken(collection) & _WORDS.keys()
+    return taken if collection.onwards else taken - {"datetime", "as_of"}
+
+
 def _source(base: str, collection: Collection, view: Mapping[str, str]) -> str:
-    taken = names_taken(collection) - (frozenset() if collection.temporal else {"datetime"})
-    asked = urlencode({name: value for name, value in view.items() if name in taken}, safe=":/")
+    taken = names_taken(collection) - {"level"}
+    if not collection.temporal:
+        taken -= {"datetime"}
+    asked = urlencode(
+        {name: view[name] for name in _WORDS if name in view and name in taken}, safe=":/"
+    )
     address = f"{base}?{asked}" if asked else base
+    # Not in the address, where nobody finds it: it is the filter that QGIS shows and lets edit.
+    level = f" filter='\"level_index\" = {view['level']}'" if _is_levelled(collection) else ""
     return (
-        f" pagingEnabled='true' pageSize='{_PAGE_SIZE}' restrictToRequestBBOX='1'"
+        f"{level} pagingEnabled='true' pageSize='{_PAGE_SIZE}' restrictToRequestBBOX='1'"
         f" srsname='OGC:CRS84' typename='{collection.id}' url='{address}'"
         " version='OGC_API_FEATURES'"
     )
+
+
+def _is_levelled(collection: Collection) -> bool:
+    return "level" in names_taken(collection)
 
 
 def _layer(layers: ET.Element, collection: Collection, title: str, source: str) -> None:
@@ -136,8 +161,42 @@ def _layer(layers: ET.Element, collection: Collection, title: str, source: str) 
         ET.SubElement(
             aliases, "alias", field=field.name, index=str(place), name=f"{field.title_zh}{unit}"
         )
-        if field.codes is not None:
+        if field.codes is not None and not field.joined:
             _value_map(ET.SubElement(widgets, "field", name=field.name), field.codes)
+    _form(layer, collection)
+
+
+def _form(layer: ET.Element, collection: Collection) -> None:
+    """What a drawer has to fill in, and what follows by itself."""
+    drawn = LAYERS.get(collection.id) if collection.editable else None
+    if drawn is None or not drawn.makes:
+        return
+    editable, constraints = ET.SubElement(layer, "editable"), ET.SubElement(layer, "constraints")
+    expressions = ET.SubElement(layer, "constraintExpressions")
+    filled = needed(drawn)
+    for field in collection.fields.values():
+        ET.SubElement(
+            editable, "field", name=field.name, editable=str(int(field.name in drawn.own))
+        )
+        if field.name in filled:
+            ET.SubElement(constraints, "constraint", _NOT_NULL, field=field.name)
+        if field.joined and field.name in drawn.own:
+            ET.SubElement(
+                expressions,
+                "constraint",
+                field=field.name,
+                exp=f"regexp_match(\"{field.name}\", '{pattern_of(field)}') > 0",
+                desc=codes_in_words(field.codes, joined=True).zh if field.codes else "",
+            )
+
+
+#: As QGIS writes it: a value is needed (1), and without one nothing is saved (strength 1).
+_NOT_NULL = {
+    "constraints": "1",
+    "notnull_strength": "1",
+    "unique_strength": "0",
+    "exp_strength": "0",
+}
 
 
 def _renderer(layer: ET.Element, collection: Collection) -> None:

@@ -29,7 +29,7 @@ _OTHER, _FREE, _INK, _HALO = "#888888", "#0b8f4d", "#25323d", "#ffffff"
 # and of ``match`` only lists of values.
 _NAME = ["get", "name_zh"]
 #: Floors lie on each other: one is shown, and pages choose another by ``setFilter``.
-_ON_GROUND = ["==", ["get", "level_index"], 0]
+_ON_GROUND: Document = {"filter": ["==", ["get", "level_index"], 0]}
 _BY_TYPE: list[Any] = [
     *("match", ["get", "unit_type"]),
     *(part for kind, colour in COLOURS.items() for part in ([kind.value], colour)),
@@ -37,12 +37,14 @@ _BY_TYPE: list[Any] = [
 ]
 
 
-def map_style(base: str, centre: Position, query: str = "") -> Document:
+def map_style(base: str, centre: Position, query: str = "", level: str | None = None) -> Document:
     """The style; ``base`` is the address that links begin with.
 
     It opens on ``centre`` (degrees). ``query`` is what was asked, with a question mark before it if
-    anything: its tiles are asked for with it.
+    anything: its tiles are asked for with it. Where that asks for one ``level`` all of it is shown,
+    else of each building the ground floor.
     """
+    shown = _ON_GROUND if level is None else {}
     return {
         "version": 8,
         "name": TITLE,
@@ -51,7 +53,11 @@ def map_style(base: str, centre: Position, query: str = "") -> Document:
                 "中文标注由浏览器字体绘制 (MapLibre GL JS 5.11+；更早版本须自设 glyphs 并设"
                 " localIdeographFontFamily). Labels are drawn with the browser's own fonts."
             ),
-            "space-relay:level": "units, free_space 默认显示首层 level_index = 0 by their filter",
+            "space-relay:level": (
+                "units, free_space 默认显示首层 level_index = 0 by their filter"
+                if level is None
+                else f"units, free_space 仅含 level_index = {level} alone"
+            ),
             "space-relay:colours": {kind.value: colour for kind, colour in COLOURS.items()},
         },
         "center": list(centre),
@@ -65,9 +71,9 @@ def map_style(base: str, centre: Position, query: str = "") -> Document:
         "layers": [
             {"id": "background", "type": "background", "paint": {"background-color": "#f6f4ee"}},
             *_land(),
-            *_units(),
+            *_units(shown),
             *_far_away(),
-            *_labels(),
+            *_labels(shown),
         ],
     }
 
@@ -119,7 +125,7 @@ def _land() -> list[Document]:
     ]
 
 
-def _units() -> list[Document]:
+def _units(shown: Document) -> list[Document]:
     return [
         _of(
             "units",
@@ -127,7 +133,7 @@ def _units() -> list[Document]:
             "units",
             {"fill-color": _BY_TYPE, "fill-opacity": 0.2},
             minzoom=15,
-            filter=_ON_GROUND,
+            **shown,
         ),
         _of(
             "free-space",
@@ -135,7 +141,7 @@ def _units() -> list[Document]:
             "free_space",
             {"fill-color": _BY_TYPE, "fill-opacity": 0.85},
             minzoom=15,
-            filter=_ON_GROUND,
+            **shown,
         ),
         _of(
             "units-edge",
@@ -143,7 +149,7 @@ def _units() -> list[Document]:
             "units",
             {"line-color": "#ffffff", "line-width": 0.6},
             minzoom=16,
-            filter=_ON_GROUND,
+            **shown,
         ),
         _of(
             "free-space-edge",
@@ -151,7 +157,7 @@ def _units() -> list[Document]:
             "free_space",
             {"line-color": _FREE, "line-width": 1.6},
             minzoom=16,
-            filter=_ON_GROUND,
+            **shown,
         ),
     ]
 
@@ -176,7 +182,7 @@ def _far_away() -> list[Document]:
     ]
 
 
-def _labels() -> list[Document]:
+def _labels(shown: Document) -> list[Document]:
     free = "{units_count} 处可用"
     return [
         _label("zone-names", "zones", 15, _NAME, maxzoom=12),
@@ -186,7 +192,7 @@ def _labels() -> list[Document]:
             _label(f"free-by-{name}-count", f"free_space_{name}s", 11, free)
             for name in ("park", "building")
         ),
-        _label("unit-codes", "units", 11, ["get", "code"], minzoom=17, filter=_ON_GROUND),
+        _label("unit-codes", "units", 11, ["get", "code"], minzoom=17, **shown),
     ]
 
 

@@ -198,7 +198,8 @@ async def show_ogc_style(request: Request, style_id: StyleId) -> Response:
     def work(session: Session) -> Response:
         centre = opening(session, extents(session)["parks"])
         query = with_parameters("", parameters)
-        return answer(map_style(base_of(request), centre, query), STYLE)
+        level = dict(parameters).get("level")
+        return answer(map_style(base_of(request), centre, query, level), STYLE)
 
     return await in_session(request, work)
 

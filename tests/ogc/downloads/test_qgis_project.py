@@ -27,7 +27,9 @@ def test_every_collection_is_a_layer_read_from_this_address(
     assert layers.keys() == {layer_id(one) for one in COLLECTIONS}
     for id_, collection in COLLECTIONS.items():
         source = layers[layer_id(id_)].findtext("datasource") or ""
-        parts = dict(one.split("=", 1) for one in source.split())
+        parts = dict(one.split("=", 1) for one in source.split() if "='" in one)
+        # Floors lie on each other: one level is looked at, by the filter that QGIS lets edit.
+        assert ("filter='\"level_index\" = 0'" in source) == ("level_index" in collection.fields)
         day = "?datetime=2027-03-01" if collection.temporal else ""
         assert parts["url"] == f"'{seeded_client.base_url}/ogc{day}'"
         assert parts["typename"] == f"'{id_}'"
@@ -40,30 +42,47 @@ def test_every_collection_is_a_layer_read_from_this_address(
 def test_what_was_known_and_one_level_are_looked_at_wherever_a_layer_has_them(
     seeded_client: TestClient,
 ) -> None:
-    view = {"as_of": "2026-11-01T08:00:00+08:00", "level": "0", "datetime": "2027-03-01"}
+    view = {"as_of": "2026-11-01T08:00:00+08:00", "level": "2", "datetime": "2027-03-01"}
     answer = seeded_client.get(PROJECT, params=view)
     sources = {
         one.findtext("id"): (one.findtext("datasource") or "", one.findtext("layername") or "")
         for one in ET.fromstring(answer.text).iter("maplayer")  # noqa: S314  (our own)
     }
 
-    asked = "datetime=2027-03-01&as_of=2026-11-01T08:00:00%2B08:00&level=0'"
+    asked = "datetime=2027-03-01&as_of=2026-11-01T08:00:00%2B08:00'"
     for id_ in ("free_space", "units"):
         assert f"/ogc?{asked}" in sources[layer_id(id_)][0]
-    assert "/ogc?level=0'" in sources[layer_id("floors")][0]
+    for id_ in ("free_space", "units", "floors"):
+        assert "filter='\"level_index\" = 2'" in sources[layer_id(id_)][0]
+        assert "（楼层 2）" in sources[layer_id(id_)][1]
     assert "/ogc'" in sources[layer_id("parcels")][0]
-    title = "可用空间 2027-03-01 （截至 2026-11-01T08:00:00+08:00 所知） （楼层 0）"
+    title = "可用空间 2027-03-01 （截至 2026-11-01T08:00:00+08:00 所知） （楼层 2）"
     assert sources[layer_id("free_space")][1] == title
     # As QGIS asks for it, the address before the features and behind them.
     for path in ("", "/conformance", "/collections/free_space", "/collections/free_space/items"):
         found = seeded_client.get(f"/ogc{path}?{asked[:-1]}")
         assert found.status_code == 200, found.text
-    levels = {one["properties"]["level_index"] for one in found.json()["features"]}
-    assert levels == {0}
+    level = seeded_client.get(f"/ogc/collections/free_space/items?{asked[:-1]}&level=2")
+    assert {one["properties"]["level_index"] for one in level.json()["features"]} == {2}
     for bad in ({"level": "x"}, {"as_of": "2999-01-01T00:00:00Z"}, {"as_of": "soon"}):
         assert seeded_client.get(PROJECT, params=bad).status_code == 400, bad
         assert seeded_client.get("/ogc", params=bad).status_code == 400, bad
     assert seeded_client.get(f"{PROJECT}?level=0&level=1").status_code == 400
+
+
+def test_forms_say_what_is_to_be_filled_in(project: ET.Element) -> None:
+    layers = {one.findtext("id"): one for one in project.iter("maplayer")}
+    parcels = layers[layer_id("parcels")]
+    may = {one.get("name"): one.get("editable") for one in parcels.iterfind("editable/field")}
+    must = {one.get("field") for one in parcels.iterfind("constraints/constraint")}
+
+    assert must == {"code", "name_zh", "name_en", "land_use_code", "tenure"}
+    assert {may[name] for name in (*must, "park_code")} == {"1"}
+    assert {may[name] for name in ("id", "geometric_area_m2", "park_name_zh")} == {"0"}
+    (rule,) = parcels.iterfind("constraintExpressions/constraint")
+    assert rule.get("field") == "land_use_code"
+    assert "M1（一类工业用地）" in (rule.get("desc") or "")
+    assert layers[layer_id("units")].find("editable") is None
 
 
 def test_days_from_one_to_another_stay_whole(seeded_client: TestClient) -> None:
