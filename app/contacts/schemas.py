@@ -59,7 +59,7 @@ class ContactIn(In):
                     "email": "contact01@example.invalid",
                     "role": "site_search",
                     "purpose": "matching",
-                    "consent": {"given_at": "2026-11-01T09:00:00+08:00", "form": "electronic"},
+                    "consent": {"given_at": "2026-11-01T01:00:00Z", "form": "electronic"},
                 }
             ]
         },

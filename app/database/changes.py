@@ -8,8 +8,6 @@ any more. What was in flight then has a number at or above it, and is in the nex
 be told twice, and none is ever left out.
 """
 
-import base64
-import binascii
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +15,11 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, FromClause, bindparam, literal_column, text
 from sqlalchemy.orm import Session
 
+from app.database.opaque import hide, reveal
 from app.kernel.errors import Fault, InvalidInputError
 
+#: What the numbers are hidden for.
+_PURPOSE = "changes"
 #: Rows keep the lower half of a number.
 _LOWER = (1 << 32) - 1
 #: Transactions that may have begun between reading where things stand and reading rows.
@@ -65,10 +66,10 @@ def horizon(session: Session, updated_since: str | None) -> Horizon:
     """
     now = session.execute(_SNAPSHOT).one()
     place = [now.cluster, now.database]
-    token = base64.urlsafe_b64encode(json.dumps([*place, now.ended_below]).encode()).decode()
+    token = hide(session, _PURPOSE, json.dumps([*place, now.ended_below]))
     if updated_since is None:
         return Horizon(None, token)
-    number = _number(updated_since, place)
+    number = _number(reveal(session, _PURPOSE, updated_since), place)
     if number is None or not 0 <= number <= now.next:
         raise InvalidInputError(
             "updated_since is not from this service as it is now; begin again without it",
@@ -85,9 +86,9 @@ def horizon(session: Session, updated_since: str | None) -> Horizon:
     return Horizon(Since(number, now.next), token)
 
 
-def _number(token: str, place: list[Any]) -> int | None:
+def _number(said: str | None, place: list[Any]) -> int | None:
     try:
-        *of, number = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+        *of, number = json.loads(said or "null")
+    except (ValueError, TypeError, RecursionError):
         return None
     return number if of == place and type(number) is int else None

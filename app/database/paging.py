@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from math import isfinite
@@ -40,10 +40,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from app.database.changes import Since, horizon
+from app.database.opaque import hide, reveal
 from app.kernel.errors import Fault, InvalidInputError
 
 #: Decimal places of longitude and latitude: 1e-7 degrees is about a centimetre.
 COORDINATE_DECIMALS = 7
+#: What the values in cursors are hidden for: some are numbers that count everybody's rows.
+_PURPOSE = "cursor"
 #: More digits than any numeric column of ours has.
 _MOST_DIGITS = 60
 
@@ -132,6 +135,10 @@ def fetch_page(
         if stands.since is not None:
             query = query.where(wrote(stands.since))
             scope = f"{scope} since {page.updated_since}"
+    if page.cursor is not None:
+        # What no veil hides is no cursor at all, and refused as such.
+        plain = reveal(session, _PURPOSE, page.cursor)
+        page = replace(page, cursor=_encoded(plain or ""))
     statement = page_statement(
         query, order=order, page=page, scope=scope, geojson=geojson, details=details
     )
@@ -140,7 +147,7 @@ def fetch_page(
     more = len(fetched) > page.limit
     return Page(
         rows=[row[0] for row in shown],
-        next_cursor=encoded_cursor(shown[-1][1:], scope) if more else None,
+        next_cursor=hide(session, _PURPOSE, _cursor_text(shown[-1][1:], scope)) if more else None,
         members=members,
     )
 
@@ -247,13 +254,20 @@ def _fingerprint(scope: str) -> str:
 
 
 def encoded_cursor(values: Sequence[Any], scope: str) -> str:
-    """The cursor of the page after a row with these values of its order."""
+    """The cursor of the page after a row with these values of its order, for all to read."""
+    return _encoded(_cursor_text(values, scope))
+
+
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _cursor_text(values: Sequence[Any], scope: str) -> str:
     plain = [
         value if value is None or isinstance(value, (int, float, str)) else str(value)
         for value in values
     ]
-    text = json.dumps([_fingerprint(scope), *plain], ensure_ascii=False, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return json.dumps([_fingerprint(scope), *plain], ensure_ascii=False, separators=(",", ":"))
 
 
 def decoded_cursor(cursor: str, scope: str, order: Sequence[Sort]) -> list[Any]:

@@ -5,12 +5,12 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, insert, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from app.database.changes import Since
-from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
+from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page, instant_text
 from app.database.session import constraint_error
 from app.demand.credit_code import checked_credit_code
 from app.demand.needs import named
@@ -294,9 +294,10 @@ def _companies() -> Select[Any]:
 
 def _assets() -> Select[Any]:
     entry = PipelineStageEntry
+    recorded_at = literal_column(instant_text("pipeline_stage_entries.recorded_at"))
     row = func.json_build_object(
         "stage", entry.stage, "entered_on", entry.entered_on,
-        "expected", entry.expected, "recorded_at", entry.recorded_at,
+        "expected", entry.expected, "recorded_at", recorded_at,
     )  # fmt: skip
     history = (
         select(func.coalesce(func.json_agg(aggregate_order_by(row, entry.id)), func.json("[]")))

@@ -7,12 +7,14 @@ written here.
 from enum import unique
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal_column
+from sqlalchemy import ColumnElement, DateTime, literal_column
 
 from app.kernel.terms import Confidence, GeometryQuality, SourceDatum, Term
 
 #: Name of a member → the SQL that gives its value.
 Columns = dict[str, str]
+#: Members that are instants, in whatever listing: JSON has them as all answers do.
+_INSTANTS = frozenset({"known_from", "known_until"})
 
 
 @unique
@@ -161,7 +163,10 @@ def joined_texts(table: str, column: str) -> Columns:
 
 def labelled(columns: Columns) -> list[ColumnElement[Any]]:
     """The columns as SQLAlchemy takes them."""
-    return [literal_column(sql).label(name) for name, sql in columns.items()]
+    return [
+        literal_column(sql, DateTime(timezone=True) if name in _INSTANTS else None).label(name)
+        for name, sql in columns.items()
+    ]
 
 
 def _object(members: Columns) -> str:

@@ -5,10 +5,17 @@ and nobody would be told. Neither is ``true`` one person, nor ``"80"`` a number 
 """
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, GetCoreSchemaHandler
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+)
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -31,10 +38,19 @@ def _instant(value: Any) -> Any:
     return value
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        message = "write it as 2027-01-31T09:00:00Z"
+        raise PydanticKnownError("datetime_parsing", {"error": message}) from None
+
+
 #: A civil day, written ``2027-01-31``.
 WrittenDay = Annotated[date, BeforeValidator(_day)]
-#: An instant with its offset, written as RFC 3339 has it: ``2027-01-31T09:00:00+08:00``.
-WrittenInstant = Annotated[AwareDatetime, BeforeValidator(_instant)]
+#: An instant with its offset, written as RFC 3339 has it: ``2027-01-31T09:00:00+08:00``; in UTC
+#: from then on.
+WrittenInstant = Annotated[AwareDatetime, BeforeValidator(_instant), AfterValidator(_in_utc)]
 
 #: Why something is done, in a person's words; not spaces alone.
 WrittenReason = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]

@@ -83,10 +83,13 @@ class MatchReceipt(Base):
         JSONB, comment="needs, weights, growth and day: all that the answer follows from"
     )
     rules_version: Mapped[str] = mapped_column(comment="of every table that had a say")
-    snapshot: Mapped[str] = mapped_column(comment="transactions that were seen, as pg_snapshot")
+    snapshot: Mapped[str] = mapped_column(comment="name of the state of the ledger that was seen")
+    seen: Mapped[str | None] = mapped_column(
+        comment="transactions that were seen, as pg_snapshot; null: snapshot says them"
+    )
     as_of: Mapped[datetime] = mapped_column(comment="the instant whose claims were believed")
     answer: Mapped[bytes] = mapped_column(LargeBinary, comment="canonical JSON (RFC 8259, UTF-8)")
-    sha256: Mapped[bytes] = mapped_column(LargeBinary, comment="over all other columns")
+    sha256: Mapped[bytes] = mapped_column(LargeBinary, comment="over all other columns but seen")
     created_at: Mapped[datetime]
 
     __table_args__ = (
@@ -101,6 +104,10 @@ class MatchEvent(Base):
     __tablename__ = "match_events"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    uid: Mapped[UUID] = mapped_column(
+        server_default=func.gen_random_uuid(),
+        comment="its id for callers: id counts the events of everybody",
+    )
     request_id: Mapped[UUID] = mapped_column(ForeignKey("space_requests.id", ondelete="RESTRICT"))
     request_version: Mapped[int] = mapped_column(BigInteger)
     kind: Mapped[str]

@@ -58,7 +58,7 @@ class AuditEntryOut(BaseModel):
 
     park_id: UUID | None = Field(description="whose chain; null: the house's own")
     park_code: str | None
-    sequence: int = Field(description="1, 2, 3 … in its chain")
+    sequence: int | None = Field(description="1, 2, 3 … in its chain; for staff only")
     at: datetime
     actor: str = Field(description="who did it; firms see staff as `staff`")
     actor_kind: str = Field(description="public, firm, staff or system")

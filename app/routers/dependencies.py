@@ -11,10 +11,12 @@ from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.database import opaque
 from app.database.paging import PageRequest
 from app.database.session import Session, transaction_number
 from app.kernel.clock import Clock
 from app.kernel.errors import Fault, InvalidInputError
+from app.matching.snapshots.source import SPACE_VERSION
 from app.routers.audited import Call, note
 from app.routers.entitled import require_entitled
 from app.routers.versions import Precondition
@@ -33,7 +35,7 @@ GEOJSON = "application/geo+json"
 #: Of an answer that says what would have been done.
 DRY_RUN = "Dry-Run"
 #: Of a write's answer: what a match takes as ``min_version``, to be made of what was written.
-SPACE_VERSION = "X-Space-Version"
+VERSION_HEADER = "X-Space-Version"
 
 bearer_scheme = HTTPBearer(
     auto_error=False,
@@ -109,6 +111,7 @@ def open_session(
             raise NotSignedInError("there is no sandbox here", detail_zh="本系统未开通沙盒")
         sessions = state.sandbox.sessions
     with sessions() as session:
+        opaque.put_on(session, state.sealer)
         yield session
 
 
@@ -127,6 +130,7 @@ def open_gate_session(
 ) -> Iterator[Session]:
     """A session that shows all rows, for a caller who is still to prove who it is."""
     with request.app.state.sessions() as session:
+        opaque.put_on(session, request.app.state.sealer)
         system(session)
         yield session
 
@@ -147,6 +151,7 @@ def open_status_session(
 ) -> Iterator[Session]:
     """A session that shows all rows, beside the gate: who asks again and again keeps nobody out."""
     with request.app.state.sessions() as session:
+        opaque.put_on(session, request.app.state.sealer)
         system(session)
         yield session
 
@@ -372,7 +377,7 @@ class Writer:
                 headers["ETag"] = etag
             number = transaction_number(self._session)
             if number is not None:
-                headers[SPACE_VERSION] = str(number)
+                headers[VERSION_HEADER] = opaque.hide(self._session, SPACE_VERSION, str(number))
             return Answer(status, made.model_dump_json().encode(), headers)
 
         done = run_once(self._session, self._attempt, answer)

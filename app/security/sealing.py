@@ -117,6 +117,24 @@ class Sealer:
             return sealed
         return self.seal(purpose, self.open(purpose, sealed))
 
+    def hide(self, purpose: str, plain: str) -> str:
+        """A text for callers to carry back to us, which they cannot read; another one each time."""
+        sealed = self.seal(f"hidden:{purpose}", plain.encode())
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def reveal(self, purpose: str, hidden: str) -> str | None:
+        """What was hidden for this purpose; None: nothing of ours, or of a key that is gone."""
+        padded = hidden + "=" * (-len(hidden) % 4)
+        try:
+            sealed = base64.b64decode(padded, altchars=b"-_", validate=True)
+            return self.open(f"hidden:{purpose}", sealed).decode()
+        except (SealBrokenError, ValueError):
+            return None
+
+    def name(self, purpose: str, plain: str) -> str:
+        """A name for a text, the same each time: whoever has not the keys cannot try texts out."""
+        return self.indexes(f"name:{purpose}", plain.encode())[0].hex()[:32]
+
     def is_current(self, sealed: bytes) -> bool:
         """Whether the key that seals today sealed this; else it should be sealed anew."""
         return sealed[1 : 1 + _ID_BYTES] == next(iter(self._ciphers))

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
+from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page, instant_text
 from app.database.session import transaction
 from app.kernel.errors import Fault, InvalidInputError, NotFoundError
 from app.models.webhook import WebhookDelivery, WebhookEvent
@@ -39,10 +39,11 @@ _UNTIL_TAKEN_SECONDS, _UNTIL_ANSWERED_SECONDS, _LOOK_SECONDS = 2.0, 7.0, 0.05
 #: Tests that wait at a time: each keeps a connection of the pool from others.
 _waiting = BoundedSemaphore(3)
 
-_ATTEMPTS = """(SELECT coalesce(json_agg(json_build_object('at', a.at, 'outcome', a.outcome,
-    'status', a.status, 'duration_ms', a.duration_ms, 'answer', a.answer) ORDER BY a.id), '[]')
+_ATTEMPTS = f"""(SELECT coalesce(json_agg(json_build_object(
+        'at', {instant_text("a.at")}, 'outcome', a.outcome, 'status', a.status,
+        'duration_ms', a.duration_ms, 'answer', a.answer) ORDER BY a.id), '[]')
     FROM (SELECT * FROM webhook_attempts w WHERE w.delivery_id = webhook_deliveries.id
-        ORDER BY w.id DESC LIMIT 20) a)"""
+        ORDER BY w.id DESC LIMIT 20) a)"""  # noqa: S608  (names of our own)
 
 
 def list_events(

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import ColumnElement, Engine, FromClause, bindparam, text, update
 from sqlalchemy.orm import Session
@@ -168,10 +169,18 @@ def test_a_token_of_another_database_is_refused(session: Session, make_client: M
     session.commit()
     client = make_client(session)
     token = client.get(REQUESTS, headers=firm).json()["changes_cursor"]
-    cluster, database, number = json.loads(base64.urlsafe_b64decode(token))
+    # What stands in it only the service reads.
+    assert isinstance(client.app, FastAPI)
+    sealer = client.app.state.sealer
+    plain = sealer.reveal("changes", token)
+    cluster, database, number = json.loads(plain)
     forged = [[cluster, 1, number], ["1", database, number], [cluster, database, 2**62], [number]]
     forged += [[cluster, database, -1], [cluster, database, True], [cluster, database, "1"]]
-    texts = [base64.urlsafe_b64encode(json.dumps(one).encode()).decode() for one in forged]
+    texts = [sealer.hide("changes", json.dumps(one)) for one in forged]
+    texts += [base64.urlsafe_b64encode(plain.encode()).decode(), sealer.hide("cursor", plain)]
+    # Control: what it was made of is taken.
+    good = {"updated_since": sealer.hide("changes", plain)}
+    assert client.get(REQUESTS, headers=firm, params=good).status_code == 200
     for text_ in [*texts, "x", str(uuid4()), "=" * 9, "é"]:
         refused = client.get(REQUESTS, headers=firm, params={"updated_since": text_})
         assert refused.status_code == 422, text_

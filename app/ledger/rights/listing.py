@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import DATERANGE, Range
 from sqlalchemy.orm import Session
 
-from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
+from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page, instant_text
 from app.inventory.columns import coded, labelled
 from app.inventory.known import believed, future_faults, known_at, known_units
 from app.inventory.places import find_places
@@ -90,10 +90,10 @@ _NOTICE = {
     "id": "n.id",
     "from": "lower(n.period)",
     "until": "upper(n.period)",
-    "asked_at": "n.asked_at",
+    "asked_at": instant_text("n.asked_at"),
     "due_on": "n.due_on",
     **_ANSWER,
-    "answered_at": "n.answered_at",
+    "answered_at": instant_text("n.answered_at"),
 }
 _NOTICE_FOR_STAFF = {
     "company_id": "n.company_id",

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Date,
+    DateTime,
     FromClause,
     Select,
     String,
@@ -188,7 +189,8 @@ def _grouped(actor: Actor, book: _Book, places: Places) -> Subquery:
         func.bool_or(live.op("@>")(book.instant)).label("stands"),
         func.bool_or(claim.c.closed_by.is_not(None)).label("closed"),
         func.max(
-            case((claim.c.closed_by.is_(None), func.upper(live)), else_=claim.c.was_to_lapse_at)
+            case((claim.c.closed_by.is_(None), func.upper(live)), else_=claim.c.was_to_lapse_at),
+            type_=DateTime,
         ).label("lapses_at"),
     ]
     source: FromClause = claim
@@ -255,7 +257,7 @@ def _first_known(book: _Book, id_: ColumnElement[Any]) -> ColumnElement[Any]:
     """When a promise became one of this kind."""
     claim = Claim.__table__.alias("first")
     return (
-        select(func.min(func.lower(claim.c.live)))
+        select(func.min(func.lower(claim.c.live), type_=DateTime))
         .where(claim.c.commitment_id == id_, claim.c.kind == book.kind.value)
         .scalar_subquery()
     )

@@ -61,7 +61,17 @@ class Question:
     audience: Audience
 
 
-def compose(session: Session, question: Question, snapshot: Snapshot, tables: Tables) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What callers know a snapshot by: a name for what was seen, and when, as a text."""
+
+    snapshot: str
+    as_of: str
+
+
+def compose(
+    session: Session, question: Question, snapshot: Snapshot, tables: Tables, *, named: Named
+) -> bytes:
     """The answer as canonical JSON; see ``MatchesBody``.
 
     Args:
@@ -69,6 +79,7 @@ def compose(session: Session, question: Question, snapshot: Snapshot, tables: Ta
         question: what is asked.
         snapshot: all space.
         tables: what fit-out takes.
+        named: what callers know the snapshot by.
     """
     demand, body = question.demand, question.body
     growth = demand.growth
@@ -97,8 +108,8 @@ def compose(session: Session, question: Question, snapshot: Snapshot, tables: Ta
             "request_id": question.request_id,
             "request_version": question.request_version,
             "rules_version": demand.rules_version,
-            "snapshot": str(snapshot.version),
-            "as_of": snapshot.version.taken_at,
+            "snapshot": named.snapshot,
+            "as_of": named.as_of,
             "weights": dict(demand.weights),
             "evaluated_units": sum(present_units(program) for program in answer.programs),
             "feasible_units": sum(fits.values()) - fits[CandidateKind.BUNDLE],

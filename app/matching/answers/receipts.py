@@ -16,6 +16,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app.kernel.canonical import canonical
+from app.kernel.clock import rfc3339
 from app.kernel.errors import NotFoundError
 from app.matching.answers.canonical import first_difference
 from app.models.company import SpaceRequest
@@ -37,6 +38,8 @@ class Receipt:
     demand: dict[str, Any]
     rules_version: str
     snapshot: str
+    #: The transactions that were seen; None: ``snapshot`` says them. Shown to nobody.
+    seen: str | None
     as_of: datetime
     answer: bytes
     created_at: datetime
@@ -55,6 +58,12 @@ class Receipt:
         """The hash over all members, hexadecimal."""
         return _sealed(self._members(), self.answer)
 
+    def written(self, instant: datetime) -> str:
+        """An instant as the receipt has it; the first ones had it in another way than answers."""
+        if self.seen is None:
+            return instant.astimezone(UTC).isoformat()
+        return rfc3339(instant)
+
     def _members(self) -> dict[str, Any]:
         return {
             "id": str(self.id),
@@ -67,8 +76,8 @@ class Receipt:
             "demand": self.demand,
             "rules_version": self.rules_version,
             "snapshot": self.snapshot,
-            "as_of": self.as_of.astimezone(UTC).isoformat(),
-            "created_at": self.created_at.astimezone(UTC).isoformat(),
+            "as_of": self.written(self.as_of),
+            "created_at": self.written(self.created_at),
         }
 
 

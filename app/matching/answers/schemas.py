@@ -55,13 +55,10 @@ class MatchIn(WrittenBody):
         " then; the request is today's",
         examples=["2026-11-01T00:00:00Z"],
     )
-    min_version: int | None = Field(
+    min_version: Annotated[str, Field(max_length=200)] | None = Field(
         default=None,
-        ge=0,
-        lt=2**63,
         description="`X-Space-Version` of a write: the answer has seen it, so that callers find"
         " what they have just written",
-        examples=[1042],
     )
     weights: dict[Word, Hundredths] | None = Field(
         default=None,
@@ -463,7 +460,7 @@ class ChangeOut(Shown):
 class MatchEventOut(Shown):
     """Something changed for an open request."""
 
-    id: int
+    id: UUID
     request_id: UUID
     request_version: int
     kind: Literal["fits", "fits_no_more", "request_changed"]

@@ -12,14 +12,15 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from app.database import opaque
 from app.database.session import transaction
 from app.inventory.known import require_past
 from app.kernel.canonical import canonical
-from app.kernel.clock import civil_day
+from app.kernel.clock import civil_day, rfc3339
 from app.kernel.errors import Fault, InvalidInputError
 from app.matching.answers import receipts
 from app.matching.answers.canonical import plain
-from app.matching.answers.compose import Question, compose
+from app.matching.answers.compose import Named, Question, compose
 from app.matching.answers.policies import weights_asked
 from app.matching.answers.question import (
     Asked,
@@ -36,7 +37,7 @@ from app.matching.answers.schemas import MatchIn
 from app.matching.rules.table import BY_KEY
 from app.matching.segment import Snapshot
 from app.matching.snapshots.load import load_snapshot, parse_version
-from app.matching.snapshots.source import Snapshots
+from app.matching.snapshots.source import SPACE_VERSION, Snapshots, never_given_out
 from app.security.actors import Actor
 
 
@@ -95,6 +96,9 @@ def find_matches(
         audience=audience,
     )
     snapshot = _snapshot(session, body, snapshots)
+    seen = str(snapshot.version)
+    as_of = snapshot.version.taken_at
+    named = Named(opaque.name(session, "snapshot", seen), rfc3339(as_of))
     receipt = Receipt(
         id=uuid4(),
         request_id=request.id,
@@ -105,9 +109,10 @@ def find_matches(
         asked=plain(body.model_dump(mode="json")),
         demand=asked.document(),
         rules_version=question.demand.rules_version,
-        snapshot=str(snapshot.version),
-        as_of=snapshot.version.taken_at,
-        answer=compose(session, question, snapshot, tables),
+        snapshot=named.snapshot,
+        seen=seen,
+        as_of=as_of,
+        answer=compose(session, question, snapshot, tables, named=named),
         created_at=now,
     )
     with transaction(session):
@@ -168,8 +173,15 @@ def _snapshot(session: Session, body: MatchIn, snapshots: Snapshots) -> Snapshot
     if body.as_of is not None:
         return load_snapshot(session, as_of=body.as_of)
     if body.min_version is not None:
-        return snapshots.at_least(session, body.min_version)
+        return snapshots.at_least(session, _number_of(session, body.min_version))
     return snapshots.current(session)
+
+
+def _number_of(session: Session, version: str) -> int:
+    said = opaque.reveal(session, SPACE_VERSION, version)
+    if said is None or not said.isdecimal():
+        raise never_given_out()
+    return int(said)
 
 
 def _sent(receipt: Receipt, sha256: str, age_ms: int | None) -> bytes:
@@ -195,7 +207,7 @@ class ReceiptOut(BaseModel):
     asked: dict[str, Any] = Field(description="the body of the call")
     demand: dict[str, Any] = Field(description="needs, weights, growth and day")
     rules_version: str
-    snapshot: str
+    snapshot: str = Field(description="name of the state of the ledger that was seen")
     as_of: datetime
     created_at: datetime
     answer: dict[str, Any] = Field(description="as it was sent, without its receipt")
@@ -242,7 +254,8 @@ def replay_receipt(
         tables,
         request_id=receipt.request_id,
         request_version=receipt.request_version,
-        body=MatchIn.model_validate(receipt.asked),
+        # Which version was waited for is of no consequence now, and was a number once.
+        body=MatchIn.model_validate({**receipt.asked, "min_version": None}),
         asked=asked_from(receipt.demand),
         audience=Audience(receipt.names_firms, parks),
     )
@@ -250,8 +263,10 @@ def replay_receipt(
     now = question.demand.rules_version
     if now != receipt.rules_version:
         return _replayed(receipt, sealed, now, identical=None, difference=None)
-    version = parse_version(receipt.snapshot, receipt.as_of)
-    again = compose(session, question, load_snapshot(session, version=version), tables)
+    version = parse_version(receipt.seen or receipt.snapshot, receipt.as_of)
+    snapshot = load_snapshot(session, version=version)
+    named = Named(receipt.snapshot, receipt.written(receipt.as_of))
+    again = compose(session, question, snapshot, tables, named=named)
     difference = receipts.difference(receipt.answer, again)
     return _replayed(receipt, sealed, now, identical=again == receipt.answer, difference=difference)
 

@@ -535,7 +535,7 @@ def list_events(session: Session, actor: Actor, request_id: UUID, page: PageRequ
     get_request(session, actor, request_id)
     event = MatchEvent.__table__.c
     query = select(
-        event.id,
+        event.uid.label("id"),
         event.request_id,
         event.request_version,
         event.kind,

@@ -13,8 +13,25 @@ from app.matching.segment import Snapshot
 from app.matching.snapshots.follow import Follower
 from app.matching.snapshots.load import load_snapshot
 
+#: What the number of a write's transaction is hidden for.
+SPACE_VERSION = "space-version"
 #: How long an answer waits for a write to be seen.
 _SEEN_WITHIN_SECONDS = 5.0
+
+
+def never_given_out() -> InvalidInputError:
+    """What is said of a version that no write was answered with."""
+    return InvalidInputError(
+        "this version was never given out",
+        [
+            Fault(
+                "/min_version",
+                "take it from the header X-Space-Version of a write",
+                detail_zh="应取自写入响应的 X-Space-Version 头",
+            )
+        ],
+        detail_zh="从未产生过该版本",
+    )
 
 
 class Snapshots(Protocol):
@@ -25,7 +42,7 @@ class Snapshots(Protocol):
         ...
 
     def at_least(self, session: Session, min_version: int) -> Snapshot:
-        """One that has seen a transaction: the ``X-Space-Version`` of a write.
+        """One that has seen a transaction, by its number.
 
         Raises:
             BusyError: it was not seen in time.
@@ -88,20 +105,10 @@ class Followed:
             return snapshot
         if not follower.wait_for(min_version, _SEEN_WITHIN_SECONDS):
             if min_version >= follower.current().version.xmax:
-                raise InvalidInputError(
-                    f"version {min_version} was never given out",
-                    [
-                        Fault(
-                            "/min_version",
-                            "take it from the header X-Space-Version of a write",
-                            detail_zh="应取自写入响应的 X-Space-Version 头",
-                        )
-                    ],
-                    detail_zh=f"从未产生过版本 {min_version}",
-                )
+                raise never_given_out()
             raise BusyError(
-                f"version {min_version} is not seen yet; try again, or ask without it",
-                detail_zh=f"尚未读到版本 {min_version}，请重试或不指定版本",
+                "this version is not seen yet; try again, or ask without it",
+                detail_zh="尚未读到该版本，请重试或不指定版本",
             )
         return follower.current()
 

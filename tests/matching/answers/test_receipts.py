@@ -3,10 +3,10 @@
 import copy
 import json
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import UTC, date
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi.testclient import TestClient
@@ -14,9 +14,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from app.matching.answers import service
-from app.matching.answers.receipts import verify
+from app.matching.answers import receipts, service
+from app.matching.answers.receipts import Receipt, verify
 from app.matching.snapshots.load import load_snapshot
+from app.models.match import MatchReceipt
 from app.models.space import Unit
 from tests.factories import (
     firm_headers,
@@ -157,22 +158,47 @@ def test_a_receipt_replays_to_the_byte_after_holds_leases_and_splits(
     staff = staff_headers(session)
     session.commit()
     asked = {"k": 30, "include_refused": 5}
-    receipts = [kept(client, firm, **asked), kept(client, staff_request(client, session), **asked)]
+    made = [kept(client, firm, **asked), kept(client, staff_request(client, session), **asked)]
 
     version = write_much(client, session, staff, space)
     # From a snapshot in layers: what was read at first, and the buildings that changed since.
-    receipts.append(kept(client, firm, **asked, min_version=version))
+    made.append(kept(client, firm, **asked, min_version=version))
     session.execute(text("UPDATE units SET rent_cny_per_m2_day = 1.1"))
     session.commit()
 
-    for receipt in receipts:
+    for receipt in made:
         told = client.post(f"{RECEIPTS}/{receipt['id']}/replay", headers=staff)
         assert told.status_code == 200, told.text
         assert told.json()["identical"] is True, told.json()
         assert told.json()["sha256_holds"] is True
         assert "逐字节一致" in told.json()["words_zh"]
     now = ask(client, firm, CAR_T, **asked, min_version=version)
-    assert now["feasible"] != receipts[0]["answer"]["feasible"]
+    assert now["feasible"] != made[0]["answer"]["feasible"]
+
+
+def test_a_receipt_of_before_still_holds_and_replays(
+    client: TestClient, session: Session, firm: dict[str, str], space: list[Unit]
+) -> None:
+    """The first ones told the transactions that were seen, and wrote instants without `Z`."""
+    now = kept(client, firm, k=3)
+    row = session.get_one(MatchReceipt, UUID(now["id"]))
+    members = {name: getattr(row, name) for name in Receipt.__slots__}
+    seen, at = row.seen or "", row.as_of.astimezone(UTC).isoformat()
+    assert seen.count(":") == 2
+    assert seen not in json.dumps(now), "nobody is told any more"
+    answer = row.answer.replace(now["snapshot"].encode(), seen.encode())
+    answer = answer.replace(now["as_of"].encode(), at.encode())
+    asked = {**row.asked, "min_version": 1042}
+    then = {"id": uuid4(), "snapshot": seen, "seen": None, "answer": answer, "asked": asked}
+    receipts.keep(session, Receipt(**(members | then)))
+    session.commit()
+
+    shown = client.get(f"{RECEIPTS}/{then['id']}", headers=firm).json()
+    told = client.post(f"{RECEIPTS}/{then['id']}/replay", headers=firm).json()
+
+    assert verify(shown)
+    assert (shown["as_of"], shown["snapshot"]) == (at, seen)
+    assert (told["sha256_holds"], told["identical"]) == (True, True), told
 
 
 def staff_request(client: TestClient, session: Session) -> dict[str, str]:
@@ -184,7 +210,7 @@ def staff_request(client: TestClient, session: Session) -> dict[str, str]:
 
 def write_much(
     client: TestClient, session: Session, staff: dict[str, str], space: list[Unit]
-) -> int:
+) -> str:
     """A hold, a lease, a split, and a unit whose terms change; the version of the last."""
     company = make_company(session)
     session.commit()
@@ -213,7 +239,7 @@ def write_much(
         text("UPDATE units SET rent_cny_per_m2_day = 4.9 WHERE id = :id"), {"id": space[4].id}
     )
     session.commit()
-    return int(split.headers["X-Space-Version"])
+    return split.headers["X-Space-Version"]
 
 
 def test_the_control_a_replay_that_reads_what_is_now_is_found_out(

@@ -240,9 +240,9 @@ def test_events_come_page_by_page_and_to_their_firm_alone(world: World) -> None:
         path, headers=world.firm, params={"limit": 2, "cursor": first["next_cursor"]}
     ).json()
 
-    ids = [one["id"] for one in (*first["items"], *rest["items"])]
-    assert ids == sorted(ids, reverse=True)
-    assert len(ids) == 3
+    events = [*first["items"], *rest["items"]]
+    assert len({one["id"] for one in events}) == 3
+    assert [one["at"] for one in events] == sorted((one["at"] for one in events), reverse=True)
     assert rest["next_cursor"] is None
     with Session(world.engine) as session:
         stranger = firm_headers(session, make_company(session))

@@ -24,6 +24,7 @@ from app.worker import CHANGES_RETENTION, make_worker
 from tests.factories import make_claim, make_unit, staff_headers
 from tests.logs import figures
 from tests.matching.snapshots.worlds import DAY
+from tests.transactions import number_of
 
 _CLOSE = """
 UPDATE claims SET live = tstzrange(lower(live), clock_timestamp()), closed_by = 'tests'
@@ -236,7 +237,7 @@ def test_a_write_tells_by_which_number_it_is_seen(
     answer = client.post("/api/v1/works", json=body, headers=headers)
 
     assert answer.status_code == 201, answer.text
-    number = int(answer.headers["X-Space-Version"])
+    number = number_of(client, answer)
     with Session(own_engine) as session:
         made = session.scalar(text("SELECT made_xid::text FROM claims"))
         assert int(made) == number
