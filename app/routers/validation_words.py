@@ -80,6 +80,8 @@ PATTERNS: Mapping[str, _Form] = {
     ),
 }
 _ANY_FORM = _Form("does not have the form of this field", "格式不符，见该字段的说明")
+#: What is raised by code that the library calls.
+_RAISED = frozenset({"value_error", "assertion_error"})
 #: How Python writes a member of an enumeration.
 _MEMBER = re.compile(r"<\w+\.\w+: ('[^']*'|\d+)>")
 
@@ -107,9 +109,14 @@ def in_chinese(fault: Mapping[str, Any]) -> str:
 def in_english(fault: Mapping[str, Any]) -> str:
     """The library's words, without what only a programmer of this service would understand.
 
+    >>> far = ValueError("too far")
+    >>> in_english({"type": "value_error", "msg": "Value error, too far", "ctx": {"error": far}})
+    'too far'
     >>> in_english({"type": "literal_error", "msg": "Input should be <Kind.WORKS: 'works'>"})
     "Input should be 'works'"
     """
     if str(fault["type"]) == "string_pattern_mismatch":
         return PATTERNS.get(fault.get("ctx", {}).get("pattern", ""), _ANY_FORM).en
-    return _MEMBER.sub(r"\1", str(fault["msg"]))
+    # The library puts the name of the error before its words.
+    own = fault.get("ctx", {}).get("error") if fault["type"] in _RAISED else None
+    return _MEMBER.sub(r"\1", str(fault["msg"] if own is None else own))

@@ -39,6 +39,7 @@ from app.webhooks.schemas import (
     WebhookReplayOut,
     WebhookRotateIn,
 )
+from app.webhooks.transport import resolve
 
 router = APIRouter(prefix="/api/v1/webhook-endpoints", tags=["webhooks"])
 events_router = APIRouter(prefix="/api/v1/webhook-events", tags=["webhooks"])
@@ -53,7 +54,7 @@ def get_rules(request: Request) -> Rules:
     """What this installation needs to know about endpoints."""
     state = request.app.state
     of = state.settings
-    return Rules(state.sealer, of.webhook_allow_loopback, of.webhook_hosts)
+    return Rules(state.sealer, of.webhook_allow_loopback, of.webhook_hosts, resolve)
 
 
 RulesDep = Annotated[Rules, Depends(get_rules)]

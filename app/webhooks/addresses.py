@@ -4,7 +4,9 @@ Whoever registers an endpoint chooses where this service connects to, from insid
 network. So the text is taken apart once, by a pattern that knows only what we send to, and what the
 name resolves to is judged again at every delivery.
 
-Sources: IANA IPv4 and IPv6 Special-Purpose Address Registries; RFC 6890, 6052 (NAT64), 3056 (6to4).
+Sources: RFC 6761, RFC 6762 appendix G and RFC 8375 (names of inner networks), ICANN's resolution of
+July 2024 (.internal); IANA IPv4 and IPv6 Special-Purpose Address Registries; RFC 6890, 6052
+(NAT64), 3056 (6to4).
 """
 
 import re
@@ -67,6 +69,13 @@ _LOOPBACK = re.compile(
     re.ASCII,
 )
 _PORT_MAX = 65_535
+#: Last labels of names that no host on the internet has.
+_INNER = frozenset(
+    (
+        *("arpa", "corp", "home", "internal", "intranet", "lan", "local", "localdomain"),
+        *("localhost", "private"),
+    )
+)
 _NAME_LENGTH_MAX = 253
 
 
@@ -112,6 +121,8 @@ def parse_url(url: str, *, allow_loopback: bool, hosts: Collection[str] = ()) ->
     found = _PUBLIC.fullmatch(url)
     if found is not None and len(found["host"]) <= _NAME_LENGTH_MAX:
         host = found["host"].lower()
+        if host.rpartition(".")[2] in _INNER:
+            raise UrlRefusedError("a name of an inner network")
         if hosts and not any(f".{host}".endswith(f".{one.lower()}") for one in hosts):
             raise UrlRefusedError("its host is not among those that are sent to here")
         return Target("https", host, 443, _path(found["target"]))

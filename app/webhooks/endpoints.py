@@ -14,7 +14,7 @@ from app.models.company import Company
 from app.models.webhook import WebhookEndpoint
 from app.security.actors import Actor, NotAllowedError, Role, Scope
 from app.security.sealing import Sealer
-from app.webhooks.addresses import UrlRefusedError, parse_url
+from app.webhooks.addresses import Target, UrlRefusedError, parse_url
 from app.webhooks.delivery import stop_deliveries
 from app.webhooks.events import SUBSCRIBABLE, EventType
 from app.webhooks.schemas import (
@@ -24,6 +24,7 @@ from app.webhooks.schemas import (
     WebhookRotateIn,
 )
 from app.webhooks.signing import new_secret, purpose
+from app.webhooks.transport import Resolve, leads_inside
 
 #: Endpoints a firm may have.
 ENDPOINTS_MAX = 10
@@ -50,6 +51,7 @@ class Rules:
     sealer: Sealer
     allow_loopback: bool
     hosts: Collection[str]
+    resolve: Resolve
 
 
 def firm_of(actor: Actor) -> UUID:
@@ -91,7 +93,7 @@ def create_endpoint(
         InvalidInputError: nothing is sent to such a URL, or of such events.
     """
     company_id = firm_of(actor)
-    _require_sound(body.url, body.events, rules)
+    _require_outside(_require_sound(body.url, body.events, rules), rules)
     # Whoever of the firm adds one waits here for the others, so that the count stays true.
     session.execute(
         select(Company.id).where(Company.id == company_id).with_for_update(key_share=True)
@@ -192,8 +194,9 @@ def change_endpoint(
     """
     row = own_endpoint(session, actor, endpoint_id, lock=True)
     url, events = body.url or row.url, body.events
-    _require_sound(url, events or [], rules)
+    target = _require_sound(url, events or [], rules)
     if url != row.url:
+        _require_outside(target, rules)
         row.url, row.verified_at, row.failing_since = url, None, None
     if events is not None:
         row.events = _sorted(events)
@@ -304,19 +307,19 @@ def shown(row: WebhookEndpoint, now: datetime) -> WebhookEndpointOut:
     )
 
 
-def _require_sound(url: str, events: list[EventType], rules: Rules) -> None:
+def _require_sound(url: str, events: list[EventType], rules: Rules) -> Target:
     try:
-        parse_url(url, allow_loopback=rules.allow_loopback, hosts=rules.hosts)
+        target = parse_url(url, allow_loopback=rules.allow_loopback, hosts=rules.hosts)
     except UrlRefusedError as error:
         raise InvalidInputError(
             "nothing is sent to such a URL",
             [
                 Fault(
                     "/url",
-                    "https:// with a host's name, port 443, no user and no fragment; where the"
-                    " operator lists the names that are sent to, one of these",
-                    detail_zh="须为 https:// 加域名，端口 443，不含用户名与 # 片段；"
-                    "运营方限定域名的，须在其列",
+                    "https:// with a host's name on the internet, port 443, no user and no"
+                    " fragment; where the operator lists the names that are sent to, one of these",
+                    detail_zh="须为 https:// 加互联网域名（非内网域名），端口 443，"
+                    "不含用户名与 # 片段；运营方限定域名的，须在其列",
                 )
             ],
         ) from error
@@ -328,6 +331,22 @@ def _require_sound(url: str, events: list[EventType], rules: Rules) -> None:
                     "/events",
                     "`ping` is not subscribed to; POST …/test sends one",
                     detail_zh="不能订阅 ping；请用 POST …/test 发送测试",
+                )
+            ],
+        )
+    return target
+
+
+def _require_outside(target: Target, rules: Rules) -> None:
+    """Refuse a name that leads inside some network, as far as that is known at once."""
+    if leads_inside(rules.resolve, target):
+        raise InvalidInputError(
+            "nothing is sent to this name: it has an address inside some network",
+            [
+                Fault(
+                    "/url",
+                    "all addresses of the name must be on the internet",
+                    detail_zh="该域名解析到内网或专用地址，须全部为互联网地址",
                 )
             ],
         )

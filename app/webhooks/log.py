@@ -102,6 +102,28 @@ def _deliveries() -> Select[Any]:
     ).join_from(WebhookDelivery.__table__, WebhookEvent.__table__, event.id == row.event_id)
 
 
+def _require_one(body: WebhookReplayIn) -> None:
+    given = [name for name in ("event_id", "since") if getattr(body, name) is not None]
+    if len(given) == 1:
+        return
+    raise InvalidInputError(
+        "say which events: one (event_id), or all since an instant (since)"
+        if not given
+        else "give event_id or since, not both",
+        [
+            Fault(
+                f"/{name}",
+                "give this or the other" if not given else "give only one of both",
+                detail_zh="event_id 与 since 须给出其一"
+                if not given
+                else "event_id 与 since 只能给出其一",
+            )
+            for name in ("event_id", "since")
+        ],
+        detail_zh="请用 event_id 指定一个事件，或用 since 指定起始时刻（二者取其一）",
+    )
+
+
 def replay(
     session: Session, actor: Actor, endpoint_id: UUID, body: WebhookReplayIn, *, now: datetime
 ) -> WebhookReplayOut:
@@ -111,11 +133,12 @@ def replay(
 
     Raises:
         EndpointDisabledError: the endpoint is disabled.
-        InvalidInputError: more events than one replay sends.
+        InvalidInputError: neither or both are said, or more events than one replay sends.
         NotFoundError: there is no such endpoint or event, or it is another firm's.
     """
     endpoint = own_endpoint(session, actor, endpoint_id, lock=True)
     require_enabled(endpoint)
+    _require_one(body)
     event = WebhookEvent.__table__.c
     asked = (
         event.id == body.event_id

@@ -1,10 +1,10 @@
 """What firms say and are shown about their webhooks."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.kernel.written import WrittenBody, WrittenInstant
 from app.webhooks.addresses import URL_LENGTH_MAX
@@ -88,12 +88,6 @@ class WebhookReplayIn(_In):
     since: WrittenInstant | None = Field(
         default=None, description="all that the endpoint is told of, from this instant on"
     )
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.event_id is None) == (self.since is None):
-            raise ValueError("give either event_id or since")
-        return self
 
 
 class WebhookEndpointOut(BaseModel):

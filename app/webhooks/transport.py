@@ -62,6 +62,11 @@ class Result:
     answer: str | None = None
 
 
+#: How long whoever registers a name waits for its addresses, and look-ups for them at a time.
+REGISTERING_SECONDS = 1.0
+_registering = threading.BoundedSemaphore(4)
+
+
 class _AddressRefusedError(Exception):
     """The name has an address that is not public."""
 
@@ -84,6 +89,29 @@ class Network:
     is_allowed: Callable[[str], bool] = is_public
     deadline_seconds: float = DEADLINE_SECONDS
     tls: ssl.SSLContext = field(default_factory=lambda: httpx2.create_ssl_context(trust_env=False))
+
+
+def leads_inside(resolve: Resolve, target: Target) -> bool:
+    """Whether a name is found at once to have an address that nothing is sent to.
+
+    For those who register one, to be told at once. What cannot be found, or not in a second, is
+    taken: the name may come to be, and is judged at each delivery.
+    """
+    if target.is_loopback or not _registering.acquire(blocking=False):
+        return False
+
+    def look_up() -> Sequence[str]:
+        # A look-up that hangs keeps its place until it ends, so that there are never many.
+        try:
+            return resolve(target.host, target.port)
+        finally:
+            _registering.release()
+
+    try:
+        found = _within(REGISTERING_SECONDS, look_up)
+    except (httpcore2.TimeoutException, httpcore2.NetworkError):
+        return False
+    return not all(map(is_public, found))
 
 
 def post(network: Network, target: Target, headers: Mapping[str, str], body: bytes) -> Result:

@@ -124,6 +124,10 @@ REFUSED = [
     "https://[::1]/",
     "https://[::ffff:127.0.0.1]/",
     "https://localhost/",
+    "https://metadata.google.internal/computeMetadata/v1/",
+    "https://printer.LOCAL/",
+    "https://router.home.arpa/",
+    "https://wiki.corp/",
     "https://intranet/",
     "https://hooks.example.com./",
     "https://-a.example.com/",
@@ -150,6 +154,12 @@ REFUSED = [
 def test_other_urls_are_refused(url: str, *, allow_loopback: bool) -> None:
     with pytest.raises(UrlRefusedError):
         parse_url(url, allow_loopback=allow_loopback)
+
+
+def test_names_that_only_look_like_inner_ones_are_taken() -> None:
+    """Control: the last label tells, and no part of another."""
+    for host in ("internal.example.com", "local.example.com", "a.locals", "corp.example"):
+        assert parse_url(f"https://{host}/", allow_loopback=False).host == host
 
 
 def test_this_machine_is_allowed_only_where_that_is_set() -> None:

@@ -6,11 +6,14 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
+from uuid import UUID
 
 import jsonschema
 import pytest
@@ -32,7 +35,7 @@ from app.webhooks.sending import Sender, sending
 from tests.conftest import ROOT
 from tests.factories import ANY, firm_headers, make_company
 from tests.matching.answers.test_watching import World as Watched
-from tests.webhooks.receivers import Receiver, answer, receiving
+from tests.webhooks.receivers import Rebinding, Receiver, answer, receiving
 
 ENDPOINTS, EVENTS = "/api/v1/webhook-endpoints", "/api/v1/webhook-events"
 HOLDS, QUEUE = "/api/v1/holds", "/api/v1/queue-entries"
@@ -325,6 +328,86 @@ def test_an_endpoint_is_where_nothing_inside_is(world: World) -> None:
     body = {"url": world.receiver.url, "events": ["hold.placed"]}
     refused = world.client.post(ENDPOINTS, json=body, headers=world.firm)
     assert refused.json()["type"].endswith("webhook-endpoint-limit")
+
+
+def named(world: World, *, url: str) -> Any:
+    body = {"url": url, "events": ["hold.placed"]}
+    return world.client.post(ENDPOINTS, json=body, headers=world.firm)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "status"),
+    [
+        (["10.0.0.1"], 422),
+        (["1.1.1.1", "169.254.169.254"], 422),
+        (["::ffff:127.0.0.1"], 422),
+        # Control.
+        (["1.1.1.1", "2606:4700::1111"], 201),
+    ],
+)
+def test_a_name_that_leads_inside_is_refused_when_it_is_given(
+    world: World, monkeypatch: pytest.MonkeyPatch, addresses: list[str], status: int
+) -> None:
+    good = named(world, url="https://hooks.example.com/").json()
+    asked = Rebinding(addresses)
+    monkeypatch.setattr("app.routers.webhooks.resolve", asked)
+    url = "https://10.0.0.1.nip.example/hook"
+
+    made = named(world, url=url)
+    one = f"{ENDPOINTS}/{good['id']}"
+    headers = {**world.firm, "If-Match": "*"}
+    changed = world.client.patch(one, json={"url": url}, headers=headers)
+    # What is not about the address asks nobody.
+    asked.asked = 0
+    other = world.client.patch(one, json={"label": "x"}, headers=headers)
+
+    assert (made.status_code, changed.status_code) == (status, 200 if status == 201 else status)
+    assert (other.status_code, asked.asked) == (200, 0)
+    if status != 201:
+        assert made.json()["errors"][0]["pointer"] == "/url"
+        assert not set(addresses) & set(made.text.split('"')), "who asks learns no addresses"
+
+
+def test_a_resolver_that_fails_or_hangs_keeps_nobody_from_registering(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is judged at each delivery; what cannot be known now is no fault of the firm's."""
+    monkeypatch.setattr("app.webhooks.transport.REGISTERING_SECONDS", 0.1)
+    ended = Event()
+
+    def fail(_host: str, _port: int) -> list[str]:
+        raise OSError("no such name")
+
+    def hang(_host: str, _port: int) -> list[str]:
+        ended.wait(20)
+        return ["10.0.0.1"]
+
+    monkeypatch.setattr("app.routers.webhooks.resolve", fail)
+    assert named(world, url="https://down.example.com/").status_code == 201
+    monkeypatch.setattr("app.routers.webhooks.resolve", hang)
+    began = time.monotonic()
+    # More than there are places for: the rest wait for nobody.
+    assert {named(world, url="https://slow.example.com/").status_code for _ in range(6)} == {201}
+    assert time.monotonic() - began < 10
+    ended.set()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"event_id": str(UUID(int=1)), "since": "2026-01-01T00:00:00Z"}],
+    ids=["neither", "both"],
+)
+def test_a_replay_says_which_events(world: World, body: dict[str, str]) -> None:
+    one = f"{ENDPOINTS}/{world.endpoint()['id']}"
+
+    refused = world.client.post(f"{one}/replay", json=body, headers=world.firm)
+
+    said = refused.json()
+    assert (refused.status_code, said["type"]) == (422, "/problems/invalid-input")
+    assert [fault["pointer"] for fault in said["errors"]] == ["/event_id", "/since"]
+    assert "Value error" not in refused.text
+    assert "event_id" in said["detail"]
+    assert "二者取其一" in said["detail_zh"]
 
 
 def test_a_test_that_no_sender_takes_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
