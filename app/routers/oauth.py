@@ -227,7 +227,7 @@ def show_signing_keys(
         for sessions in [state.sessions] if beside is None else [state.sessions, beside.sessions]:
             with sessions() as session:
                 system(session)
-                found += signing.published(session, clock.now())
+                found += signing.published_ever(session, state.sealer, clock.now())
         return found
 
     published: signing.Published = state.published_keys

@@ -25,7 +25,7 @@ logger = structlog.get_logger("security")
 #: What balancers, Prometheus and container engines ask, from inside.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 #: Pages that people open in a browser; all else is for programs.
-_PAGES = ("/docs", "/redoc", "/console", "/static-offline-docs")
+_PAGES = ("/docs", "/redoc", "/static-offline-docs")
 _PERMANENTLY = 308
 #: Whoever sends one of these to us stands between us and the one who asked.
 _FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded")

@@ -18,7 +18,7 @@ from tests.logs import as_in_production
 PUBLIC_URL = "https://space.example.invalid"
 #: One of each: for programs, for people, for what watches.
 PROGRAMS = ("/api/v1/units", "/oauth/token", "/ogc", "/openapi.json", "/.well-known/jwks.json")
-PAGES = ("/", "/docs", "/redoc", "/static-offline-docs/swagger-ui.css", "/console/units")
+PAGES = ("/", "/docs", "/redoc", "/static-offline-docs/swagger-ui.css")
 
 
 def over(client: TestClient, scheme: str) -> TestClient:

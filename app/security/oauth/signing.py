@@ -10,6 +10,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from app.database.session import transaction, wait_for_turn
 from app.models.firm_access import SigningKey
 from app.security.sealing import Sealer
 
@@ -80,6 +81,21 @@ def published(session: Session, now: datetime) -> list[dict[str, Any]]:
             .order_by(SigningKey.retired_at.desc().nulls_first(), SigningKey.created_at.desc())
         )
     )
+
+
+def published_ever(session: Session, sealer: Sealer, now: datetime) -> list[dict[str, Any]]:
+    """The public keys; where there is none yet, the first is made, before any token is.
+
+    Whoever checks tokens reads the keys when it starts, which may be before the first token.
+    """
+    found = published(session, now)
+    if not found:
+        with transaction(session):
+            # Of several that find none at once, one makes it.
+            wait_for_turn(session, "first signing key")
+            signer(session, sealer, now)
+        found = published(session, now)
+    return found
 
 
 def replace_signer(session: Session, sealer: Sealer, now: datetime) -> str:

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.security.actors import Scope
@@ -112,6 +114,29 @@ def test_the_published_keys_check_a_token_and_outlive_a_rotation(
     assert [one["kid"] for one in client.get("/.well-known/jwks.json").json()["keys"]] == [
         json.loads(base64.urlsafe_b64decode(new.split(".")[0] + "=="))["kid"]
     ]
+
+
+def test_the_first_key_is_published_before_the_first_token(
+    client: TestClient, key: dict[str, Any]
+) -> None:
+    """Whoever checks tokens may read the keys before there is any."""
+    (published,) = client.get("/.well-known/jwks.json").json()["keys"]
+
+    token = token_of(client, key)
+
+    told = jwt.decode(token, ECKey.import_key(published), algorithms=["ES256"])
+    assert (told.header["kid"], told.claims["sub"]) == (published["kid"], key["client_id"])
+
+
+def test_of_many_who_find_no_key_one_makes_it(
+    own_engine: Engine, make_client: Callable[..., TestClient]
+) -> None:
+    processes = [make_client(own_engine) for _ in range(3)]
+    with ThreadPoolExecutor(len(processes)) as crowd:
+        answers = list(crowd.map(lambda one: one.get("/.well-known/jwks.json"), processes))
+
+    assert {len(one.json()["keys"]) for one in answers} == {1}
+    assert len({one.text for one in answers}) == 1
 
 
 def test_forged_and_foreign_tokens_are_refused(
