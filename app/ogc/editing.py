@@ -43,6 +43,8 @@ from app.ogc.items import fetch_item, read_item
 from app.ogc.readings import axes, hint
 from app.security.actors import Actor
 
+#: The feature's number, which some tools send as a property too, as the schema has it.
+_FID = "fid"
 #: Query parameters of calls that write.
 PARAMETERS = frozenset({"datum", "dry_run"})
 CONTENT_CRS = "Content-Crs"
@@ -226,7 +228,7 @@ def create(
     for name, value in (body.properties or {}).items():
         if name in own:
             given[name] = value
-        elif name not in collection.fields:
+        elif name not in {_FID, *collection.fields}:
             faults.append(_unknown(name))
         elif value is not None:
             faults.append(_read_only(name))
@@ -257,7 +259,8 @@ def replace(
             "id: leave it out, or give that of the address",
             [Fault("/id", "leave it out, or give that of the address", detail_zh="应与地址一致")],
         )
-    given = _changes(collection, feature.layer, shown["properties"], body, whole=whole)
+    was = {_FID: feature.row["fid"], **shown["properties"]}
+    given = _changes(feature.layer, was, body, whole=whole)
     geometry = body.geometry
     if not whole and geometry is not None and shown["geometry"] is not None:
         merged = shown["geometry"] | geometry
@@ -330,14 +333,14 @@ def _drawn_out(collection: Collection, drawn: Drawn, etag: str | None) -> DrawnO
 
 
 def _changes(
-    collection: Collection, layer: Layer, shown: Mapping[str, Any], body: FeatureIn, *, whole: bool
+    layer: Layer, shown: Mapping[str, Any], body: FeatureIn, *, whole: bool
 ) -> dict[str, Any]:
     """What the body says of the drawer's own properties that is not so already."""
     sent = body.properties or {}
     faults: list[Fault] = []
     given: dict[str, Any] = {}
     for name, value in sent.items():
-        if name not in collection.fields:
+        if name not in shown:
             faults.append(_unknown(name))
         elif _same(value, shown[name]):
             continue

@@ -110,6 +110,7 @@ BOUNDS: Mapping[str, Bounds] = {
     "floors_below": _NOT_NEGATIVE,
     "freight_lift_t": _NOT_NEGATIVE,
     "green_ratio_min_pct": _PERCENT,
+    "grade_year": Bounds(least=2000, most=2100),
     "gross_floor_area_m2": _POSITIVE,
     "height_limit_m": _POSITIVE,
     "height_m": _POSITIVE,
@@ -118,6 +119,8 @@ BOUNDS: Mapping[str, Bounds] = {
     "power_capacity_kva": _NOT_NEGATIVE,
     "published_area_m2": _POSITIVE,
     "storey_height_m": _POSITIVE,
+    # No land-use right is granted for longer than 70 years, which is for dwellings.
+    "tenure_years": Bounds(least=1, most=70),
     "waste_water_t_per_day": _NOT_NEGATIVE,
 }
 
@@ -143,14 +146,23 @@ def allowed(name: str, text: str) -> bool:
     return is_joined(text, codes) if name in JOINED else text in {*codes}
 
 
-def codes_in_words(codes: type[Term], *, joined: bool) -> Words:
-    """The codes that there are, and whether they may be joined.
+def codes_in_words(codes: type[Term], said: str, *, joined: bool) -> Words:
+    """The codes that there are, and whether they may be joined; or the one whose name was said.
 
-    >>> codes_in_words(Grade, joined=False).en
+    >>> codes_in_words(Grade, "E", joined=False).en
     'one of A (Class A), B (Class B), C (Class C), D (Class D)'
+    >>> codes_in_words(Tenure, "出让", joined=False).en
+    'write grant (Granted land-use right)'
     """
-    en = "one of " + ", ".join(f"{code.value} ({code.en})" for code in codes)
-    zh = "应为 " + "、".join(f"{code.value}（{code.zh}）" for code in codes) + " 之一"
+    meant = [code for code in codes if said.lower() in {code.lower(), code.zh, code.en.lower()}]
+    among = meant or [*codes]
+    en = ", ".join(f"{code.value} ({code.en})" for code in among)
+    zh = "、".join(f"{code.value}（{code.zh}）" for code in among)
+    if meant:
+        return Words(f"write {en}", f"请写作 {zh}")
     if joined:
-        en, zh = f"{en}, or different ones joined by / or +", f"{zh}，混合用途以 / 或 + 连接"
-    return Words(en, zh)
+        return Words(
+            f"one of {en}, or different ones joined by / or +",
+            f"应为 {zh} 之一，混合用途以 / 或 + 连接",
+        )
+    return Words(f"one of {en}", f"应为 {zh} 之一")

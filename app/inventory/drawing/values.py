@@ -167,7 +167,7 @@ def _text(name: str, text: str) -> str:
             f"a text of 1 to {LONGEST} characters", f"应为 1 至 {LONGEST} 个字符的文本"
         )
     if name in CODES and not allowed(name, text):
-        raise _WrongError(*codes_in_words(CODES[name], joined=name in JOINED))
+        raise _WrongError(*codes_in_words(CODES[name], text, joined=name in JOINED))
     if name in PATTERNS and PATTERNS[name].regex.fullmatch(text) is None:
         raise _WrongError(*PATTERNS[name].words)
     return text

@@ -186,7 +186,7 @@ def _form(layer: ET.Element, collection: Collection) -> None:
                 "constraint",
                 field=field.name,
                 exp=f"regexp_match(\"{field.name}\", '{pattern_of(field)}') > 0",
-                desc=codes_in_words(field.codes, joined=True).zh if field.codes else "",
+                desc=codes_in_words(field.codes, "", joined=True).zh if field.codes else "",
             )
 
 

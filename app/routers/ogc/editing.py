@@ -83,6 +83,17 @@ def require_content_type(request: Request, collection_id: CollectionId, actor: A
     require_body_type(request.method, request.headers.get("content-type"))
 
 
+class _AsSpelt(bytes):
+    """The name of a header that is sent as it is spelt: the server writes all others small."""
+
+    __slots__ = ()
+
+    def lower(self) -> "_AsSpelt":
+        """Itself."""
+        return self
+
+
+_LOCATION = _AsSpelt(b"Location")
 _ContentType = Depends(require_content_type)
 _DRAWING = problems(
     *(InvalidShapeError, DrawingRefusedError, WhichDatumError, DuplicateCodeError),
@@ -116,8 +127,9 @@ def create_ogc_item(
 ) -> Response:
     """Draw a parcel, a building or a floor. For managers of the park, and administrators.
 
-    Of its properties `code`, names and what it lies in (`park_code`, `parcel_code`,
-    `building_code`) are needed. Strips too thin to be meant are cut off, and it says how much.
+    The collection's schema says which properties are needed. What it lies in (`park_code`,
+    `parcel_code`, `building_code`) is found by the outline, the innermost, unless told. Strips
+    too thin to be meant are cut off, and it says how much.
     """
     one = _editable(request, actor, collection_id, "POST")
     frame = _frame(request, content_crs, body)
@@ -128,7 +140,7 @@ def create_ogc_item(
     )
     # QGIS looks for the name as it was once spelt, and takes a feature for lost without it.
     done.raw_headers = [
-        (b"Location" if name == b"location" else name, value) for name, value in done.raw_headers
+        (_LOCATION if name == b"location" else name, value) for name, value in done.raw_headers
     ]
     return _with_etag(done)
 

@@ -115,13 +115,21 @@ def test_what_hangs_together_is_told_of_both(desk: Desk, places: dict[str, str])
 
 
 def test_a_land_use_is_a_code_of_the_control_plans_or_several_joined(desk: Desk) -> None:
-    for wrong in ("M9", "m1", "M1/M1", "M1 M2", "一类工业用地", "M1/", "+C8", "C65+X"):
+    for wrong in ("M9", "M1/M1", "M1 M2", "M1/", "+C8", "C65+X"):
         answer = desk.draw(free(), land_use_code=wrong)
         assert answer.status_code == 422, wrong
         assert [one["pointer"] for one in answer.json()["errors"]] == ["/properties/land_use_code"]
         for code in LandUseCode:
             assert f"{code.value}（{code.zh}）" in answer.json()["detail_zh"]
             assert f"{code.value} ({code.en})" in answer.json()["detail"]
+    for nearly in ("m1", "一类工业用地"):
+        answer = desk.draw(free(), land_use_code=nearly)
+        assert answer.json()["detail_zh"].endswith("请写作 M1（一类工业用地）")
+    for wrong in ({"tenure_years": 0}, {"tenure_years": 99}, {"grade_year": 24}):
+        answer = desk.draw(free(), **wrong)
+        assert {one["pointer"] for one in answer.json()["errors"]} == {
+            f"/properties/{name}" for name in wrong
+        }
     national = desk.draw(free(), land_use_code_national="factory")
     assert "/properties/land_use_code_national" in {
         one["pointer"] for one in national.json()["errors"]
@@ -200,6 +208,9 @@ def test_the_schema_says_what_to_fill_and_what_not(desk: Desk, places: dict[str,
             less = {name: value for name, value in needed.items() if name != missing}
             answer = desk.send("POST", desk.items(layer), body | {"properties": less})
             assert answer.status_code == (201 if missing is None else 422), (missing, answer.text)
+        # The number of the feature comes along with some tools: it is itself, or nothing.
+        for number, status in ((shown["id"], 200), (shown["id"] + 1, 422)):
+            assert desk.patch(places[layer], fid=number).status_code == status
         # What it says is not to be filled is refused where it says something else.
         for name in sorted(properties.keys() - filled - {"fid"}):
             refused = desk.patch(places[layer], **{name: "something else"})
