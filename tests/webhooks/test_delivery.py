@@ -349,8 +349,12 @@ def test_endpoints_that_hang_do_not_keep_others_waiting(
     """With as many places for them as for others, the control arm, they do."""
     monkeypatch.setattr("app.webhooks.sending.PLACES_OF_FAILING", places_of_failing)
     let_go = threading.Event()
-    quick = world.receiver(answer(204))
-    stuck = world.receiver(lambda _handler: let_go.wait(60))
+
+    def hang(handler: Any) -> None:
+        let_go.wait(60)
+        answer(204)(handler)
+
+    quick, stuck = world.receiver(answer(204)), world.receiver(hang)
     for number in range(PLACES):
         world.endpoint(f"{stuck.url}/{number}")
     world.announce()
