@@ -15,7 +15,7 @@ from uuid import UUID
 
 import numpy as np
 import shapely
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy.orm import Session
 
@@ -99,6 +99,20 @@ class FeatureIn(WrittenBody):
     )
     links: list[Any] | None = Field(default=None, description="not looked at")
     bbox: list[Any] | None = Field(default=None, description="not looked at")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, body: Any) -> Any:
+        """Say of a file of features what to do, rather than name each thing that a feature has not.
+
+        Raises:
+            InvalidInputError: it is one.
+        """
+        if isinstance(body, dict) and body.get("type") == "FeatureCollection":
+            en = "one Feature a call: send each of `features` by itself"
+            zh = "每次一个 Feature：请将 features 中的各项逐个发送"
+            raise InvalidInputError(f"/type: {en}", [Fault("/type", en, detail_zh=zh)])
+        return body
 
 
 class DrawnOut(BaseModel):

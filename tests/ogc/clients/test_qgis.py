@@ -83,6 +83,7 @@ def matched(gis: Served, **asked: str) -> int:
 
 
 def test_a_planner_sees_gene_island_on_a_day_to_come(gis: Served, tmp_path: Path) -> None:
+    gis.asked.clear()  # what others asked before
     told = looked_at(f"{gis.url}?datetime={DAY}", "free_space", tmp_path)
     pages = gis.pages("free_space")
 

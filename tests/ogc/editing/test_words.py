@@ -125,10 +125,11 @@ def test_a_land_use_is_a_code_of_the_control_plans_or_several_joined(desk: Desk)
     for nearly in ("m1", "一类工业用地"):
         answer = desk.draw(free(), land_use_code=nearly)
         assert answer.json()["detail_zh"].endswith("请写作 M1（一类工业用地）")
-    for wrong in ({"tenure_years": 0}, {"tenure_years": 99}, {"grade_year": 24}):
-        answer = desk.draw(free(), **wrong)
+    outside: list[dict[str, Any]] = [{"tenure_years": 0}, {"tenure_years": 99}, {"grade_year": 24}]
+    for numbers in outside:
+        answer = desk.draw(free(), **numbers)
         assert {one["pointer"] for one in answer.json()["errors"]} == {
-            f"/properties/{name}" for name in wrong
+            f"/properties/{name}" for name in numbers
         }
     national = desk.draw(free(), land_use_code_national="factory")
     assert "/properties/land_use_code_national" in {
@@ -158,6 +159,16 @@ def test_a_body_that_is_not_read_is_told_what_is(desk: Desk, places: dict[str, s
         typed = desk.headers | {"Content-Type": f"{read}; charset=utf-8"}
         taken = desk.client.request(method, path, json=parcel, headers=typed)
         assert taken.status_code != 415
+
+
+def test_a_file_of_features_is_told_to_come_one_by_one(desk: Desk) -> None:
+    one = {"type": "Feature", "geometry": mapping(free()), "properties": {}}
+    for features in ([one, one], []):
+        # As ogr2ogr writes it.
+        body = {"type": "FeatureCollection", "name": "x", "crs": {}, "features": features}
+        answer = desk.send("POST", desk.items(), body)
+        assert answer.status_code == 422
+        assert "逐个发送" in answer.json()["detail_zh"]
 
 
 def test_a_system_that_is_not_offered_is_a_matter_of_the_header(desk: Desk) -> None:
