@@ -28,7 +28,7 @@ SCHEMA, TABLE, KEY, OUTLINE = "rivals", "units", "fid", "geom"
 
 #: Versions that run on every Python that we support.
 REQUIREMENTS: Mapping[str, Sequence[str]] = {
-    "tipg": ("tipg==1.6.1", "uvicorn==0.54.*", "httptools", "uvloop"),
+    "tipg": ("tipg==1.6.1", "uvicorn==0.54.*", "httptools"),
     "pygeoapi": ("pygeoapi==0.21.0", "geoalchemy2", "psycopg2-binary", "gunicorn"),
 }
 #: Answers at a time that pygeoapi, which is no asynchronous server, gives.
