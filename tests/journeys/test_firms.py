@@ -21,7 +21,9 @@ def test_from_an_application_to_the_first_match_as_typed(served: tuple[Path, int
     assert matches["items"][0]["rank"] == 1
     assert "/problems/" not in done.stdout
     said = [line for line in done.stdout.splitlines() if line in {"received", "已释放", "revoked"}]
-    assert said == ["received", "已释放", "revoked"]
+    assert said == ["received", "已释放", "已释放", "revoked"]
+    told = [line for line in done.stdout.splitlines() if line.startswith("told of ")]
+    assert told == ["told of ping", "told of hold.placed"]
     assert done.stdout.rstrip().endswith("401")
     assert '"available":true' in done.stdout.replace(" ", "")
     secrets = [

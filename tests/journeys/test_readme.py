@@ -53,6 +53,9 @@ def test_the_questions_of_staff_are_answered_as_typed(served: tuple[Path, int]) 
         assert "2026-12-01" <= lease["until"] < "2027-12-01"
         assert any(line["floor_load_kn_m2"] >= 7.5 for line in lease["lines"])
         assert all(line["rights"] is not None for line in lease["lines"])
+    wanted = json.loads((folder / ".space-relay" / "wanted.json").read_text(encoding="utf-8"))
+    assert wanted["judged_requests"] >= wanted["fitting_requests"] > 0
+    assert wanted["items"][0]["rank"] == 1
     for said in (
         '"kind": "expansion"',
         '"kind": "split"',
