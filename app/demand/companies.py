@@ -294,7 +294,9 @@ def _companies() -> Select[Any]:
 
 def _assets() -> Select[Any]:
     entry = PipelineStageEntry
-    recorded_at = literal_column(instant_text("pipeline_stage_entries.recorded_at"))
+    recorded_at: ColumnElement[str] = literal_column(
+        instant_text("pipeline_stage_entries.recorded_at")
+    )
     row = func.json_build_object(
         "stage", entry.stage, "entered_on", entry.entered_on,
         "expected", entry.expected, "recorded_at", recorded_at,
