@@ -6,7 +6,7 @@ of parents, words of codes) is taken as long as it says what is shown, and refus
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +37,7 @@ from app.kernel.terms import SourceDatum
 from app.kernel.written import WrittenBody
 from app.ogc.asked import Parameters
 from app.ogc.collection import Collection, Geometry
+from app.ogc.cql2.words import nearest
 from app.ogc.crs import CRSES, STORAGE, Crs, asked_crs, to_stored
 from app.ogc.errors import NotDrawnError, UnsupportedMediaTypeError, bad_parameter
 from app.ogc.items import fetch_item, read_item
@@ -45,6 +46,8 @@ from app.security.actors import Actor
 
 #: The feature's number, which some tools send as a property too, as the schema has it.
 _FID = "fid"
+#: Faults of one kind that are told.
+_MOST_NAMED = 5
 #: Query parameters of calls that write.
 PARAMETERS = frozenset({"datum", "dry_run"})
 CONTENT_CRS = "Content-Crs"
@@ -103,15 +106,26 @@ class FeatureIn(WrittenBody):
     @model_validator(mode="before")
     @classmethod
     def _one(cls, body: Any) -> Any:
-        """Say of a file of features what to do, rather than name each thing that a feature has not.
+        """Say what to do with a file of features, and where the properties of one are written.
 
         Raises:
-            InvalidInputError: it is one.
+            InvalidInputError: it is one, or has them beside ``properties``.
         """
         if isinstance(body, dict) and body.get("type") == "FeatureCollection":
             en = "one Feature a call: send each of `features` by itself"
             zh = "每次一个 Feature：请将 features 中的各项逐个发送"
             raise InvalidInputError(f"/type: {en}", [Fault("/type", en, detail_zh=zh)])
+        stray = [] if not isinstance(body, dict) else [*body.keys() - cls.model_fields.keys()]
+        if stray:
+            en = "no member of a GeoJSON feature; what a feature has is written in `properties`"
+            zh = "不是 GeoJSON 要素的成员，要素的属性应写在 properties 之内"
+            raise refused(
+                "the body is no feature",
+                [
+                    Fault(pointer(name).removeprefix("/properties"), en, detail_zh=zh)
+                    for name in sorted(stray)[:_MOST_NAMED]
+                ],
+            )
         return body
 
 
@@ -243,7 +257,7 @@ def create(
         if name in own:
             given[name] = value
         elif name not in {_FID, *collection.fields}:
-            faults.append(_unknown(name))
+            faults.append(_unknown(name, own))
         elif value is not None:
             faults.append(_read_only(name))
     _refuse(faults)
@@ -355,7 +369,7 @@ def _changes(
     given: dict[str, Any] = {}
     for name, value in sent.items():
         if name not in shown:
-            faults.append(_unknown(name))
+            faults.append(_unknown(name, layer.ever))
         elif _same(value, shown[name]):
             continue
         elif name in layer.ever:
@@ -472,8 +486,13 @@ def _no_outline() -> InvalidShapeError:
     return _wrong_shape("an outline is needed", "须绘制图形")
 
 
-def _unknown(name: str) -> Fault:
-    return Fault(pointer(name), "there is no such property; see the schema", detail_zh="没有此属性")
+def _unknown(name: str, own: Iterable[str]) -> Fault:
+    near = nearest(name, sorted(own))
+    meant = f"; did you mean {' or '.join(near)}?" if near else "; see the schema"
+    meant_zh = f"，是否指 {' 或 '.join(near)}？" if near else "，见图层的 schema"
+    return Fault(
+        pointer(name), f"there is no such property{meant}", detail_zh=f"没有此属性{meant_zh}"
+    )
 
 
 def _read_only(name: str) -> Fault:

@@ -45,14 +45,17 @@ def hint(
             f"as longitude and latitude in WGS 84 they fit: leave `{parameter}` out",
             f"若按 WGS 84 经纬度（经度在前）理解则吻合，请去掉 {parameter}",
         )
-    order_en, order_zh = axes(said)
-    swapped_en = swapped_zh = ""
+    way_en = way_zh = ""
     if meant.degrees and said.degrees:
-        swapped_en = f" write the {order_en} first, or"
-        swapped_zh = f"请将{order_zh}写在前面，或"
+        order_en, order_zh = axes(said)
+        way_en, way_zh = f" write the {order_en} first, or", f"请将{order_zh}写在前面，或"
+    elif meant not in known.values():
+        # As GDAL writes GeoJSON in a system of metres.
+        order_en, order_zh = axes(known[meant.uri])
+        way_en, way_zh = f" write the {order_en} first, and", f"请将{order_zh}写在前面，并"
     return Words(
-        f"in {meant.uri} they fit:{swapped_en} say `{parameter}: {meant.uri}`",
-        f"若按 {meant.uri} 理解则吻合：{swapped_zh}声明 {parameter}: {meant.uri}",
+        f"in {meant.uri} they fit:{way_en} say `{parameter}: {meant.uri}`",
+        f"若按 {meant.uri} 理解则吻合：{way_zh}声明 {parameter}: {meant.uri}",
     )
 
 
@@ -67,7 +70,9 @@ def _others(said: Crs, known: Mapping[str, Crs]) -> Iterator[Crs]:
     """The ways in which coordinates may be read, the likeliest first."""
     if not said.degrees:
         yield replace(said, flipped=not said.flipped)
-    yield from (crs for crs in known.values() if crs.uri != said.uri)
+    others = [crs for crs in known.values() if crs.uri != said.uri]
+    yield from others
+    yield from (replace(crs, flipped=not crs.flipped) for crs in others if not crs.degrees)
 
 
 def _in_city(drawn: BaseGeometry, crs: Crs) -> bool:

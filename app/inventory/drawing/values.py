@@ -54,10 +54,10 @@ class _WrongError(Exception):
         self.words = Words(en, zh)
 
 
-def pointer(name: str) -> str:
-    """Where a property is in a GeoJSON feature."""
+def pointer(name: str, within: str = "/properties") -> str:
+    """Where a property is in a GeoJSON feature, or another member ``within`` it."""
     said = name[:LONGEST].encode(errors="replace").decode().replace("\0", "")
-    return "/properties/" + said.replace("~", "~0").replace("/", "~1")
+    return f"{within}/" + said.replace("~", "~0").replace("/", "~1")
 
 
 def fault_of(name: str, words: Words) -> Fault:

@@ -213,6 +213,7 @@ def test_coordinates_that_were_meant_otherwise_are_told_how(desk: Desk) -> None:
         ("4549", metres(4549, northing_first=False), "若对调两轴则吻合"),
         ("4549", metres(4550), f"若按 {EPSG}4550 理解则吻合"),
         ("", metres(4550), f"若按 {EPSG}4550 理解则吻合"),
+        ("", metres(4550, northing_first=False), f"若按 {EPSG}4550 理解则吻合：请将北向写在前面"),
         ("", flipped, "请将经度写在前面"),
         ("", metres(3857, northing_first=False), f"若按 {EPSG}3857 理解则吻合"),
     ):

@@ -171,6 +171,18 @@ def test_a_file_of_features_is_told_to_come_one_by_one(desk: Desk) -> None:
         assert "逐个发送" in answer.json()["detail_zh"]
 
 
+def test_what_stands_in_the_wrong_place_or_is_spelt_wrong_is_told(
+    desk: Desk, places: dict[str, str]
+) -> None:
+    beside = desk.send("PATCH", places["parcels"], {"name_zh": "甲", "a/b": 1})
+    assert beside.status_code == 422
+    assert [one["pointer"] for one in beside.json()["errors"]] == ["/a~1b", "/name_zh"]
+    assert "应写在 properties 之内" in beside.json()["detail_zh"]
+    spelt = desk.patch(places["parcels"], land_use="M1")
+    assert "land_use_code" in spelt.json()["detail_zh"]
+    assert "land_use_code" in desk.draw(free(), landuse_code="M1").json()["detail"]
+
+
 def test_a_system_that_is_not_offered_is_a_matter_of_the_header(desk: Desk) -> None:
     answer = desk.draw(free(), headers={"Content-Crs": "<urn:mars>"})
     assert answer.status_code == 400
