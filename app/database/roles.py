@@ -35,8 +35,8 @@ PUBLISHED: Mapping[str, tuple[str, ...]] = {
     ),
     "occupancy": ("park_id", "unit_id", "quantity", "whole", "period", "live"),
     "match_policies": ("id", "park_id", "weights", "known"),
-    # That something changed, and not what.
-    "space_changes": ("xid",),
+    # In which building something changed, and not what.
+    "space_changes": ("xid", "building_id"),
 }
 #: What the role that sees all of the ledger needs for what is its own.
 GUARDED: Mapping[str, frozenset[str]] = {

@@ -25,7 +25,7 @@ _LAND = (
 #: More buildings than this at once are told as anything: totals of a city are summed anew then.
 _MOST_TOLD = 1_000
 #: Of how many states it is known what changed after them.
-_REMEMBERED = 256
+_REMEMBERED = 4_096
 _NOW = text("SELECT pg_current_snapshot()::text AS seen, statement_timestamp() AS instant")
 # A row's transaction is later than the one that wrote it before, so that sums only stay where
 # neither rows nor their number have changed.

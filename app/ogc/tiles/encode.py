@@ -1,23 +1,29 @@
 """Tiles as PostGIS encodes them: one statement a tile, whatever its layers."""
 
 import gzip
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     Float,
     LargeBinary,
     Select,
+    Uuid,
     cast,
+    column,
     func,
     literal,
     literal_column,
     select,
     true,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.models.space import Building, Park
@@ -27,6 +33,7 @@ from app.ogc.fields import Field, Kind
 from app.ogc.tiles.asked import Question
 from app.ogc.tiles.grid import BUFFER, SRID, STEPS, Tile
 from app.ogc.tiles.layers import MOST_BYTES, MOST_FEATURES, Layer
+from app.ogc.tiles.totals import Sums
 
 #: From this zoom on outlines have all their corners, and are placed by degrees. In a tile of edge
 #: ``a`` (metres of Web Mercator) that is straight but for ``a² / 8R``: a tenth of a step at 15,
@@ -36,6 +43,11 @@ _WHOLE_FROM = 15
 _STEPS_APART = 4
 #: Of what would fit by the mean of a tile's features; large ones take more bytes than small ones.
 _SAFETY = 0.8
+#: Of layers, by their id, the totals of each place.
+Totals = Mapping[str, Mapping[UUID, Sums]]
+NO_TOTALS: Totals = {}
+#: A layer with a place, what it sums, and places of it.
+Places = tuple[Layer, Selection, tuple[UUID, ...]]
 _PLACES = {"parks": Park.__table__, "buildings": Building.__table__}
 #: How hard it is compressed: half the time of the usual 6 for a few per cent more bytes.
 _GZIP_LEVEL = 4
@@ -75,13 +87,15 @@ def encode(
     session: Session,
     question: Question,
     tile: Tile,
+    totals: Totals = NO_TOTALS,
     *,
     most_features: int = MOST_FEATURES,
     most_bytes: int = MOST_BYTES,
 ) -> Encoded:
     """A tile of what is asked.
 
-    A layer has at most ``most_features``, and the tile ``most_bytes`` before it is compressed:
+    ``totals`` are those of the places in it, for each layer that shows places (``places_in``). A
+    layer has at most ``most_features``, and the tile ``most_bytes`` before it is compressed:
     beyond that the smallest features are left out, and ``dropped`` says of which layers.
     """
     shown = [pair for pair in question.layers if is_shown(pair[0], tile, question)]
@@ -89,7 +103,7 @@ def encode(
         return _encoded(b"", ())
     most = [most_features] * len(shown)
     while True:
-        row = session.execute(tile_statement(shown, tile, most)).one()
+        row = session.execute(tile_statement(shown, tile, most, totals)).one()
         parts = [row[place : place + 3] for place in range(0, len(row), 3)]
         body = b"".join(bytes(mvt) for mvt, _, _ in parts)
         if len(body) <= most_bytes or max(most) == 1:
@@ -109,6 +123,15 @@ def encode(
     )
 
 
+def places_in(session: Session, question: Question, tile: Tile) -> list[Places]:
+    """The places that a tile shows with totals, by the layers that show them."""
+    return [
+        (layer, selection, tuple(session.scalars(places_statement(layer, tile))))
+        for layer, selection in question.layers
+        if layer.place and is_shown(layer, tile, question)
+    ]
+
+
 def is_shown(layer: Layer, tile: Tile, question: Question) -> bool:
     """Whether a layer is drawn at the tile's zoom."""
     first = layer.first if question.one_level else max(layer.first, layer.sparse_from)
@@ -116,11 +139,18 @@ def is_shown(layer: Layer, tile: Tile, question: Question) -> bool:
 
 
 def tile_statement(
-    shown: list[tuple[Layer, Selection]], tile: Tile, most: list[int]
+    shown: list[tuple[Layer, Selection]],
+    tile: Tile,
+    most: list[int],
+    totals: Totals = NO_TOTALS,
 ) -> Select[Any]:
     """The one statement: of each layer its bytes, how many were found and how many are in it."""
     parts = [
-        (_places if layer.place else _features)(layer, selection, tile, limit).lateral(layer.id)
+        (
+            _places(layer, totals.get(layer.id, {}), tile, limit)
+            if layer.place
+            else _features(layer, selection, tile, limit)
+        ).lateral(layer.id)
         for (layer, selection), limit in zip(shown, most, strict=True)
     ]
     found = parts[0]
@@ -165,10 +195,14 @@ def _drawn(outline: ColumnElement[Any], tile: Tile) -> ColumnElement[Any]:
     return func.ST_AsMVTGeom(simple, _envelope(tile.bounds), STEPS, BUFFER, true())
 
 
-def _places(layer: Layer, selection: Selection, tile: Tile, most: int) -> Select[Any]:
-    """Points of the places that have features in them, with totals; in one tile each."""
+def places_statement(layer: Layer, tile: Tile) -> Select[Any]:
+    """The ids of the places whose points are in the tile."""
+    return select(_here(layer, tile).c.id)
+
+
+def _here(layer: Layer, tile: Tile) -> CTE:
+    """Places with their points, in one tile each: up to the next, so that none has another's."""
     place = _PLACES[layer.place or ""]
-    bounds = _envelope(tile.bounds)
     point = func.ST_Transform(func.ST_PointOnSurface(place.c.geom), SRID)
     near = (
         select(
@@ -179,46 +213,51 @@ def _places(layer: Layer, selection: Selection, tile: Tile, most: int) -> Select
             place.c.name_en,
             point.label("point"),
         )
-        .where(func.ST_Intersects(place.c.geom, func.ST_Transform(bounds, STORED_SRID)))
+        .where(
+            func.ST_Intersects(place.c.geom, func.ST_Transform(_envelope(tile.bounds), STORED_SRID))
+        )
         .cte(f"{layer.id}_near")
         .prefix_with("MATERIALIZED")
     )
     west, south, east, north = tile.bounds
     x, y = func.ST_X(near.c.point), func.ST_Y(near.c.point)
-    # Up to the next tile, so that none has a point of another.
     here = select(near).where(x >= west, x < east, y > south, y <= north)
-    here_in = here.cte(f"{layer.id}_here").prefix_with("MATERIALIZED")
-    lies_in: ColumnElement[Any] = literal_column(f"units.{_KEYS[layer.place or '']}")
-    totals = [
-        cast(literal_column(total.sql), BigInteger if total.whole else Float).label(total.name)
-        for total in layer.totals
-    ]
-    # Said to the statement and not to the selection: it is no condition of the collection's own.
+    return here.cte(f"{layer.id}_here").prefix_with("MATERIALIZED")
+
+
+def _places(layer: Layer, totals: Mapping[UUID, Sums], tile: Tile, most: int) -> Select[Any]:
+    """Points of the places that have totals."""
+    here = _here(layer, tile)
+    columns = zip(*totals.values(), strict=True) if totals else ([] for _ in layer.totals)
     summed = (
-        selection.select(lies_in.label("place_id"), *totals)
-        .where(lies_in.in_(select(here_in.c.id)))
-        .group_by(lies_in)
-        .cte(f"{layer.id}_summed")
-        .prefix_with("MATERIALIZED")
+        func.unnest(
+            literal(list(totals), ARRAY(Uuid())),
+            *(literal(list(values), ARRAY(Float())) for values in columns),
+        )
+        .table_valued(
+            column("place_id", Uuid()), *(column(total.name, Float()) for total in layer.totals)
+        )
+        .render_derived(f"{layer.id}_summed")
     )
-    drawn = func.ST_AsMVTGeom(here_in.c.point, bounds, STEPS, BUFFER, true())
+    drawn = func.ST_AsMVTGeom(here.c.point, _envelope(tile.bounds), STEPS, BUFFER, true())
     in_tile = (
         select(
-            here_in.c.fid,
+            here.c.fid,
             drawn.label("geom"),
-            here_in.c.code,
-            here_in.c.name_zh,
-            here_in.c.name_en,
-            *(summed.c[total.name] for total in layer.totals),
+            here.c.code,
+            here.c.name_zh,
+            here.c.name_en,
+            *(
+                (cast(value, BigInteger) if total.whole else value).label(total.name)
+                for total in layer.totals
+                for value in (summed.c[total.name],)
+            ),
         )
-        .select_from(here_in.join(summed, summed.c.place_id == here_in.c.id))
-        .order_by(summed.c.units_count.desc(), here_in.c.fid)
+        .select_from(here.join(summed, summed.c.place_id == here.c.id))
+        .order_by(summed.c.units_count.desc(), here.c.fid)
         .limit(most)
     )
-    return _layer(layer, in_tile, select(func.count()).select_from(summed).scalar_subquery())
-
-
-_KEYS = {"parks": "park_id", "buildings": "building_id"}
+    return _layer(layer, in_tile, literal(len(totals)))
 
 
 def _layer(layer: Layer, in_tile: Select[Any], matched: ColumnElement[int]) -> Select[Any]:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 
 from app.ogc.tiles.encode import Encoded
+from app.ogc.tiles.totals import KeptTotals
 from app.ogc.version import Versions
 
 #: How long the version is believed before the database is asked again: what another process has
@@ -32,6 +33,8 @@ class KeptTiles:
 
     def __init__(self, most_bytes: int = MOST_BYTES, versions: Versions | None = None) -> None:
         self.versions = versions or Versions()
+        #: What the tiles of places far away are cut from.
+        self.totals = KeptTotals(self.versions)
         self._most_bytes = most_bytes
         self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
         self._bytes = 0
@@ -50,7 +53,7 @@ class KeptTiles:
 
         ``look`` asks the database for its version.
         """
-        key = (await self._current(look), question)
+        key = (await self.current(look), question)
         found = self._kept.get(key)
         if found is not None:
             self._kept.move_to_end(key)
@@ -78,7 +81,7 @@ class KeptTiles:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= _cost(dropped)
 
-    async def _current(self, look: Look) -> str:
+    async def current(self, look: Look) -> str:
         """The version as it was not long before this call, or since."""
         since = max(time.monotonic() - FRESH_S, self.versions.committed_at)
         while self._looked_at < since:

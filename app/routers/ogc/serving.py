@@ -23,6 +23,7 @@ from app.routers.dependencies import (
     bearer_scheme,
     get_actor,
     get_caller,
+    in_sandbox,
     is_public,
     open_session,
     wait_for_a_place,
@@ -92,6 +93,24 @@ async def in_session(request: Request, work: Callable[[Session], _Result]) -> _R
     bearer = await bearer_scheme(request)
     async with _place(request):
         return await run_sync(_in_session, request, work, bearer)
+
+
+async def as_public(request: Request, work: Callable[[Session], _Result]) -> _Result:
+    """Do ``work`` with a session of the public's, whoever calls: what all may be shown alike.
+
+    The sandbox has no public: of it, it is one that no caller was let in to.
+    """
+    state = request.app.state
+    sandbox = state.sandbox if in_sandbox(request) else None
+    places = state.public_places if sandbox is None else state.sandbox_places
+    sessions = state.public_sessions if sandbox is None else sandbox.sessions
+
+    def work_in_one() -> _Result:
+        with sessions() as session:
+            return work(session)
+
+    async with places:
+        return await run_sync(work_in_one)
 
 
 def _in_session(

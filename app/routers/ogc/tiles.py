@@ -1,6 +1,7 @@
 """Vector tiles and map styles over HTTP."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
@@ -23,7 +24,7 @@ from app.ogc.tiles.documents import (
     tilejson,
     tilesets,
 )
-from app.ogc.tiles.encode import Encoded, encode
+from app.ogc.tiles.encode import Encoded, Totals, encode, is_shown, places_in
 from app.ogc.tiles.grid import GRID_ID, Tile, read_tile, require_grid
 from app.ogc.tiles.kept import KeptTiles
 from app.ogc.tiles.layers import MAP_ID
@@ -31,6 +32,7 @@ from app.routers.dependencies import bearer_scheme, cookie_scheme, in_sandbox, i
 from app.routers.ogc.landing import FormatOnly
 from app.routers.ogc.serving import (
     answer,
+    as_public,
     base_of,
     crses,
     in_session,
@@ -40,6 +42,8 @@ from app.routers.ogc.serving import (
 )
 from app.routers.problems import problems
 from app.security.actors import NotSignedInError
+
+_Result = TypeVar("_Result")
 
 router = APIRouter(
     prefix="/ogc",
@@ -245,17 +249,35 @@ async def _tile(request: Request, tileset: Tileset, tile: Tile) -> Response:
     kept: KeptTiles = state.sandbox_tiles if in_sandbox(request) else state.tiles
 
     async def look() -> str:
-        return await in_session(request, kept.versions.look)
+        return await as_public(request, kept.versions.look)
 
     async def make() -> Encoded:
-        return await in_session(request, lambda session: _made(session, question, tile))
+        return await _make(request, kept, question, tile)
 
     key = (tileset.id, tile, question.asked)
     return _answer_tile(request, await kept.tile(key, look, make))
 
 
-def _made(session: Session, question: Question, tile: Tile) -> Encoded:
-    return encode(session, question, tile)
+async def _make(request: Request, kept: KeptTiles, question: Question, tile: Tile) -> Encoded:
+    """The tile as it is now; what it has totals of is summed first, unless it was."""
+
+    async def look() -> str:
+        return await kept.current(lambda: as_public(request, kept.versions.look))
+
+    async def ask(work: Callable[[Session], _Result]) -> _Result:
+        return await as_public(request, work)
+
+    totals = {}
+    if any(layer.place and is_shown(layer, tile, question) for layer, _ in question.layers):
+        for layer, selection, places in await ask(
+            lambda session: places_in(session, question, tile)
+        ):
+            totals[layer.id] = await kept.totals.of(layer, selection, places, look, ask)
+    return await in_session(request, lambda session: _made(session, question, tile, totals))
+
+
+def _made(session: Session, question: Question, tile: Tile, totals: Totals) -> Encoded:
+    return encode(session, question, tile, totals)
 
 
 def _answer_tile(request: Request, encoded: Encoded) -> Response:
