@@ -19,16 +19,16 @@ from app.ogc.errors import bad_parameter
 
 _PARKS = Park.__table__.c
 _DISTRICTS = union(select(Zone.__table__.c.district), select(_PARKS.district)).subquery("districts")
-#: Parameters that name other things, with what these are called there.
-REFERENCES: Mapping[str, ColumnElement[str]] = {
-    "building_code": Building.__table__.c.code,
-    "district": _DISTRICTS.c.district,
-    "floor_code": Floor.__table__.c.code,
-    "parcel_code": Parcel.__table__.c.code,
-    "parent_park_code": _PARKS.code,
-    "park_code": _PARKS.code,
-    "programme_code": Programme.__table__.c.code,
-    "zone_code": Zone.__table__.c.code,
+#: Parameters that name other things, by what these are called there; and their Chinese names.
+REFERENCES: Mapping[str, tuple[ColumnElement[str], ColumnElement[str] | None]] = {
+    "building_code": (Building.__table__.c.code, Building.__table__.c.name_zh),
+    "district": (_DISTRICTS.c.district, None),
+    "floor_code": (Floor.__table__.c.code, None),
+    "parcel_code": (Parcel.__table__.c.code, Parcel.__table__.c.name_zh),
+    "parent_park_code": (_PARKS.code, _PARKS.name_zh),
+    "park_code": (_PARKS.code, _PARKS.name_zh),
+    "programme_code": (Programme.__table__.c.code, Programme.__table__.c.name_zh),
+    "zone_code": (Zone.__table__.c.code, Zone.__table__.c.name_zh),
 }
 #: Names that are looked through for those that may have been meant, and that are told.
 _LOOKED_AT, _TOLD = 1_000, 3
@@ -45,12 +45,15 @@ def require_references(session: Session, collection: Collection, parameters: Par
     for name, value in parameters:
         if name not in REFERENCES or name not in collection.queryables:
             continue
-        own = REFERENCES[name]
+        own, title = REFERENCES[name]
         if session.execute(select(own).where(own == value).limit(1)).first() is not None:
             continue
         codes = list(session.scalars(_likely(own, value)))
         by_letters = {code.lower(): code for code in codes}
         near = [by_letters[one] for one in get_close_matches(value.lower(), by_letters, n=_TOLD)]
+        if title is not None and value and not near:
+            called = select(own).where(func.strpos(title, value) > 0).order_by(own).limit(_TOLD)
+            near = list(session.scalars(called))
         shown = value[:100]
         meant = f"; did you mean {' or '.join(near)}?" if near else ""
         meant_zh = f"，是否指 {' 或 '.join(near)}？" if near else ""

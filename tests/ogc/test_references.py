@@ -26,6 +26,7 @@ def test_every_code_of_another_thing_is_looked_up() -> None:
         ("zone_code", "core_zhangjian", "core_zhangjiang"),
         ("building_code", "GENE-ISLAND-B9", "GENE-ISLAND-B"),
         ("district", "浦东", "浦东新区"),
+        ("park_code", "基因岛", "gene_island"),
     ],
 )
 def test_a_mistyped_code_is_refused_with_what_may_have_been_meant(
