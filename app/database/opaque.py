@@ -18,8 +18,8 @@ _VEIL = "veil"
 class Veil(Protocol):
     """Hides texts with a key that callers have not."""
 
-    def hide(self, purpose: str, plain: str) -> str:
-        """The text as one that says nothing, another one each time."""
+    def hide(self, purpose: str, plain: str, *, alike: bool = False) -> str:
+        """The text as one that says nothing; another one each time, unless ``alike``."""
         ...
 
     def reveal(self, purpose: str, hidden: str) -> str | None:
@@ -36,11 +36,15 @@ def put_on(session: Session, veil: Veil) -> None:
     session.info[_VEIL] = veil
 
 
-def hide(session: Session, purpose: str, plain: str) -> str:
-    """A text for a caller to carry back, of characters that addresses take."""
+def hide(session: Session, purpose: str, plain: str, *, alike: bool = False) -> str:
+    """A text for a caller to carry back, of characters that addresses take.
+
+    Another one each time: whether it has changed would tell, too. Where that tells nothing it may
+    be ``alike``, so that the same page is the same answer.
+    """
     veil = _of(session)
     if veil is not None:
-        return veil.hide(purpose, plain)
+        return veil.hide(purpose, plain, alike=alike)
     return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 

@@ -147,7 +147,9 @@ def fetch_page(
     more = len(fetched) > page.limit
     return Page(
         rows=[row[0] for row in shown],
-        next_cursor=hide(session, _PURPOSE, _cursor_text(shown[-1][1:], scope)) if more else None,
+        next_cursor=hide(session, _PURPOSE, _cursor_text(shown[-1][1:], scope), alike=True)
+        if more
+        else None,
         members=members,
     )
 

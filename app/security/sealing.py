@@ -85,10 +85,13 @@ class Sealer:
             for key in self._keys.values()
         ]
 
-    def seal(self, purpose: str, plaintext: bytes) -> bytes:
-        """Seal ``plaintext``: the format's byte, the key's id, a nonce, the cipher text."""
+    def seal(self, purpose: str, plaintext: bytes, *, nonce: bytes | None = None) -> bytes:
+        """Seal ``plaintext``: the format's byte, the key's id, a nonce, the cipher text.
+
+        A ``nonce`` of the caller's must never come with two texts.
+        """
         key_id, cipher = next(iter(self._ciphers.items()))
-        nonce = secrets.token_bytes(_NONCE_BYTES)
+        nonce = nonce or secrets.token_bytes(_NONCE_BYTES)
         head = _FORMAT + key_id
         return head + nonce + cipher.encrypt(nonce, plaintext, head + purpose.encode())
 
@@ -117,9 +120,15 @@ class Sealer:
             return sealed
         return self.seal(purpose, self.open(purpose, sealed))
 
-    def hide(self, purpose: str, plain: str) -> str:
-        """A text for callers to carry back to us, which they cannot read; another one each time."""
-        sealed = self.seal(f"hidden:{purpose}", plain.encode())
+    def hide(self, purpose: str, plain: str, *, alike: bool = False) -> str:
+        """A text for callers to carry back to us, which they cannot read.
+
+        Another one each time; with ``alike`` the same of the same text.
+        """
+        purpose, plaintext = f"hidden:{purpose}", plain.encode()
+        # Of different texts different nonces, which is what the cipher asks for.
+        nonce = self.indexes(f"nonce:{purpose}", plaintext)[0][:_NONCE_BYTES] if alike else None
+        sealed = self.seal(purpose, plaintext, nonce=nonce)
         return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def reveal(self, purpose: str, hidden: str) -> str | None:

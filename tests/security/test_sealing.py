@@ -1,6 +1,8 @@
 """What is sealed opens for its purpose, with its key, unchanged, and not otherwise."""
 
+import base64
 import os
+import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,6 +56,28 @@ def test_keys_change_and_old_secrets_still_open() -> None:
     assert after.open("p", both.seal("p", b"s")) == b"s"
     with pytest.raises(SealBrokenError, match="not known here"):
         after.open("p", sealed)
+
+
+def test_what_is_hidden_says_nothing_and_comes_back() -> None:
+    old, new = new_key_line(), new_key_line()
+    sealer = Sealer.of(Settings(secret_key=SecretStr(old)))
+    turned = Sealer.of(Settings(secret_key=SecretStr(f"{new},{old}")))
+    fresh = [sealer.hide("cursor", "7310") for _ in range(2)]
+    alike = [sealer.hide("cursor", "7310", alike=True) for _ in range(2)]
+
+    assert fresh[0] != fresh[1]
+    assert alike[0] == alike[1] != sealer.hide("cursor", "7311", alike=True)
+    for hidden in (*fresh, *alike):
+        assert re.fullmatch(r"[\w-]+", hidden), "addresses take it as it is"
+        assert b"7310" not in base64.urlsafe_b64decode(hidden + "=" * (-len(hidden) % 4))
+        assert sealer.reveal("cursor", hidden) == turned.reveal("cursor", hidden) == "7310"
+        assert sealer.reveal("changes", hidden) is None
+    for nothing in ("", "x", "é", "=" * 9, fresh[0][:-4], sealer.name("cursor", "7310")):
+        assert sealer.reveal("cursor", nothing) is None
+    # A name is the same each time, and another one where the key is.
+    names = {one.name("snapshot", "7310") for one in (sealer, sealer, turned)}
+    assert len(names) == 2
+    assert sealer.name("snapshot", "7311") not in names
 
 
 def test_a_missing_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
