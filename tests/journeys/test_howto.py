@@ -30,6 +30,11 @@ for layer in project.mapLayers().values():
 free = project.mapLayer("space_relay_free_space")
 free.setSubsetString("\\"unit_type\\" = 'pilot'")
 print("pilot", len(list(free.getFeatures())))
+free.setSubsetString("\\"level_index\\" = 2")
+print("third", len(list(free.getFeatures())))
+parcels = project.mapLayer("space_relay_parcels")
+form, fields = parcels.editFormConfig(), parcels.fields()
+print("form", [form.readOnly(fields.indexFromName(one)) for one in ("code", "park_name_zh")])
 print("words", [one.label() for one in free.renderer().categories()])
 sys.stdout.flush()
 os._exit(0)
@@ -118,8 +123,12 @@ def test_qgis_opens_the_project(served: tuple[Path, int], tmp_path: Path) -> Non
     ).stdout
 
     assert "read True" in done
-    for id_, title in (("free_space", "可用空间"), ("floors", "楼层"), ("parcels", "地块")):
-        asked = f"{address}/collections/{id_}/items?datetime=2027-03-01&resultType=hits"
+    for id_, title, level in (
+        ("free_space", "可用空间", "&level=0"),
+        ("floors", "楼层", "&level=0"),
+        ("parcels", "地块", ""),
+    ):
+        asked = f"{address}/collections/{id_}/items?datetime=2027-03-01{level}&resultType=hits"
         with urlopen(f"{asked}&bbox=121.59,31.18,121.63,31.22") as answer:  # noqa: S310
             matched = re.search(r'"numberMatched":(\d+)', answer.read().decode())
         assert matched is not None
@@ -128,6 +137,11 @@ def test_qgis_opens_the_project(served: tuple[Path, int], tmp_path: Path) -> Non
         f"{address}/collections/free_space/items?datetime=2027-03-01&unit_type=pilot&resultType=hits"
     ) as answer:
         assert f'"numberMatched":{_told(done, "pilot")},' in answer.read().decode()
+    with urlopen(  # noqa: S310
+        f"{address}/collections/free_space/items?datetime=2027-03-01&level=2&resultType=hits"
+    ) as answer:
+        assert f'"numberMatched":{_told(done, "third")},' in answer.read().decode()
+    assert "form [False, True]" in done
     assert "'孵化', '加速', '中试'" in done
 
 
