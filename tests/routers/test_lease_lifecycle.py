@@ -70,7 +70,10 @@ class Desk:
     def does(
         self, lease: dict[str, Any], what: str, *, status: int = 200, **body: Any
     ) -> dict[str, Any]:
-        answer = self.client.post(f"{LEASES}/{lease['id']}/{what}", json=body, headers=self.manager)
+        why = {"reason": "协商一致"} if what == "terminate" else {}
+        answer = self.client.post(
+            f"{LEASES}/{lease['id']}/{what}", json=body | why, headers=self.manager
+        )
         assert answer.status_code == status, answer.text
         found: dict[str, Any] = answer.json()
         return found
