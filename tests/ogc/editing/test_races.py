@@ -122,6 +122,24 @@ def test_of_those_who_draw_apart_all_win(ground: Ground) -> None:
     assert [one.status_code for one in ground.draw("parcels")] == [201] * RACERS
 
 
+@pytest.mark.parametrize(("area_m2", "won"), [(12_000, 1), (5_000, 4)])
+def test_floors_drawn_at_once_have_no_more_area_than_their_building(
+    ground: Ground, area_m2: int, won: int
+) -> None:
+    """It has 20,000 m²: each knows of the others. The control is what fits all together."""
+
+    def one(level: int) -> Response:
+        body = ground.feature("floors", 0)
+        body["properties"] |= {"code": f"floors-{level}", "level_index": level}
+        body["properties"]["gross_floor_area_m2"] = area_m2
+        place = "/ogc/collections/floors/items"
+        return ground.client.post(place, json=body, headers=ground.headers[level] | GEOJSON)
+
+    answers = at_once([lambda level=level: one(level) for level in range(4)])  # type: ignore[misc]
+
+    assert sorted(each.status_code for each in answers) == [201] * won + [422] * (4 - won)
+
+
 def test_of_two_plots_that_grow_into_one_another_one_wins(ground: Ground) -> None:
     client = ground.client
     places = []
