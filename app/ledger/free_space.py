@@ -48,6 +48,7 @@ from app.inventory.units import LISTING
 from app.kernel.terms import CapacityMeasure, CarrierType, PhysicalState
 from app.ledger.asked import FreeSpaceSearch, FreeSpaceSort, Near
 from app.ledger.unit_filters import place_filters, unit_filters
+from app.models.claim import occupancy
 
 #: Sorts after every rent there is; a unit without a rent per m² comes last, both ways.
 _RENT_UNKNOWN_ASCENDING = Decimal("9999.9999")
@@ -293,11 +294,21 @@ def _need(search: FreeSpaceSearch, unit: Columns) -> ColumnElement[Decimal]:
 
 def _first_stretch(search: FreeSpaceSearch, unit: Columns) -> FromClause:
     instant = believed(search.as_of)
-    stretch = func.unnest(
-        func.free_days(
-            unit.id, unit.capacity, unit.usable, unit.valid, _need(search, unit), instant
-        )
-    ).column_valued("stretch")
+    in_parts = func.free_days(
+        unit.id, unit.capacity, unit.usable, unit.valid, _need(search, unit), instant
+    )
+    # Of what is let only whole any claim takes its days: asked right here that takes a fifth of
+    # the time, as most of the function's goes by being called.
+    taken = (
+        select(func.range_agg(occupancy.c.period))
+        .where(occupancy.c.unit_id == unit.id, occupancy.c.live.op("@>")(instant))
+        .correlate_except(occupancy)
+        .scalar_subquery()
+    )
+    nothing = func.datemultirange()
+    whole = func.datemultirange(unit.usable).op("-")(func.coalesce(taken, nothing))
+    free_days = case((unit.min_part.is_(None), whole), else_=in_parts)
+    stretch = func.unnest(free_days).column_valued("stretch")
     stretch.type = DATERANGE()
     start = _clipped_start(search, stretch)
     return (
