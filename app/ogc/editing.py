@@ -31,7 +31,7 @@ from app.inventory.drawing.service import (
     require_drawer,
 )
 from app.inventory.drawing.things import Drawn, Feature, Outline
-from app.inventory.drawing.values import is_number, pointer, refused
+from app.inventory.drawing.values import fault_of, is_number, pointer, refused
 from app.kernel.errors import Fault, InvalidInputError
 from app.kernel.terms import SourceDatum
 from app.kernel.written import WrittenBody
@@ -495,12 +495,27 @@ def _unknown(name: str, own: Iterable[str]) -> Fault:
     )
 
 
+#: What follows from what, where that is asked for: areas.
+_FOLLOWS: Mapping[str, Words] = {
+    "geometric_area_m2": Words(
+        "is measured from the outline; draw that anew, the legal area is a property of its own",
+        "由图形量算，请修改图形；法定面积另有其属性",
+    ),
+    "leasable_area_m2": Words(
+        "is the sum of its units, whose areas change from a day on by POST"
+        " /api/v1/units/{id}/remeasure, to which a second person agrees",
+        "为房源计租面积之和；房源面积自某日起由 POST /api/v1/units/{id}/remeasure 变更，"
+        "须另一人复核",
+    ),
+}
+_FIXED = Words(
+    "follows from other things, or never changes; leave it out or as it was",
+    "由其他数据得出或不可更改，请去掉或保持原值",
+)
+
+
 def _read_only(name: str) -> Fault:
-    return Fault(
-        pointer(name),
-        "follows from other things, or never changes; leave it out or as it was",
-        detail_zh="由其他数据得出或不可更改，请去掉或保持原值",
-    )
+    return fault_of(name, _FOLLOWS.get(name, _FIXED))
 
 
 def _refuse(faults: list[Fault]) -> None:

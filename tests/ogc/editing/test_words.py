@@ -200,6 +200,9 @@ def test_what_is_not_drawn_says_how_it_changes(desk: Desk, session: Session) -> 
             assert answer.json()["type"] == "/problems/method-not-allowed"
             assert "/api/v1/units/{id}/remeasure" in answer.json()["detail"]
             assert "另一人" in answer.json()["detail_zh"]
+    sums = desk.patch(f"{desk.items('parks')}/{desk.park.fid}", leasable_area_m2=1)
+    assert sums.status_code == 422
+    assert "/api/v1/units/{id}/remeasure" in sums.json()["detail_zh"]
     made = desk.draw(free(), layer="parks")
     assert made.status_code == 405
     assert "PATCH" in made.json()["detail_zh"]
