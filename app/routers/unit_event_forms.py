@@ -347,8 +347,11 @@ class SplitIn(EventIn):
                     [Fault(f"/assign/{place}", "assigned before", detail_zh="重复指定")],
                     detail_zh="同一承诺被指定给两个新单元",
                 )
-        outlines = [child.geometry.coordinates for child in self.children if child.geometry]
-        if sum(len(ring) for rings in outlines for ring in rings) > _OUTLINES_POSITIONS_MAX:
+        shapes = [
+            child.geometry.shape(f"/children/{place}/geometry") if child.geometry else None
+            for place, child in enumerate(self.children)
+        ]
+        if sum(map(get_num_coordinates, shapes)) > _OUTLINES_POSITIONS_MAX:
             raise InvalidShapeError(
                 f"the outlines have at most {_OUTLINES_POSITIONS_MAX} positions together",
                 [Fault("/children", f"at most {_OUTLINES_POSITIONS_MAX} positions together")],
@@ -361,9 +364,7 @@ class SplitIn(EventIn):
                     code=child.code,
                     name_zh=child.name_zh,
                     name_en=child.name_en,
-                    shape=child.geometry.shape(f"/children/{place}/geometry")
-                    if child.geometry
-                    else None,
+                    shape=shapes[place],
                     leasable_m2=child.leasable_area_m2,
                     internal_m2=child.internal_area_m2,
                     places=None if child.places is None else Decimal(child.places),

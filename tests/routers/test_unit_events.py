@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from fastapi.testclient import TestClient
 from geoalchemy2.shape import to_shape
-from shapely import box
+from shapely import Point, box
 from shapely.geometry import mapping
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -150,6 +150,37 @@ def test_a_dry_run_changes_nothing_and_frees_its_locks(
     assert session.scalar(select(func.count()).select_from(UnitEvent)) == 0
     assert session.scalar(select(func.count()).select_from(Claim)) == 1
     assert session.scalar(select(func.count()).select_from(Unit)) == 1
+
+
+@pytest.mark.parametrize("coordinates", [[True], [[True]], [["ab"]], [None], [[]], []], ids=str)
+def test_what_is_drawn_must_be_a_polygon(
+    client: TestClient, session: Session, coordinates: list[Any]
+) -> None:
+    one, manager = make.make_unit(session), make.staff_headers(session, Role.MANAGER)
+    session.commit()
+    drawn = {"code": "G-1", "geometry": {"type": "Polygon", "coordinates": coordinates}}
+    body = {"effective_on": "2027-01-01", "children": [drawn, {"code": "G-2"}]}
+    refused = client.post(f"{UNITS}/{one.code}/split", json=body, headers=manager)
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid-shape")
+    assert refused.json()["errors"][0]["pointer"].startswith("/children/0/geometry")
+
+
+def test_what_is_drawn_together_has_an_end(client: TestClient, session: Session) -> None:
+    """Each outline may have so many positions, but not all of them."""
+    one, manager = make.make_unit(session), make.staff_headers(session, Role.MANAGER)
+    session.commit()
+    west, south, east, north = to_shape(one.geom).bounds
+    # A circle by its middle, each as many positions as one may have.
+    circle = mapping(Point((west + east) / 2, (south + north) / 2).buffer(1e-5, quad_segs=124))
+    drawn = [{"code": f"G-{number}", "geometry": circle} for number in range(5)]
+    body = {"effective_on": "2027-01-01", "children": drawn}
+    refused = client.post(f"{UNITS}/{one.code}/split", json=body, headers=manager)
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid-shape")
+    assert refused.json()["errors"][0]["pointer"] == "/children"
+    fewer = client.post(
+        f"{UNITS}/{one.code}/split", json={**body, "children": drawn[:4]}, headers=manager
+    )
+    assert fewer.json()["type"] == "/problems/not-a-partition"
 
 
 def test_parts_may_be_drawn_or_cut_by_a_line(client: TestClient, session: Session) -> None:
