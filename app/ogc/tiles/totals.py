@@ -44,7 +44,7 @@ _AIM_S = 0.25
 _FIRST_BATCH, _LARGEST_BATCH = 64, 4_096
 #: Parks whose buildings are asked for at once.
 _FEW_PARKS = 16
-#: Buildings with sums that are kept, of all questions: about 400 bytes each.
+#: Buildings with sums that are kept, of all questions: about half a kilobyte each.
 MOST_BUILDINGS = 200_000
 #: Questions that are summed at a time. A question of anybody's own has one turn in so many.
 _MOST_SUMMED = 32
@@ -310,15 +310,3 @@ def sums_statement(layer: Layer, selection: Selection, buildings: Sequence[UUID]
         .where(lies_in == any_(literal(list(buildings), ARRAY(Uuid()))))
         .group_by(lies_in)
     )
-
-
-def sum_at_once(
-    session: Session, layer: Layer, selection: Selection, places: Sequence[UUID]
-) -> dict[UUID, Sums]:
-    """The totals of places in one statement, kept nowhere: what ``KeptTotals`` is to agree with."""
-    if layer.place == "buildings":
-        return _sums(session, layer, selection, places)
-    inside = _buildings_of(session, places)
-    sums = _sums(session, layer, selection, [one for ones in inside.values() for one in ones])
-    parks = {park: _together(sums.get(one, ()) for one in ones) for park, ones in inside.items()}
-    return {park: one for park, one in parks.items() if one}
