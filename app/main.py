@@ -59,6 +59,7 @@ from app.routers.document import describe_by, serve_document
 from app.routers.methods import Methods, OwnMethods
 from app.routers.middleware import LimitBody, Observe
 from app.routers.ogc import downloads, editing, features, landing, tiles
+from app.routers.ogc.asked_tiles import AskedTiles, AtHand
 from app.routers.ogc.serving import crses_of, other_methods
 from app.routers.ogc.told import Told
 from app.routers.rates import Throttle
@@ -195,13 +196,14 @@ def create_app(
         load_rules(settings.data_dir).building,
         settings.snapshot_dir or settings.home / "snapshots",
     )
-    app.state.told = Told()
+    app.state.told, app.state.asked_tiles = Told(), AskedTiles()
     app.state.sandbox = None if sandbox_engine is None else Sandbox.over(sandbox_engine, settings)
     app.state.tiles, app.state.sandbox_tiles = KeptTiles(), KeptTiles()
     app.state.tiles.versions.watch(app.state.sessions)
     if app.state.sandbox is not None:
         app.state.sandbox_tiles.versions.watch(app.state.sandbox.sessions)
     problems.install(app)
+    app.add_middleware(AtHand)
     app.add_middleware(OwnMethods)
     app.add_middleware(LimitBody, max_bytes=settings.max_body_bytes)
     app.add_middleware(

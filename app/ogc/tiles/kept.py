@@ -54,9 +54,8 @@ class KeptTiles:
         ``look`` asks the database for its version.
         """
         key = (await self.current(look), question)
-        found = self._kept.get(key)
+        found = self._found(key)
         if found is not None:
-            self._kept.move_to_end(key)
             return found
         making = self._making.get(key)
         if making is None:
@@ -64,6 +63,16 @@ class KeptTiles:
             self._making[key] = making
         # A caller who leaves does not take the others' answer along.
         return await asyncio.shield(making)
+
+    def at_hand(self, question: Hashable) -> Encoded | None:
+        """The answer to a question, if it is kept and the version need not be asked for."""
+        return None if self._looked_at < self._since() else self._found((self._version, question))
+
+    def _found(self, key: tuple[str, Hashable]) -> Encoded | None:
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
 
     async def _make(self, key: tuple[str, Hashable], make: Make) -> Encoded:
         try:
@@ -83,12 +92,16 @@ class KeptTiles:
 
     async def current(self, look: Look) -> str:
         """The version as it was not long before this call, or since."""
-        since = max(time.monotonic() - FRESH_S, self.versions.committed_at)
+        since = self._since()
         while self._looked_at < since:
             if self._looking is None:
                 self._looking = asyncio.create_task(self._look(look))
             await asyncio.shield(self._looking)
         return self._version
+
+    def _since(self) -> float:
+        """When the version must have been looked at, or later."""
+        return max(time.monotonic() - FRESH_S, self.versions.committed_at)
 
     async def _look(self, look: Look) -> None:
         began = time.monotonic()

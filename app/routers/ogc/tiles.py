@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from app.database.session import Session
+from app.kernel.clock import civil_day
 from app.kernel.errors import NotFoundError
 from app.ogc.collections import COLLECTIONS
 from app.ogc.documents import JSON, extents
@@ -255,7 +256,10 @@ async def _tile(request: Request, tileset: Tileset, tile: Tile) -> Response:
         return await _make(request, kept, question, tile)
 
     key = (tileset.id, tile, question.asked)
-    return _answer_tile(request, await kept.tile(key, look, make))
+    encoded = await kept.tile(key, look, make)
+    if is_public(request):
+        state.asked_tiles.remember(request.scope, key, civil_day(now_of(request)))
+    return answer_tile(request, encoded)
 
 
 async def _make(request: Request, kept: KeptTiles, question: Question, tile: Tile) -> Encoded:
@@ -280,7 +284,8 @@ def _made(session: Session, question: Question, tile: Tile, totals: Totals) -> E
     return encode(session, question, tile, totals)
 
 
-def _answer_tile(request: Request, encoded: Encoded) -> Response:
+def answer_tile(request: Request, encoded: Encoded) -> Response:
+    """A tile, or that it is as the caller has it."""
     gzipped = "gzip" in request.headers.get("accept-encoding", "")
     # The same tile compressed is other bytes.
     tag = f'"{encoded.tag}{"-gzip" if gzipped else ""}"'

@@ -16,11 +16,13 @@ from sqlalchemy.orm import Session
 
 from app.kernel.terms import ClaimKind
 from app.models.space import Unit
+from app.ogc.tiles.asked import read_question
 from app.ogc.tiles.encode import Encoded, encode
 from app.ogc.tiles.grid import Tile
 from app.ogc.tiles.kept import FRESH_S, KeptTiles
 from app.ogc.version import Versions
 from app.routers.ogc import tiles as routes
+from app.routers.ogc.asked_tiles import AskedTiles
 from tests import factories as make
 from tests.ogc.tiles.conftest import Served
 
@@ -324,3 +326,61 @@ def test_what_was_begun_before_a_change_is_not_kept_after_it() -> None:
 
     assert (early.length, late.length) == (5, 6)
     assert kept.bytes > 0
+
+
+def test_an_address_that_was_asked_is_answered_ahead_of_the_router(
+    served: Served, tile: Tile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same headers and words as by it, and by it again where anything is another."""
+    path = f"/ogc/xyz/units/{tile.z}/{tile.x}/{tile.y}.mvt"
+    asked = {"datetime": "2027-08-01"}
+    routed: list[str] = []
+
+    def note(*arguments: Any, **named: Any) -> Any:
+        routed.append("read")
+        return read_question(*arguments, **named)
+
+    monkeypatch.setattr(routes, "read_question", note)
+    # Nothing is looked at again meanwhile.
+    monkeypatch.setattr("app.ogc.tiles.kept.FRESH_S", 60)
+    first = served.client.get(path, params=asked)
+    again = served.client.get(path, params=asked)
+    known = served.client.get(path, params=asked, headers={"If-None-Match": first.headers["etag"]})
+    by_router = len(routed)
+    refused = served.client.get(path, params=asked, headers={"Authorization": "Bearer nobody"})
+    other = served.client.get(path, params=asked | {"level": "1"})
+    wrong = served.client.get(path, params=asked | {"level": "x"})
+    head = served.client.head(path, params=asked)
+
+    assert by_router == 1
+    assert again.content == first.content
+    own = {"x-request-id"}
+    assert {k: v for k, v in again.headers.items() if k not in own} == {
+        k: v for k, v in first.headers.items() if k not in own
+    }
+    assert known.status_code == 304
+    assert refused.status_code == 401
+    assert other.content != first.content
+    assert (wrong.status_code, head.status_code) == (400, 200)
+    # What was asked on another day is asked anew: what today is, is part of the question.
+    before = len(routed)
+    tomorrow = served.app.state.clock.now() + timedelta(days=1)
+    monkeypatch.setattr(served.app.state.clock, "now", lambda: tomorrow)
+    served.client.get(path, params=asked)
+    assert len(routed) == before + 1
+    # The control: without what was remembered each call is the router's.
+    monkeypatch.setattr(type(served.app.state.asked_tiles), "find", lambda *_: None)
+    served.client.get(path, params=asked)
+    assert len(routed) == before + 2
+
+
+def test_addresses_are_remembered_within_bounds() -> None:
+    asked = AskedTiles(most=2)
+    day = date(2027, 1, 1)
+    calls = [{"method": "GET", "path": f"/{n}", "query_string": b""} for n in range(3)]
+    long = {"method": "GET", "path": "/", "query_string": b"x" * 5_000}
+    for number, call in enumerate((*calls, long)):
+        asked.remember(call, number, day)
+
+    found = [asked.find(call, day) for call in (*calls, long)]
+    assert [one is not None for one in found] == [False, True, True, False]

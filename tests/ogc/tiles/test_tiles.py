@@ -19,7 +19,7 @@ from app.ledger.free_space import free_space_totals
 from app.ogc.crs import CRSES
 from app.ogc.tiles import encode as encoding
 from app.ogc.tiles.asked import find_tileset, read_question
-from app.ogc.tiles.encode import Encoded, encode
+from app.ogc.tiles.encode import NO_TOTALS, Encoded, encode
 from app.ogc.tiles.grid import BUFFER, MOST_ZOOM, STEPS, Tile
 from app.ogc.tiles.layers import TILESETS
 from app.routers.ogc import tiles as routes
@@ -256,7 +256,7 @@ def areas(served: Served, tile: Tile) -> dict[int, float]:
 def drawn(served: Served, tile: Tile, **most: int) -> Encoded:
     question = read_question(find_tileset("units"), [], now=NOW)
     with served.session() as session:
-        return encode(session, question, tile, **most)
+        return encode(session, question, tile, NO_TOTALS, **most)
 
 
 def test_where_there_are_too_many_the_smallest_are_left_out(served: Served) -> None:
