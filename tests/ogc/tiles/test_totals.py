@@ -6,16 +6,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from psycopg.errors import QueryCanceled
 from sqlalchemy import event, text
+from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import DBAPIError
 
 from app.database.roles import PUBLIC
 from app.kernel.errors import BusyError
+from app.kernel.terms import ClaimKind
 from app.ogc.asked import Selection
 from app.ogc.collection import When
 from app.ogc.layers.units import UNITS
@@ -126,6 +129,24 @@ def test_what_changed_in_a_building_sums_that_building_again(
     with leased(served):
         time.sleep(FRESH_S)
         assert of_park(served, tile, **asked) == before
+
+
+def test_a_hold_that_lapses_is_in_no_total_though_nothing_is_written(served: Served) -> None:
+    asked = {"datetime": "2027-07-05"}
+    tile = far(served, 8)
+    before = of_park(served, tile, **asked)
+    now = datetime.now(UTC)
+    lapses = Range(now - timedelta(seconds=1), now + timedelta(seconds=2))
+    with leased(served, kind=ClaimKind.HOLD.value, live=lapses):
+        time.sleep(FRESH_S)
+        during = of_park(served, tile, **asked)
+        time.sleep(2)
+        with summed(served) as seen:
+            after = of_park(served, tile, **asked)
+
+    assert before["units_count"] - during["units_count"] == 1
+    assert after == before
+    assert [len(buildings) for buildings in seen] == [1]
 
 
 def test_what_is_summed_is_what_the_publics_role_sees(served: Served) -> None:
