@@ -128,6 +128,15 @@ OGC_ROUTERS = (landing.router, features.router, editing.router, tiles.router, do
 _OTHER_METHODS = other_methods(OGC_ROUTERS)
 
 
+async def _close(app: FastAPI) -> None:
+    """End what runs beside requests."""
+    await app.state.tiles.totals.close()
+    await app.state.sandbox_tiles.totals.close()
+    app.state.snapshots.close()
+    if app.state.sandbox is not None:
+        app.state.sandbox.snapshots.close()
+
+
 def create_app(
     engine: Engine,
     settings: Settings,
@@ -153,9 +162,7 @@ def create_app(
         app.state.gate_places = Semaphore(min(GATE_PLACES, settings.pool_size))
         app.state.status_places = Semaphore(min(STATUS_PLACES, settings.pool_size))
         yield
-        app.state.snapshots.close()
-        if app.state.sandbox is not None:
-            app.state.sandbox.snapshots.close()
+        await _close(app)
 
     # The documentation pages bring their own scripts, for networks that reach no CDN.
     app = FastAPIOffline(

@@ -99,6 +99,12 @@ class _Summed:
             self.parks.pop(self.park_of.get(place, place), None)
             self.parks.pop(place, None)
 
+    def strike_known(self) -> bool:
+        """Want no more what is known; whether anything is left."""
+        for kind, places in self.wanted.items():
+            places.difference_update(self.of(kind))
+        return any(self.wanted.values())
+
     def learn(self, sums: Mapping[UUID, Sums], inside: Mapping[UUID, Sequence[UUID]]) -> None:
         """Keep what was summed, and sum the parks of which that was the last building."""
         self.buildings.update(sums)
@@ -117,6 +123,14 @@ class KeptTotals:
         self._kept: OrderedDict[Hashable, _Summed] = OrderedDict()
         # One statement at a time, each question in turn: most of the connections stay others'.
         self._turn = asyncio.Semaphore(1)
+
+    async def close(self) -> None:
+        """Sum no further; returns when no statement of it runs any more."""
+        works = [one.work for one in self._kept.values() if one.work is not None]
+        for work in works:
+            work.cancel()
+        if works:
+            await asyncio.wait(works)
 
     @property
     def buildings(self) -> int:
@@ -187,11 +201,10 @@ class KeptTotals:
     async def _sum(self, summed: _Summed, look: Look, ask: Ask) -> None:
         """Sum what is wanted, some buildings at a time, as long as anybody has asked for it."""
         try:
-            while time.monotonic() - summed.wanted_at < _WANTED_S:
+            # Nothing is asked of the database once all that is wanted is known.
+            while summed.strike_known() and time.monotonic() - summed.wanted_at < _WANTED_S:
                 async with self._turn:
-                    more = await self._sum_some(summed, look, ask)
-                if not more:
-                    break
+                    await self._sum_some(summed, look, ask)
                 summed.step.set_result(None)
                 summed.step = asyncio.get_running_loop().create_future()
                 self._bound(summed)
@@ -200,17 +213,11 @@ class KeptTotals:
                 places.clear()
             summed.work = None
 
-    async def _sum_some(self, summed: _Summed, look: Look, ask: Ask) -> bool:
-        """Sum the next buildings that are wanted, if there are any."""
+    async def _sum_some(self, summed: _Summed, look: Look, ask: Ask) -> None:
+        """Sum the next buildings that are wanted."""
         version = await look()
         summed.follow(self._versions)
-        parks, buildings = (
-            [one for one in places if one not in summed.of(kind)]
-            for kind, places in summed.wanted.items()
-        )
-        summed.wanted["parks"], summed.wanted["buildings"] = set(parks), set(buildings)
-        if not (parks or buildings):
-            return False
+        parks, buildings = list(summed.wanted["parks"]), list(summed.wanted["buildings"])
         inside: dict[UUID, list[UUID]] = {}
         if not buildings:
             # A few parks after the others: who looks at a part of the city waits for that alone.
@@ -228,7 +235,6 @@ class KeptTotals:
             sums = {one: found.get(one, ()) for one in some if one not in changed}
             still = {park: ones for park, ones in inside.items() if park not in changed}
             summed.learn(sums, still)
-        return True
 
     @staticmethod
     async def _sums_of(

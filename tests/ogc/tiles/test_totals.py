@@ -174,6 +174,7 @@ class City:
         self.inside = {uuid4(): [uuid4() for _ in range(each)] for _ in range(parks)}
         self.most = most
         self.asked: list[int] = []
+        self.looks = 0
         self.seconds = 0.0
         self.versions = Versions()
         self.kept = KeptTotals(self.versions)
@@ -190,6 +191,7 @@ class City:
         return await self.kept.of(layer, selection, places, self.look, self.ask)
 
     async def look(self) -> str:
+        self.looks += 1
         return self.versions.changed_since("")[0]
 
     async def ask(self, work: Callable[[Any], Any]) -> Any:
@@ -256,6 +258,26 @@ def test_who_waits_too_long_is_told_and_the_work_goes_on(monkeypatch: pytest.Mon
     assert refused > 0
     assert set(found.values()) == {(512.0, 5376.0, 51.2)}
     assert city.asked == [64] * 8, "nothing is summed twice"
+
+
+def test_nothing_is_asked_once_all_is_known_or_the_work_is_closed() -> None:
+    city, large = City(parks=1, each=10), City(parks=1, each=1_000)
+    large.seconds = 0.02
+
+    async def work() -> tuple[int, int]:
+        await city.of(1, [*city.inside])
+        at_once = city.looks
+        await asyncio.sleep(0.01)
+        left = asyncio.create_task(large.of(1, [*large.inside]))
+        await asyncio.sleep(0.05)
+        await large.kept.close()
+        closed = len(large.asked)
+        await asyncio.sleep(0.1)
+        assert left.cancelled()
+        return city.looks - at_once, len(large.asked) - closed
+
+    assert asyncio.run(work()) == (0, 0)
+    assert 0 < sum(large.asked) < 1_000
 
 
 def test_a_part_of_the_city_does_not_wait_for_all_of_it() -> None:
