@@ -14,6 +14,7 @@ from app.database.session import session_factory
 from app.demand.rules import load_rules
 from app.kernel.clock import Clock, SystemClock
 from app.matching.snapshots.source import Followed
+from app.ogc.kept_features import KeptFeatures
 from app.ogc.tiles.kept import KeptTiles
 from app.routers import (
     applications,
@@ -207,6 +208,12 @@ def create_app(
     app.state.sandbox = None if sandbox_engine is None else Sandbox.over(sandbox_engine, settings)
     app.state.tiles, app.state.sandbox_tiles = KeptTiles(), KeptTiles()
     app.state.tiles.versions.watch(app.state.sessions)
+    app.state.features, app.state.sandbox_features = (
+        KeptFeatures(settings.kept_features_mb << 20, beside.versions)
+        if settings.kept_features_mb
+        else None
+        for beside in (app.state.tiles, app.state.sandbox_tiles)
+    )
     if app.state.sandbox is not None:
         app.state.sandbox_tiles.versions.watch(app.state.sandbox.sessions)
     problems.install(app)

@@ -132,6 +132,12 @@ class Settings(BaseSettings):
     rate_limit_processes: int = Field(
         default=1, ge=1, description="processes behind one address: each lets its share through"
     )
+    kept_features_mb: int = Field(
+        default=96,
+        ge=0,
+        description="memory of a process for features that are kept as they were written, MiB;"
+        " 0: none are kept",
+    )
     local_crs: str = Field(
         default="",
         description="PROJ or WKT text of a coordinate reference system to offer under /ogc, such as"

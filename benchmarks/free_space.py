@@ -125,15 +125,15 @@ def as_sent(session: Session, statement: Any) -> tuple[str, dict[str, Any]]:
 
 
 @contextmanager
-def server(url: str) -> Iterator[int]:
+def server(url: str, **settings: str) -> Iterator[int]:
     """The real server in a process of its own, on a free loopback port: the port."""
-    with serving(url) as (port, _pid):
+    with serving(url, **settings) as (port, _pid):
         yield port
 
 
 @contextmanager
-def serving(url: str) -> Iterator[tuple[int, int]]:
-    """The real server's port and process."""
+def serving(url: str, **settings: str) -> Iterator[tuple[int, int]]:
+    """The real server's port and process; ``settings`` are variables of its environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -144,6 +144,7 @@ def serving(url: str) -> Iterator[tuple[int, int]]:
             "SPACE_RELAY_DATABASE_URL": url,
             "SPACE_RELAY_LOG_LEVEL": "ERROR",
             "SPACE_RELAY_RATE_LIMITS": "{}",
+            **settings,
         },
         cwd=ROOT,
     )

@@ -96,6 +96,8 @@ def many_units(databases: Databases, empty_template: str) -> Iterator[Planned]:
             connection.execute(text(statement))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
-    with TestClient(create_app(engine, Settings(log_level="ERROR"))) as client:
+    # Nothing is kept, so that each call asks for all that it shows.
+    settings = Settings(log_level="ERROR", kept_features_mb=0)
+    with TestClient(create_app(engine, settings)) as client:
         yield Planned(engine, client)
     engine.dispose()

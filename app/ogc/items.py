@@ -46,6 +46,7 @@ from app.ogc.collection import Check, Collection, Rows, aliases_in, names_any
 from app.ogc.crs import CRSES, STORAGE, Crs, asked_crs, to_crs
 from app.ogc.errors import bad_parameter, no_such_parameter
 from app.ogc.fields import Field, Kind
+from app.ogc.kept_features import Kept, KeptFeatures
 
 #: Features a page, unless told, and at most: what is asked beyond that is clamped.
 DEFAULT_LIMIT, MOST_ITEMS = 100, 10_000
@@ -72,6 +73,11 @@ _NOTHING: Mapping[Kind, tuple[TypeEngine[Any], object]] = {
 
 #: Has what comes later in the transaction planned once a connection, not for each question.
 _PLANNED_ONCE = "set_config('plan_cache_mode', 'force_generic_plan', true)"
+#: What the statement saw of others; null where its own transaction has written something.
+_SEEN = "CASE WHEN pg_current_xact_id_if_assigned() IS NULL THEN pg_current_snapshot()::text END"
+#: Stands between features, and in none of them: JSON as PostgreSQL writes it here has no line ends.
+APART = b",\n"
+_APART_SQL = "E',\\n'"
 #: For what is sought in a box, in its transaction. Kind and size of space go together, which the
 #: planner does not know: it would read a hundred thousand entries of their index, and intersect
 #: them with the few thousand in the box, where testing those takes a third of the time.
@@ -102,7 +108,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A page: the features as JSON in UTF-8, apart by commas; how many; where the next one begins.
+    """A page: the features as JSON in UTF-8, ``APART``; how many; where the next one begins.
 
     ``matched`` are all that the selection has, where they were counted.
     """
@@ -184,8 +190,12 @@ def read_item(
     )
 
 
-def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
+def fetch_items(
+    session: Session, selection: Selection, shape: Shape, kept: KeptFeatures | None = None
+) -> Items:
     """One page of a selection, or only how many there are.
+
+    What is ``kept`` of its features is not written anew.
 
     Raises:
         BadParameterError: the cursor is not of this selection in this order.
@@ -198,34 +208,67 @@ def fetch_items(session: Session, selection: Selection, shape: Shape) -> Items:
     if selection.boxed:
         connection.exec_driver_sql(BY_PLACE_ALONE)
     find = find_statement(selection, shape, counting=most > 0)
-    page, found, matched, *last, _ = connection.exec_driver_sql(find.text, dict(find.values)).one()
+    found_rows = connection.exec_driver_sql(find.text, dict(find.values))
+    page, found, matched, seen, instant, *last, _ = found_rows.one()
     if most and matched > most:
         # Too many to count, or to put in order by hand: an index may know which come first.
         find = find_statement(selection, shape, counting=False)
         found_rows = connection.exec_driver_sql(find.text, dict(find.values))
-        page, found, matched, *last, _ = found_rows.one()
+        page, found, matched, seen, instant, *last, _ = found_rows.one()
     if not page:
         return Items(b"", 0, 0 if shape.cursor is None else None, None)
-    show = show_statement(selection, shape, page)
-    shown = connection.exec_driver_sql(show.text, dict(show.values), execution_options=AS_BYTES)
-    features, returned = shown.one()
+    # What a transaction has itself written, others do not see: it is then told no snapshot.
+    if kept is None or seen is None:
+        features, returned = _written(session, selection, shape, page)
+    else:
+        current = kept.current(session, seen, instant)
+        features, returned = _kept_or_written(session, selection, shape, page, current)
     more = found > shape.limit
     whole = not more and shape.cursor is None
     return Items(
-        features=features or b"",
+        features=features,
         returned=returned,
         matched=found if whole else matched if selection.collection.counted else None,
         cursor=encoded_cursor(last, _scope(selection, shape)) if more else None,
     )
 
 
+def _written(session: Session, selection: Selection, shape: Shape, page: str) -> tuple[bytes, int]:
+    """The features of a page as the database writes them now, and how many there still are."""
+    show = show_statement(selection, shape, page)
+    connection = session.connection()
+    shown = connection.exec_driver_sql(show.text, dict(show.values), execution_options=AS_BYTES)
+    features, returned = shown.one()
+    return features or b"", returned
+
+
+def _kept_or_written(
+    session: Session, selection: Selection, shape: Shape, page: str, kept: Kept
+) -> tuple[bytes, int]:
+    """The same, where only what is not kept is written."""
+    rows = page[1:-1].split(",")
+    way = (selection.collection.id, selection.when, shape.properties, shape.outline, shape.crs)
+    features = kept.find(way, rows)
+    missing = [row for row, feature in zip(rows, features, strict=True) if feature is None]
+    if missing:
+        text, returned = _written(session, selection, shape, f"{{{','.join(missing)}}}")
+        if returned < len(missing):
+            # Some are gone since they were found, and which of them the text does not tell.
+            return _written(session, selection, shape, page)
+        written = text.split(APART)
+        kept.keep(way, dict(zip(missing, written, strict=True)))
+        fresh = iter(written)
+        return APART.join(next(fresh) if one is None else one for one in features), len(rows)
+    return APART.join(filter(None, features)), len(rows)
+
+
 def find_statement(selection: Selection, shape: Shape, *, counting: bool) -> Sql:
     """The statement that finds the rows of a page, as it is sent: our own text, values bound.
 
     One row: the page's rows in order (as PostgreSQL writes an array), how many were found (one more
-    than ``limit`` if there are more), how many match, the values of the order in the last row of
-    the page, and a word. It is planned for what is asked; what comes after it in its transaction is
-    not.
+    than ``limit`` if there are more), how many match, the snapshot and the instant of the
+    statement, the values of the order in the last row of the page, and a word. It is planned for
+    what is asked; what comes after it in its transaction is not.
 
     Where ``counting``, rows are gathered first, up to a number. What is counted is then also what
     the page is taken of, so that it costs one search and not two; one more than that number says
@@ -277,7 +320,7 @@ def find_statement(selection: Selection, shape: Shape, *, counting: bool) -> Sql
     )
     return Sql(
         f"WITH {page} SELECT (array_agg(numbered.row ORDER BY place) {on_page})::text, count(*),"  # noqa: S608
-        f" {matched}, {last}, {mode}"
+        f" {matched}, {_SEEN}, statement_timestamp(), {last}, {mode}"
         f" FROM (SELECT page.*, row_number() OVER (ORDER BY {ways}) AS place FROM page) numbered",
         values,
     )
@@ -420,7 +463,8 @@ def _shown_sql(
         source = rows.shown if outside else rows.table
         page = _of_page(rows, source, feature_text(rows, fields, crs_shown))
         return Sql(
-            f"SELECT string_agg(feature, ',' ORDER BY place), count(*) FROM ({page.text}) page",  # noqa: S608
+            f"SELECT string_agg(feature, {_APART_SQL} ORDER BY place), count(*)"  # noqa: S608
+            f" FROM ({page.text}) page",
             page.values,
         )
     start, end = _feature_halves(rows, own, of_parents, crs_shown)
@@ -433,7 +477,7 @@ def _shown_sql(
     return Sql(
         f"WITH page AS ({page.text}), alike AS (SELECT DISTINCT {listed} FROM page),"  # noqa: S608
         f" around AS MATERIALIZED ({around.text})"
-        " SELECT string_agg(feature || ending, ',' ORDER BY place), count(*)"
+        f" SELECT string_agg(feature || ending, {_APART_SQL} ORDER BY place), count(*)"
         f" FROM page JOIN around USING ({listed})",
         {**page.values, **around.values},
     )

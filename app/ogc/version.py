@@ -102,12 +102,25 @@ class Versions:
 
     def look(self, session: Session) -> str:
         """The name of the state that the session's next statement will see, or an earlier one."""
+        now = session.execute(_NOW).one()
+        return self.at(session, now.seen, now.instant)
+
+    def at(self, session: Session, snapshot: str, instant: datetime) -> str:
+        """The same after a statement of the session: no earlier a state than that one saw.
+
+        Args:
+            session: of which no statement has yet changed anything.
+            snapshot: ``pg_current_snapshot()`` in that statement.
+            instant: its ``statement_timestamp()``.
+        """
         with self._lock:
             seen = self._seen
-            if seen is not None:
-                now = session.execute(_NOW).one()
-                if now.seen == seen.snapshot and not _passed(seen.turns_at, now.instant):
-                    return self._name
+            if (
+                seen is not None
+                and snapshot == seen.snapshot
+                and not _passed(seen.turns_at, instant)
+            ):
+                return self._name
             # Without one seen before, all is new: compared with nothing.
             state = session.execute(
                 _STATE,

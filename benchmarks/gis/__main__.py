@@ -34,11 +34,13 @@ def main() -> None:
         with (
             tempfile.TemporaryDirectory() as folder,
             server(cluster.url) as port,
+            server(cluster.url, SPACE_RELAY_KEPT_FEATURES_MB="0") as forgetful,
             rivals.tipg(cluster.url) as tipg,
             rivals.pygeoapi(cluster.url, Path(folder)) as pygeoapi,
         ):
             compared = Compared(
-                engine, cluster.url, port, tipg, pygeoapi, options.rounds, options.seconds
+                *(engine, cluster.url, port, forgetful, tipg, pygeoapi),
+                *(options.rounds, options.seconds),
             )
             items.measure(compared, options.questions, options.seed)
             pages.measure(compared, rows)

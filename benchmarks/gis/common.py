@@ -151,11 +151,15 @@ def make_flat_table(engine: Engine) -> int:
 
 @dataclass(frozen=True)
 class Compared:
-    """The servers over one database, and for how long each is asked."""
+    """The servers over one database, and for how long each is asked.
+
+    At ``forgetful`` is a server of ours that keeps no features as they were written.
+    """
 
     engine: Engine
     url: str
     port: int
+    forgetful: int
     tipg: Served
     pygeoapi: Served
     rounds: int

@@ -235,8 +235,8 @@ def test_a_page_is_few_statements_however_long(gis: TestClient, seeded_session: 
     page(gis, "units", limit="1000")
     event.remove(connection, "before_cursor_execute", note)
 
-    # To find the page and to show it, and the test's own savepoint around them.
-    assert len(sent) == short <= 4, sent
+    # To find the page, once what its version is, and to show it, in the test's own savepoint.
+    assert len(sent) < short <= 5, sent
 
 
 def test_where_too_many_are_in_the_box_the_page_is_the_same(

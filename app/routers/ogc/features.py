@@ -28,8 +28,9 @@ from app.ogc.documents import (
 )
 from app.ogc.errors import BadParameterError
 from app.ogc.items import Items, Shape, fetch_item, fetch_items, read_item, read_items
+from app.ogc.kept_features import KeptFeatures
 from app.ogc.references import require_references
-from app.routers.dependencies import bearer_scheme, cookie_scheme
+from app.routers.dependencies import bearer_scheme, cookie_scheme, in_sandbox
 from app.routers.ogc.landing import AddressOnly
 from app.routers.ogc.serving import (
     answer,
@@ -141,7 +142,7 @@ async def show_ogc_items(request: Request, collection_id: CollectionId) -> Respo
     def work(session: Session) -> Response:
         asked = parameters_of(request)
         selection, shape = read_items(one, asked, now=now_of(request), known=crses(request))
-        items = fetch_items(session, selection, shape)
+        items = fetch_items(session, selection, shape, _kept_of(request))
         if not items.returned and not items.matched:
             require_references(session, one, asked)
         return _page(request, selection, shape, items)
@@ -180,6 +181,12 @@ async def show_ogc_item(
         return answer(in_datum(body.encode(), shape.crs.datum), GEOJSON, headers)
 
     return await in_session(request, work)
+
+
+def _kept_of(request: Request) -> KeptFeatures | None:
+    state = request.app.state
+    kept: KeptFeatures | None = state.sandbox_features if in_sandbox(request) else state.features
+    return kept
 
 
 def _in_system(crs: Crs) -> dict[str, str]:
