@@ -47,6 +47,8 @@ from app.kernel.errors import Fault, InvalidInputError
 COORDINATE_DECIMALS = 7
 #: What the values in cursors are hidden for: some are numbers that count everybody's rows.
 _PURPOSE = "cursor"
+#: What the rows of a page are called where ``details`` are put beside them.
+FOUND = "found"
 #: More digits than any numeric column of ours has.
 _MOST_DIGITS = 60
 
@@ -178,15 +180,18 @@ def page_statement(
     ).limit(page.limit + 1)
     sorts = [f"_sort_{place}" for place in range(len(order))]
     if details is not None:
-        found = paged.subquery("found")
+        found = paged.subquery(FOUND)
         paged = details(found).add_columns(*(found.c[sort] for sort in sorts))
-    rows = paged.subquery("q")
-    shown = [column for column in rows.c if column.name not in sorts]
-    keys = [rows.c[sort] for sort in sorts]
+    # Named as text: to have the subquery's own columns made for it takes longer than all the rest.
+    columns = paged.selected_columns
+    shown = [column for column in columns if column.name not in sorts]
+    keys: list[ColumnElement[Any]] = [
+        literal_column(f"q.{sort}", columns[sort].type) for sort in sorts
+    ]
     # The outer order repeats the inner one: SQL promises nothing about a subquery's order.
     return (
         select(_row_text(shown, geojson=geojson), *keys)
-        .select_from(rows)
+        .select_from(paged.subquery("q"))
         .order_by(
             *(
                 key.desc() if sort.descending else key.asc()

@@ -31,6 +31,9 @@ NOT_YET_KNOWN = "must not be in the future: what will be known then is not known
 
 #: The view under the name that the listings' SQL uses for units.
 known_units = unit_terms.alias("units")
+#: Under another name, for facts of the same unit on earlier days. To make it costs as much as all
+#: the conditions it is in.
+_sooner = unit_terms.alias("sooner")
 
 #: The same as text, for statements that are written as text: of ``unit_terms u``, with ``:start``
 #: (a day) and ``:as_of`` (an instant). The window is open.
@@ -116,7 +119,7 @@ def known_at(table: FromClause, as_of: datetime | None) -> ColumnElement[bool]:
 def in_force(window: Window) -> list[ColumnElement[bool]]:
     """Of ``known_units``: one row for each unit that exists on some day of the window."""
     first, as_of = window.first, window.as_of
-    unit, sooner = known_units.c, unit_terms.alias("sooner")
+    unit, sooner = known_units.c, _sooner
     contains = unit.valid.op("@>", is_comparison=True)(literal(first, Date))
     earlier = select(1).where(
         sooner.c.id == unit.id,

@@ -2,20 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Subquery, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from app.database.paging import Page, PageRequest, Sort, fetch_one, fetch_page
+from app.database.paging import FOUND, Page, PageRequest, Sort, fetch_one, fetch_page
 from app.inventory.columns import Columns, labelled
 from app.inventory.filters import Wanted
 from app.inventory.places import PLACE_WORDS, id_or_none
 from app.kernel.errors import NotFoundError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Listing:
     """One kind of thing.
 
@@ -39,13 +48,20 @@ class Listing:
         return select(*labelled(columns)).select_from(self.joined)
 
 
-def the_one(shown: Select[Any]) -> LateralFromClause:
-    """The one row that is shown beside a row of a page.
+def the_one(shown: Select[Any], key: ColumnElement[Any]) -> LateralFromClause:
+    """The one row that is shown beside a row of ``found`` that has the same ``key``.
 
     Says that it is one: through the view of units over time the planner expects thousands, and
-    reads whole tables of floors and buildings to show a hundred.
+    reads whole tables of floors and buildings to show a hundred. ``found`` is named as text, so
+    that the same may stand in every statement: to make it takes longer than to run it.
     """
-    return shown.limit(1).lateral("shown")
+    same = key == literal_column(f"{FOUND}.{key.key}", key.type)
+    return shown.where(same).limit(1).lateral("shown")
+
+
+@cache
+def _shown_beside(listing: Listing, *, geojson: bool) -> LateralFromClause:
+    return the_one(listing.shown(geojson=geojson), listing.table.c[listing.key])
 
 
 def list_page(
@@ -72,8 +88,7 @@ def list_page(
     asked = wanted.model_dump_json(exclude=paging, exclude_defaults=True)
 
     def details(found: Subquery) -> Select[Any]:
-        same = found.c[listing.key] == listing.table.c[listing.key]
-        one = the_one(listing.shown(geojson=geojson).where(same))
+        one = _shown_beside(listing, geojson=geojson)
         return select(*one.c).select_from(found.join(one, true()))
 
     return fetch_page(

@@ -16,6 +16,7 @@ in order in the hope of meeting it soon, as the planner would, can mean walking 
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -219,11 +220,16 @@ def _details(*, geojson: bool) -> Callable[[Subquery], Select[Any]]:
 
     def details(found: Subquery) -> Select[Any]:
         told = [found.c[name] for name in _TOLD if name in found.c]
-        shown = LISTING.shown(geojson=geojson).add_columns(*(_BESIDE_FLAT if geojson else _BESIDE))
-        one = the_one(shown.where(_unit.terms_id == found.c.terms_id))
+        one = _shown_beside(geojson=geojson)
         return select(*one.c, *told).select_from(found.join(one, true()))
 
     return details
+
+
+@cache
+def _shown_beside(*, geojson: bool) -> FromClause:
+    shown = LISTING.shown(geojson=geojson).add_columns(*(_BESIDE_FLAT if geojson else _BESIDE))
+    return the_one(shown, _unit.terms_id)
 
 
 def _candidates(search: FreeSpaceSearch, places: Places) -> Subquery:
