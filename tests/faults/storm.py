@@ -115,6 +115,11 @@ class Storm:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def alive(self) -> int:
+        """How many clients still book."""
+        return sum(thread.is_alive() for thread in self._threads)
+
     def first_success(self, *, asked_after: float = 0.0, came_after: float = 0.0) -> float | None:
         """When the first success came that was asked for, and came, after these instants."""
         with self._lock:

@@ -54,8 +54,17 @@ def until_back(storm: Storm, kill: Callable[[], object], *, by_process: bool) ->
 
 
 def wait_for_bookings(storm: Storm, more: int = 20) -> None:
-    enough = len(storm.journal.bookings) + more
-    wait_until(lambda: len(storm.journal.bookings) >= enough, f"{more} bookings", 60)
+    journal = storm.journal
+    had = len(journal.bookings)
+    try:
+        wait_until(lambda: len(journal.bookings) >= had + more, f"{more} bookings", 60)
+    except AssertionError as error:
+        error.add_note(
+            f"{had} bookings before, {len(journal.bookings)} now, {len(journal.answers)} answers,"
+            f" {journal.refusals} refusals, {journal.repeats} repeats, {storm.alive} clients alive;"
+            f" unexpected: {journal.unexpected[-5:]}"
+        )
+        raise
 
 
 def judged(home: Path, world: World, journal: Journal) -> Verdict:
