@@ -57,7 +57,9 @@ class Site:
             "SPACE_RELAY_LOG_LEVEL": "ERROR",
             "SPACE_RELAY_HELD_UNITS_PER_COMPANY_MAX": "1000000",
             "SPACE_RELAY_RATE_LIMITS": "{}",
+            "PYTHONFAULTHANDLER": "1",
         }
+        self._heard = home / "server-stderr.txt"
         if cluster is not None:
             self._environment["SPACE_RELAY_DATABASE_URL"] = cluster.url
         self._process = self._spawn()
@@ -83,6 +85,13 @@ class Site:
         """SIGKILL, at this instant."""
         self._process.kill()
 
+    def last_words(self) -> str:
+        """Ends the server, and says what it wrote and where each of its threads was."""
+        process = self._process  # the supervisor starts another
+        process.send_signal(signal.SIGABRT)
+        process.wait(10)
+        return self._heard.read_text("utf-8", "replace")[-20_000:]
+
     def kill_postgres(self) -> None:
         """SIGKILL of the postmaster, at this instant; returns when another has taken its place."""
         before = postmaster(self.home)
@@ -91,9 +100,8 @@ class Site:
         wait_until(lambda: postmaster(self.home) not in {0, before}, "a new postmaster", 60)
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            self._command, cwd=ROOT, env=self._environment, stderr=subprocess.DEVNULL
-        )
+        with self._heard.open("ab") as heard:
+            return subprocess.Popen(self._command, cwd=ROOT, env=self._environment, stderr=heard)
 
     def _supervise(self) -> None:
         while True:

@@ -53,7 +53,7 @@ def until_back(storm: Storm, kill: Callable[[], object], *, by_process: bool) ->
     return back - killed
 
 
-def wait_for_bookings(storm: Storm, more: int = 20) -> None:
+def wait_for_bookings(site: Site, storm: Storm, more: int = 20) -> None:
     journal = storm.journal
     had = len(journal.bookings)
     try:
@@ -62,7 +62,7 @@ def wait_for_bookings(storm: Storm, more: int = 20) -> None:
         error.add_note(
             f"{had} bookings before, {len(journal.bookings)} now, {len(journal.answers)} answers,"
             f" {journal.refusals} refusals, {journal.repeats} repeats, {storm.alive} clients alive;"
-            f" unexpected: {journal.unexpected[-5:]}"
+            f" unexpected: {journal.unexpected[-5:]}\n{site.last_words()}"
         )
         raise
 
@@ -89,12 +89,12 @@ def test_what_was_acknowledged_survives_every_kill_and_service_comes_back_by_its
         site = stack.enter_context(Site(home, cluster))
         with Storm(site.port, world, seed=kills) as storm:
             for victim in chance.sample(["server", "postgres"] * kills, 2 * kills):
-                wait_for_bookings(storm)
+                wait_for_bookings(site, storm)
                 time.sleep(chance.uniform(0.0, 1.0))
                 by_process = victim == "server"
                 kill = site.kill_server if by_process else site.kill_postgres
                 back[victim].append(until_back(storm, kill, by_process=by_process))
-            wait_for_bookings(storm)
+            wait_for_bookings(site, storm)
         journal = storm.journal
         for call, status, body in chance.sample(journal.answers, 50):
             assert send(site.port, call) == (status, body), "a key forgot its answer"
@@ -123,7 +123,7 @@ def test_the_checker_finds_what_commits_that_do_not_wait_for_the_disk_lose(
                 # Commits wake the writer for each page they fill; asleep for good it writes none.
                 writer = wal_writer(cluster)
                 os.kill(writer, signal.SIGSTOP)
-                wait_for_bookings(storm, 60)
+                wait_for_bookings(site, storm, 60)
                 os.kill(writer, signal.SIGKILL)
                 site.kill_postgres()
             verdict = judge(cluster.url, world, storm.journal)
@@ -167,7 +167,7 @@ def test_the_checker_finds_what_repeated_calls_double_where_no_key_is_kept(
         Site(home, program=("-m", "tests.faults.unrepeatable")) as site,
         Storm(site.port, world, seed=8) as storm,
     ):
-        wait_for_bookings(storm, 80)
+        wait_for_bookings(site, storm, 80)
 
     verdict = judged(home, world, storm.journal)
 
