@@ -49,7 +49,9 @@ class Site:
         self, home: Path, cluster: Cluster | None = None, program: tuple[str, ...] = PRODUCT
     ) -> None:
         self.home = home
-        self.port = checks.free_port(20_000 + os.getpid() % 20_000)
+        # Below those that connections begin at: who calls before the server listens could else be
+        # given its port, and reach itself.
+        self.port = checks.free_port(20_000 + os.getpid() % 10_000)
         self._command = [sys.executable, *program, "serve", "--port", str(self.port)]
         self._environment = {
             **{key: value for key, value in os.environ.items() if "SPACE_RELAY" not in key},
